@@ -1,0 +1,47 @@
+//! Makes the bindings and compiles the C glue, for the module only: the protocol core needs neither.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(feature = "native")]
+    native::build();
+}
+
+#[cfg(feature = "native")]
+mod native {
+    use std::env;
+    use std::path::PathBuf;
+
+    pub fn build() {
+        for file in ["abi.h", "glue.c"] {
+            println!("cargo::rerun-if-changed=micropython/{file}");
+        }
+        let target = env::var("TARGET").unwrap();
+        let bindings = bindgen::Builder::default()
+            .header("micropython/abi.h")
+            .clang_arg(format!("--target={target}"))
+            .ctypes_prefix("cty")
+            .use_core()
+            .layout_tests(false)
+            .derive_debug(false)
+            .generate_comments(false)
+            .generate();
+        let bindings = match bindings {
+            Ok(bindings) => bindings,
+            Err(error) => {
+                panic!("bindgen cannot read micropython/abi.h: {error}\nIf libclang is missing, run: cargo xtask setup")
+            }
+        };
+        let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+        bindings.write_to_file(out.join("abi.rs")).expect("OUT_DIR can be written");
+        cc::Build::new()
+            .file("micropython/glue.c")
+            .flag("-ffreestanding")
+            .flag("-fvisibility=hidden")
+            .flag("-fno-asynchronous-unwind-tables")
+            .flag("-fno-stack-protector")
+            .pic(true)
+            .opt_level_str("s")
+            .warnings_into_errors(true)
+            .compile("ftpdlite_glue");
+    }
+}

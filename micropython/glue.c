@@ -1,0 +1,44 @@
+// What Rust cannot say: catching a Python exception, which arrives as a second return of nlr_push.
+#include "abi.h"
+
+// Words for the registers that nlr_push saves: the most any port needs is a jmp_buf of the Xtensa windowed ABI.
+#define REGISTER_WORDS 72
+
+typedef struct {
+    nlr_buf_t head;
+    void *registers[REGISTER_WORDS];
+} handler_t;
+
+// Clang is told that the call returns twice. GCC takes that attribute for declared functions only; there it is enough that nothing but
+// the handler, which is in memory, is looked at after the second return.
+#if defined(__clang__)
+#define RETURNS_TWICE __attribute__((returns_twice))
+#else
+#define RETURNS_TWICE
+#endif
+
+typedef unsigned int (*push_t)(nlr_buf_t *) RETURNS_TWICE;
+
+#if defined(__xtensa__)
+// There the table's nlr_push only links the frame in, and setjmp saves the registers behind its head.
+typedef int (*setjmp_t)(void *) RETURNS_TWICE;
+
+static inline __attribute__((always_inline)) unsigned int push(handler_t *handler) {
+    mp_fun_table.nlr_push(&handler->head);
+    return ((setjmp_t)mp_fun_table.setjmp_)(handler->registers);
+}
+#define PUSH(handler) push(handler)
+#else
+#define PUSH(handler) (((push_t)mp_fun_table.nlr_push)(&(handler)->head))
+#endif
+
+// Calls call(context). Gives NULL, or the exception object that it raised.
+void *ftpdlite_try(void (*call)(void *context), void *context) {
+    handler_t handler;
+    if (PUSH(&handler) == 0) {
+        call(context);
+        mp_fun_table.nlr_pop();
+        return 0;
+    }
+    return handler.head.ret_val;
+}

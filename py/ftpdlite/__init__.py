@@ -1,0 +1,727 @@
+# FTPdLite: the shim around the native module. It owns the sockets, the files and the tasks;
+# what FTP says is decided in Rust (docs/architecture.md). Tasks are generators that yield to asyncio's
+# I/O queue, as asyncio's own streams do, so that waiting allocates nothing.
+import gc
+import os
+import socket
+import sys
+import time
+from asyncio import core
+from micropython import const
+
+# What Session.step() and Session.pump() ask for: the same numbers as in src/native and src/protocol.
+_CLOSE = const(0)
+_WAIT_READ = const(1)
+_WAIT_WRITE = const(2)
+_YIELD = const(3)
+_BLOCKED = const(4)
+_LOGIN = const(8)
+_RESET = const(9)
+_STAT = const(10)
+_MAKE_DIRECTORY = const(11)
+_REMOVE_DIRECTORY = const(12)
+_REMOVE_FILE = const(13)
+_RENAME_FROM = const(14)
+_RENAME = const(15)
+_PASSIVE = const(16)
+_UNLISTEN = const(17)
+_OPEN_READ = const(18)
+_OPEN_WRITE = const(19)
+_OPEN_APPEND = const(20)
+_OPEN_LIST = const(21)
+_TRANSFER = const(22)
+_ABORT = const(23)
+_CLOSE_FILE = const(24)
+_SPACE = const(26)
+_MEMORY = const(27)
+_COLLECT = const(28)
+_UPTIME = const(29)
+_WHO = const(30)
+_HASH_PASSWORD = const(31)
+_KICK = const(32)
+_SHUTDOWN = const(33)
+
+# How a transfer ended: pump() adds _ENDED.
+_ENDED = const(16)
+_NO_CONNECTION = const(1)
+_BROKEN = const(2)
+_LOCAL_ERROR = const(3)
+_NO_SPACE = const(4)
+_ABORTED = const(5)
+
+# Why a session is dismissed.
+_IDLE = const(0)
+_KICKED = const(1)
+_STOPPED = const(2)
+_TOO_MANY = const(3)
+
+# What an account may do.
+_READ = const(1)
+_ALL = const(63)
+
+_ENOENT = const(2)
+_EIO = const(5)
+_EAGAIN = const(11)
+_EACCES = const(13)
+_ENOSPC = const(28)
+_ENOSYS = const(38)
+_EADDRINUSE = const(98)
+_EISCONN = (106, 127)
+_DIRECTORY = const(0x4000)
+
+_ARCHITECTURES = (
+    "", "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
+    "xtensa", "xtensawin", "rv32imc", "rv64imc",
+)  # fmt: skip
+
+
+def _load_native():
+    # A Thumb firmware loads code for its own architecture and for any below it, down to armv6m (4).
+    format = getattr(sys.implementation, "_mpy", 0)
+    arch = format >> 10 & 15
+    name = _ARCHITECTURES[arch] if arch < len(_ARCHITECTURES) else str(arch)
+    if format & 0x3FF != 0x306:
+        raise ImportError(
+            "ftpdlite is built for .mpy format 6.3 (MicroPython 1.23 and later); this firmware "
+            "loads %d.%d: install the release of ftpdlite for it" % (format & 255, format >> 8 & 3)
+        )
+    lowest = 4 if 4 <= arch <= 8 else arch
+    while arch >= lowest:
+        try:
+            return __import__(
+                "ftpdlite.native_" + _ARCHITECTURES[arch], None, None, ("Session",)
+            )
+        except ImportError:
+            arch -= 1
+    raise ImportError(
+        "ftpdlite: no native module for %s is installed; install the package for this architecture"
+        % (name or "this firmware")
+    )
+
+
+native = _load_native()
+__version__ = native.version
+
+
+def _integer(name, value, low, high):
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError("%s must be an integer from %d to %d" % (name, low, high))
+    return value
+
+
+def _wake(task):
+    # A task that waits for I/O goes on at once.
+    queue = core._io_queue
+    if task and task.data is queue:
+        queue.remove(task)
+        core._task_queue.push(task)
+
+
+class FTPdLite:
+    """An FTP server (RFC 959, 2389, 2428, 3659).
+
+    host: address to listen on; default "0.0.0.0", all of them.
+    port: TCP port of the control connection, 1 to 65535; default 21.
+    server_name: what the greeting says.
+    pasv_port_range: a range of TCP ports for passive data connections.
+    request_buffer_size: bytes of each session's line buffer, 512 (the longest line) to 8192; smaller values mean 512.
+    max_connections: sessions at the same time; default 10.
+    root: the folder that clients see as "/".
+    masquerade_address: IPv4 address that PASV announces, for servers behind NAT; default is the address the client reached.
+    allow_foreign_data: True lets PORT and EPRT name other hosts than the client, and others connect to passive ports.
+    idle_timeout, data_timeout, stall_timeout: seconds until a session without commands, a data connection that is not made,
+    one that stands still is ended; 0 is never. Defaults 300, 10, 60.
+    login_delay: milliseconds that a failed login waits for its answer.
+    transfer_buffer_size: bytes of each transfer's buffer; default as the heap allows.
+    debug: print commands and replies.
+
+    Raises ValueError or TypeError, naming the argument, when one cannot be.
+    """
+
+    _host = "0.0.0.0"
+    _default_account = "Felicia:Friday"
+
+    def __init__(
+        self,
+        host=None,
+        port=21,
+        server_name="FTPdLite (MicroPython)",
+        pasv_port_range=range(49152, 49407),
+        request_buffer_size=512,
+        max_connections=10,
+        root="/",
+        masquerade_address=None,
+        allow_foreign_data=False,
+        idle_timeout=300,
+        data_timeout=10,
+        stall_timeout=60,
+        login_delay=1000,
+        transfer_buffer_size=None,
+        debug=False,
+    ):
+        self.host = host
+        self.port = port
+        self.server_name = server_name
+        self.pasv_port_range = pasv_port_range
+        self.request_buffer_size = request_buffer_size
+        self.max_connections = max_connections
+        self.root = root
+        self.masquerade_address = masquerade_address
+        self.allow_foreign_data = allow_foreign_data
+        self.idle_timeout = idle_timeout
+        self.data_timeout = data_timeout
+        self.stall_timeout = stall_timeout
+        self.login_delay = login_delay
+        self.transfer_buffer_size = transfer_buffer_size
+        self.debug = debug
+        self.sessions = []
+        self._accounts = []
+        self._credentials = False
+        self._stop_event = None
+        self._buffers = []
+        self._port_at = 0
+        self._check()
+
+    def _check(self):
+        for name in ("host", "masquerade_address", "root", "server_name"):
+            value = getattr(self, name)
+            if not (isinstance(value, str) or value is None and name[-1] in "ts"):
+                raise TypeError("%s must be a str" % name)
+        if self.masquerade_address and not native.is_ipv4(self.masquerade_address):
+            raise ValueError("masquerade_address must be an IPv4 address such as 192.0.2.1")
+        if "\n" in self.server_name or "\r" in self.server_name or len(self.server_name) > 100:
+            raise ValueError("server_name must be one line of at most 100 characters")
+        if not (os.stat(self.root)[0] & _DIRECTORY if self._is_there(self.root) else 0):
+            raise ValueError("root must be a folder that exists: %s" % self.root)
+        ports = self.pasv_port_range
+        if not (isinstance(ports, (range, list, tuple)) and len(ports)):
+            raise ValueError("pasv_port_range must be a range of ports, such as range(49152, 49407)")
+        for port in (ports[0], ports[-1]):
+            _integer("pasv_port_range", port, 1, 65535)
+        _integer("port", self.port, 1, 65535)
+        _integer("request_buffer_size", self.request_buffer_size, 1, 8192)
+        _integer("max_connections", self.max_connections, 1, 1000)
+        _integer("login_delay", self.login_delay, 0, 60000)
+        for name in ("idle_timeout", "data_timeout", "stall_timeout"):
+            _integer(name, getattr(self, name), 0, 65534)
+        if self.transfer_buffer_size is not None:
+            _integer("transfer_buffer_size", self.transfer_buffer_size, 256, 1 << 20)
+
+    def _is_there(self, path):
+        try:
+            os.stat(path)
+            return True
+        except OSError:
+            return False
+
+    # -- accounts
+
+    @property
+    def credentials(self):
+        """One account with full access, "username:password"; None for none."""
+        if self._credentials is False:
+            return self._default_account
+        return self._credentials
+
+    @credentials.setter
+    def credentials(self, value):
+        if value is not None and not self._well_formed(value):
+            raise ValueError('credentials must be a str "username:password"')
+        self._credentials = value
+
+    @staticmethod
+    def _well_formed(entry):
+        if not isinstance(entry, str) or entry.find(":") < 1 or entry.find(":") > 40:
+            return False
+        secret = entry[entry.find(":") + 1 :]
+        if secret.startswith("$5a$"):
+            return len(secret) == 65 and secret[20] == "$"
+        return len(secret) < 256
+
+    def add_account(self, entry):
+        """Adds the account "username:password"; the password may be a hash that SITE HASHPASS gave.
+
+        The first account may write, the others only read. Returns whether the entry is well formed.
+        """
+        if not self._well_formed(entry):
+            return False
+        self._accounts.append(entry)
+        return True
+
+    def _login(self, s):
+        # Gives (permissions, home), or the errno of a refusal. Every account is compared, whatever the name, so that time tells nothing.
+        user = s.user
+        password = s.text
+        home = self.root.rstrip("/")
+        if not self._entries:
+            return (_ALL if user == "ftpadmin" else _READ), home
+        granted = 0
+        for entry, permissions in self._entries:
+            name, secret = entry.split(":", 1)
+            if secret.startswith("$5a$"):
+                from . import hashpass
+
+                right = native.same(hashpass.hash(password, secret[4:20]), secret)
+            else:
+                right = native.same(password, secret)
+            if native.same(user, name) and right and not granted:
+                granted = permissions
+        return (granted, home) if granted else _EACCES
+
+    # -- life
+
+    def _print(self, *words):
+        print(*words)
+
+    async def start(self):
+        """Listens and serves in tasks of the running event loop. Raises OSError when the address cannot be had."""
+        if self._stop_event:
+            raise RuntimeError("the server runs already")
+        self._check()
+        entries = [(entry, _ALL if i == 0 else _READ) for i, entry in enumerate(self._accounts)]
+        if self._credentials:
+            entries.append((self._credentials, _ALL))
+        elif self._credentials is False and not entries and self._default_account:
+            entries.append((self._default_account, _ALL))
+            self._print(
+                "WARNING: The account is %s, which everyone knows: set credentials."
+                % self._default_account
+            )
+        elif not entries:
+            self._print("WARNING: There is no account: anyone can log in, ftpadmin may write.")
+        self._entries = entries
+        if time.gmtime()[0] < 2023:
+            self._print("WARNING: The clock is not set: files will have wrong times.")
+        host = self.host or self._host
+        self._family, kind, protocol, _, address = socket.getaddrinfo(
+            host, self.port, 0, socket.SOCK_STREAM
+        )[0]
+        self._address = host
+        self._hub = native.Server(
+            self.server_name,
+            946684800 if time.gmtime(0)[0] == 2000 else 0,
+            self.idle_timeout,
+            self.data_timeout,
+            self.stall_timeout,
+            (not entries) | self.allow_foreign_data << 1,
+            self._print if self.debug else None,
+        )
+        listener = socket.socket(self._family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(5)
+            listener.setblocking(False)
+        except OSError:
+            listener.close()
+            raise
+        self._listener = listener
+        self._uptime = 0
+        from asyncio import Event
+
+        self._stop_event = Event()
+        self._tasks = (
+            core.create_task(self._accept(listener)),
+            core.create_task(self._tick()),
+        )
+        self._print("Listening on %s:%d" % (host, self.port))
+
+    async def stop(self):
+        """Ends every session with a 421, closes every socket and file, and returns when that is done."""
+        if not self._stop_event:
+            return
+        for task in self._tasks:
+            if task is not core.cur_task:
+                task.cancel()
+        self._listener.close()
+        for s in self.sessions:
+            self._dismiss(s, _STOPPED)
+        for _ in range(40):
+            if not self.sessions:
+                break
+            await core.sleep_ms(25)
+        for s in list(self.sessions):
+            s.task.cancel()
+            if s.job:
+                s.job.cancel()
+        await core.sleep_ms(0)
+        self._buffers.clear()
+        stopped = self._stop_event
+        self._stop_event = None
+        stopped.set()
+
+    async def _serve(self):
+        await self.start()
+        await self._stop_event.wait()
+
+    def run(self, host=None, port=None, loop=None, debug=None):
+        """Serves until the server is stopped: by SITE SHUTDOWN, by stop(), or by Ctrl-C, which raises KeyboardInterrupt when all is closed.
+
+        host, port, debug: in place of what the constructor got. loop: the event loop; default is asyncio's.
+        """
+        if host is not None and not isinstance(host, str):
+            # The second era's run(loop, debug).
+            host, port, loop, debug = None, None, host, port
+        if host is not None:
+            self.host = host
+        if port is not None:
+            self.port = port
+        if debug is not None:
+            self.debug = debug
+        loop = loop or core.get_event_loop()
+        try:
+            loop.run_until_complete(self._serve())
+        except KeyboardInterrupt:
+            loop.run_until_complete(self.stop())
+            raise
+
+    # async
+    def _accept(self, listener):
+        while True:
+            try:
+                sock, address = listener.accept()
+            except OSError as error:
+                if error.errno == _EAGAIN:
+                    yield core._io_queue.queue_read(listener)
+                else:
+                    # Out of sockets or memory: let the sessions end some.
+                    yield from core.sleep_ms(100)
+                continue
+            try:
+                sock.setblocking(False)
+                s = native.Session(self._hub, sock, address, self.request_buffer_size)
+            except MemoryError:
+                sock.close()
+                continue
+            if len(self.sessions) >= self.max_connections:
+                s.dismiss(_TOO_MANY)
+                s.step(None)
+                sock.close()
+                continue
+            self._print("INFO: Connection from client: %s:%d" % s.peer)
+            self.sessions.append(s)
+            s.task = core.create_task(self._control(s, sock))
+
+    # async
+    def _tick(self):
+        last = core.ticks()
+        while True:
+            yield from core.sleep_ms(1000)
+            now = core.ticks()
+            self._uptime += core.ticks_diff(now, last)
+            last = now
+            for s in self.sessions:
+                what = s.tick()
+                if what == 1:
+                    _wake(s.task)
+                elif what == 2:
+                    self._cut(s, _BROKEN if s.data else _NO_CONNECTION)
+
+    def _dismiss(self, s, why):
+        s.dismiss(why)
+        _wake(s.task)
+
+    def _cut(self, s, end):
+        s.verdict = end
+        _wake(s.job)
+
+    # -- one control connection
+
+    # async
+    def _control(self, s, sock):
+        try:
+            action = s.step(None)
+            while action != _CLOSE:
+                outcome = None
+                if action == _WAIT_READ:
+                    yield core._io_queue.queue_read(sock)
+                elif action == _WAIT_WRITE:
+                    yield core._io_queue.queue_write(sock)
+                elif action == _YIELD:
+                    yield from core.sleep_ms(0)
+                elif action == _BLOCKED:
+                    yield from core.sleep_ms(20)
+                elif action == _LOGIN:
+                    start = core.ticks()
+                    outcome = self._login(s)
+                    if outcome == _EACCES:
+                        took = core.ticks_diff(core.ticks(), start)
+                        yield from core.sleep_ms(self.login_delay - took)
+                else:
+                    try:
+                        outcome = self._act(s, action)
+                    except OSError as error:
+                        outcome = error.errno if isinstance(error.errno, int) else _EIO
+                        outcome = outcome or _EIO
+                    except MemoryError:
+                        outcome = 12
+                action = s.step(outcome)
+        except OSError:
+            pass
+        except Exception as error:
+            sys.print_exception(error)
+        finally:
+            self._unlisten(s)
+            if s.job:
+                self._cut(s, _ABORTED)
+            else:
+                self._close_file(s)
+            sock.close()
+            self.sessions.remove(s)
+            self._print("INFO: Session disconnected: %s@%s" % (s.user or "-", s.peer[0]))
+
+    def _act(self, s, action):
+        # Does the one thing; returns the outcome.
+        if action == _STAT:
+            return os.stat(s.path)
+        if action == _OPEN_READ:
+            s.file = open(s.path, "rb")
+            if s.offset:
+                s.file.seek(s.offset)
+        elif action == _OPEN_WRITE:
+            if s.offset:
+                s.file = open(s.path, "r+b")
+                s.file.seek(s.offset)
+            else:
+                s.file = open(s.path, "wb")
+        elif action == _OPEN_APPEND:
+            s.file = open(s.path, "ab")
+        elif action == _OPEN_LIST:
+            self._open_list(s)
+        elif action == _TRANSFER:
+            s.verdict = None
+            s.job = core.create_task(self._transfer(s))
+        elif action == _ABORT:
+            self._cut(s, _ABORTED)
+        elif action == _CLOSE_FILE:
+            self._close_file(s)
+        elif action == _PASSIVE:
+            return self._listen(s)
+        elif action == _UNLISTEN or action == _RESET:
+            self._unlisten(s)
+        elif action == _MAKE_DIRECTORY:
+            os.mkdir(s.path)
+        elif action == _REMOVE_DIRECTORY:
+            os.rmdir(s.path)
+        elif action == _REMOVE_FILE:
+            os.remove(s.path)
+        elif action == _RENAME_FROM:
+            s.old_path = s.path
+        elif action == _RENAME:
+            os.rename(s.old_path, s.path)
+        elif action == _SPACE:
+            v = os.statvfs(s.path)
+            return v[1] * v[4], v[1] * v[2]
+        elif action == _MEMORY or action == _COLLECT:
+            if action == _COLLECT:
+                gc.collect()
+            free = gc.mem_free()
+            return free, free + gc.mem_alloc()
+        elif action == _UPTIME:
+            return (self._uptime // 1000,)
+        elif action == _WHO:
+            return self.sessions
+        elif action == _HASH_PASSWORD:
+            from . import hashpass
+
+            return hashpass.make(s.text)
+        elif action == _KICK:
+            return (self._kick(s.text),)
+        elif action == _SHUTDOWN:
+            core.create_task(self._shutdown(s.text == "-r"))
+        else:
+            return _ENOSYS
+
+    def _open_list(self, s):
+        path = s.path
+        globbed = False
+        try:
+            directory = os.stat(path)[0] & _DIRECTORY
+        except OSError:
+            # A pattern is only what does not exist as a name.
+            if not s.text:
+                raise
+            path = s.parent
+            directory = os.stat(path)[0] & _DIRECTORY
+            globbed = True
+        names = None
+        if directory:
+            try:
+                # As bytes: a name that is not UTF-8 is listed too.
+                names = os.ilistdir(path.encode() if isinstance(path, str) else path)
+            except TypeError:
+                names = os.ilistdir(path)
+        s.list(names, time.time(), globbed)
+
+    def _kick(self, who):
+        count = 0
+        for s in self.sessions:
+            if s.user == who or s.peer[0] == who:
+                self._dismiss(s, _KICKED)
+                count += 1
+        return count
+
+    async def _shutdown(self, reset):
+        # The reply goes out first.
+        await core.sleep_ms(50)
+        await self.stop()
+        try:
+            import machine
+
+            machine.reset() if reset else machine.deepsleep()
+        except (ImportError, AttributeError):
+            self._print("INFO: Server stopped.")
+
+    # -- data connections
+
+    def _listen(self, s):
+        # A listener for the next data connection: (port, address), or the errno that no port could be had.
+        self._unlisten(s)
+        ports = self.pasv_port_range
+        for i in range(len(ports)):
+            port = ports[(self._port_at + i) % len(ports)]
+            listener = socket.socket(self._family, socket.SOCK_STREAM)
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(socket.getaddrinfo(self._address, port)[0][-1])
+                listener.listen(1)
+                listener.setblocking(False)
+            except OSError:
+                listener.close()
+                continue
+            self._port_at = (self._port_at + i + 1) % len(ports)
+            s.listener = listener
+            return port, self.masquerade_address or self._own_address(s)
+        return _EADDRINUSE
+
+    def _own_address(self, s):
+        # The address that the client reached: sockets cannot tell it, so ask who can.
+        if self._address != "0.0.0.0":
+            return self._address
+        try:
+            import network
+
+            for interface in (0, 1):
+                ip, mask = network.WLAN(interface).ifconfig()[:2]
+                if native.same_network(ip, s.peer[0], mask):
+                    return ip
+        except (ImportError, AttributeError, OSError, ValueError):
+            pass
+        try:
+            with open("/proc/net/tcp", "rb") as connections:
+                for line in connections:
+                    ip = s.local_address(line)
+                    if ip:
+                        return ip
+        except OSError:
+            pass
+        return ""
+
+    def _unlisten(self, s):
+        if s.listener:
+            s.listener.close()
+            s.listener = None
+
+    def _close_file(self, s):
+        file = s.file
+        s.file = None
+        s.list(None, None, False)
+        if file:
+            file.close()
+
+    # async
+    def _connect(self, s):
+        # Gives the data socket, or None.
+        listener = s.listener
+        if listener:
+            while s.verdict is None:
+                try:
+                    data, address = listener.accept()
+                except OSError as error:
+                    if error.errno != _EAGAIN:
+                        return None
+                    yield core._io_queue.queue_read(listener)
+                    continue
+                if s.accepts(address):
+                    return data
+                data.close()
+            return None
+        address = socket.getaddrinfo(*s.dial, 0, socket.SOCK_STREAM)[0]
+        data = socket.socket(*address[:3])
+        try:
+            data.setblocking(False)
+            try:
+                data.connect(address[-1])
+            except OSError:
+                # Under way. Asked again when the socket is ready, connect says "already connected", or why not.
+                yield core._io_queue.queue_write(data)
+                if s.verdict is None:
+                    try:
+                        data.connect(address[-1])
+                    except OSError as error:
+                        if error.errno not in _EISCONN:
+                            raise
+            return data
+        except OSError:
+            data.close()
+
+    # async
+    def _transfer(self, s):
+        end = _NO_CONNECTION
+        buffer = None
+        try:
+            s.data = yield from self._connect(s)
+            self._unlisten(s)
+            if s.data and s.verdict is None:
+                s.data.setblocking(False)
+                buffer = self._buffers.pop() if self._buffers else self._new_buffer()
+                s.attach(buffer)
+                while s.verdict is None:
+                    end = s.pump()
+                    if end == _WAIT_READ:
+                        yield core._io_queue.queue_read(s.data)
+                    elif end == _WAIT_WRITE:
+                        yield core._io_queue.queue_write(s.data)
+                    elif end == _YIELD:
+                        yield from core.sleep_ms(0)
+                    else:
+                        break
+                end = end - _ENDED if s.verdict is None else s.verdict
+            elif s.verdict is not None:
+                end = s.verdict
+        except Exception as error:
+            end = _LOCAL_ERROR
+            sys.print_exception(error)
+        finally:
+            s.attach(None)
+            if buffer:
+                self._buffers.append(buffer)
+            if s.data:
+                s.data.close()
+                s.data = None
+            self._unlisten(s)
+            try:
+                self._close_file(s)
+            except OSError as error:
+                if not end:
+                    end = _NO_SPACE if error.errno == _ENOSPC else _LOCAL_ERROR
+            s.job = None
+            s.finish(end)
+            _wake(s.task)
+
+    def _new_buffer(self):
+        size = self.transfer_buffer_size
+        if not size:
+            # A sixteenth of what is free, as a power of two.
+            size = 512
+            free = gc.mem_free() // 16
+            while size < 65536 and size * 2 <= free:
+                size *= 2
+        return bytearray(size)
+
+
+class FTPd(FTPdLite):
+    """The original's second class: as FTPdLite, but on 127.0.0.1 by default, and without an account that nobody added."""
+
+    _host = "127.0.0.1"
+    _default_account = None

@@ -1,0 +1,76 @@
+//! The MicroPython module `ftpdlite.native_ARCH`: the types `Server` and `Session` and a few functions for the shim.
+//!
+//! Everything `unsafe` of the crate is in this folder. There are no mutable statics, which a native module cannot have: all state
+//! is in objects of the GC.
+
+mod ffi;
+mod listing;
+mod obj;
+mod pump;
+mod qstr;
+#[cfg(not(any(test, doc)))]
+mod runtime;
+mod server;
+mod session;
+mod stream;
+
+use crate::protocol::address::{Ip, parse_ip};
+use obj::Obj;
+use qstr::Qstr;
+
+/// `same(a, b)`: whether two strings are equal; the time it takes depends on the length of `a` alone.
+unsafe extern "C" fn same(a: Obj, b: Obj) -> Obj {
+    let (a, b) = (a.bytes().unwrap_or_default(), b.bytes().unwrap_or_default());
+    let mut difference = u8::from(a.len() != b.len());
+    for (index, &byte) in a.iter().enumerate() {
+        let other = b.get(index).copied().unwrap_or(!byte);
+        difference = core::hint::black_box(difference | (byte ^ other));
+    }
+    Obj::from_bool(difference == 0)
+}
+
+/// `is_ipv4(text)`: whether it is an IPv4 address.
+unsafe extern "C" fn is_ipv4(text: Obj) -> Obj {
+    Obj::from_bool(matches!(parse_ip(text.bytes().unwrap_or_default()), Some(Ip::V4(_))))
+}
+
+/// `same_network(a, b, mask)`: whether two addresses are in one network.
+unsafe extern "C" fn same_network(n_args: usize, args: *const Obj) -> Obj {
+    // SAFETY: declared for exactly three arguments.
+    let args = unsafe { core::slice::from_raw_parts(args, n_args) };
+    let mut addresses = args.iter().map(|text| parse_ip(text.bytes().unwrap_or_default()));
+    Obj::from_bool(match (addresses.next().flatten(), addresses.next().flatten(), addresses.next().flatten()) {
+        (Some(a), Some(b), Some(mask)) => a.same_subnet(&b, &mask),
+        _ => false,
+    })
+}
+
+/// `_panic(value)`: panics, so that a test can see what becomes of a panic.
+unsafe extern "C" fn panic_for_test(value: Obj) -> Obj {
+    assert!(value.is_null(), "asked for");
+    value
+}
+
+/// What the loader runs when the module is imported.
+///
+/// # Safety
+/// Only the loader calls it, with the module's context.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.mpy_init")]
+unsafe extern "C" fn mpy_init(this: *const ffi::mp_obj_fun_bc_t, _: usize, _: usize, _: *const Obj) -> Obj {
+    // SAFETY: the loader passes the module's context, whose globals are the module's dict.
+    let former = unsafe {
+        let globals = (*(*this).context).module.globals;
+        ffi::table().swap_globals.unwrap_unchecked()(globals)
+    };
+    obj::store_global(Qstr::version, obj::new_str(env!("CARGO_PKG_VERSION").as_bytes()));
+    obj::store_global(Qstr::Server, server::new_type());
+    obj::store_global(Qstr::Session, session::new_type());
+    obj::store_global(Qstr::same, obj::function_2(same));
+    obj::store_global(Qstr::is_ipv4, obj::function_1(is_ipv4));
+    obj::store_global(Qstr::same_network, obj::function_n(3, same_network));
+    obj::store_global(Qstr::_panic, obj::function_1(panic_for_test));
+    // SAFETY: what was swapped in is swapped out.
+    unsafe { ffi::table().swap_globals.unwrap_unchecked()(former) };
+    obj::none()
+}

@@ -1,0 +1,484 @@
+//! MicroPython objects: a word that the runtime gave, and the few things that are done with it. Whatever raises a Python exception leaves by a long
+//! jump, so no value with a destructor may be alive across these calls; nothing in this crate has one.
+
+use super::ffi;
+use super::qstr::Qstr;
+use core::ffi::CStr;
+
+/// A Python object: a pointer, or a small integer with the lowest bit set (object representation A).
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Obj(*mut cty::c_void);
+
+/// How many value bits fit a small integer.
+const SMALL_BITS: u32 = usize::BITS - 1;
+
+impl Obj {
+    /// No object: `MP_OBJ_NULL`, and the end of an iteration.
+    pub const NULL: Obj = Obj(core::ptr::null_mut());
+    /// `MP_OBJ_SENTINEL`.
+    pub const SENTINEL: Obj = Obj(core::ptr::without_provenance_mut(4));
+
+    /// The word.
+    pub fn raw(self) -> ffi::mp_obj_t {
+        self.0.cast()
+    }
+
+    fn from_raw(raw: ffi::mp_obj_t) -> Obj {
+        Obj(raw.cast())
+    }
+
+    /// The object that lies at `pointer`.
+    pub fn from_ptr<T>(pointer: *mut T) -> Obj {
+        Obj(pointer.cast())
+    }
+
+    /// Where the object lies; sense only for objects of this module's types.
+    pub fn as_ptr<T>(self) -> *mut T {
+        self.0.cast()
+    }
+
+    /// Whether this is no object.
+    pub fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Whether this is `None`.
+    pub fn is_none(self) -> bool {
+        self == none()
+    }
+
+    /// Whether this is a small integer.
+    pub fn is_int(self) -> bool {
+        self.0.addr() & 1 != 0
+    }
+
+    /// Python's truth of the object.
+    pub fn is_true(self) -> bool {
+        // SAFETY: any object may be asked.
+        unsafe { ffi::table().obj_is_true.unwrap_unchecked()(self.raw()) }
+    }
+
+    /// Whether this is a str.
+    pub fn is_str(self) -> bool {
+        // SAFETY: any object has a type.
+        unsafe { ffi::table().obj_get_type.unwrap_unchecked()(self.raw()) == ffi::table().type_str }
+    }
+
+    /// `True` or `False`.
+    pub fn from_bool(value: bool) -> Obj {
+        let table = ffi::table();
+        Obj(if value { table.const_true } else { table.const_false }.cast_mut().cast())
+    }
+
+    /// An integer that is small on every board.
+    pub fn from_u32(value: u32) -> Obj {
+        Obj::from_u64(value.into())
+    }
+
+    /// An integer.
+    pub fn from_u64(value: u64) -> Obj {
+        match usize::try_from(value) {
+            Ok(value) if value >> (SMALL_BITS - 1) == 0 => Obj(core::ptr::without_provenance_mut(value << 1 | 1)),
+            Ok(value) => {
+                // SAFETY: makes an int object of a machine word.
+                unsafe {
+                    Obj::from_raw(ffi::table().native_to_obj.unwrap_unchecked()(
+                        value as _,
+                        ffi::MP_NATIVE_TYPE_UINT as _,
+                    ))
+                }
+            }
+            Err(_) => {
+                let high = Obj::from_u64(value >> 32);
+                let low = Obj::from_u64(value & 0xffff_ffff);
+                let shifted = binary(ffi::MP_BINARY_OP_LSHIFT, high, Obj::from_u32(32));
+                binary(ffi::MP_BINARY_OP_OR, shifted, low)
+            }
+        }
+    }
+
+    /// The lower 64 bits of an integer. Raises TypeError when it is none.
+    pub fn to_u64(self) -> u64 {
+        // SAFETY: raises when the object is no integer.
+        let low = unsafe { ffi::table().native_from_obj.unwrap_unchecked()(self.raw(), ffi::MP_NATIVE_TYPE_UINT as _) };
+        if self.is_int() {
+            return low as isize as u64;
+        }
+        #[cfg(target_pointer_width = "32")]
+        {
+            let high = binary(ffi::MP_BINARY_OP_RSHIFT, self, Obj::from_u32(32));
+            // SAFETY: the shift of an integer is one.
+            let high =
+                unsafe { ffi::table().native_from_obj.unwrap_unchecked()(high.raw(), ffi::MP_NATIVE_TYPE_UINT as _) };
+            return (high as u64) << 32 | low as u64;
+        }
+        #[cfg(not(target_pointer_width = "32"))]
+        return low as u64;
+    }
+
+    /// The bytes of a str, a bytes or another object with a buffer; `None` of any other. They live as long as the object and are not
+    /// to be kept across a call that may change it.
+    pub fn bytes<'a>(self) -> Option<&'a [u8]> {
+        self.buffer(ffi::MP_BUFFER_READ).map(|(start, length)| {
+            // SAFETY: the runtime says that these bytes can be read; a null pointer only comes with length 0.
+            unsafe { slice(start, length) }
+        })
+    }
+
+    /// The bytes of a bytearray, to write to.
+    pub fn bytes_mut<'a>(self) -> Option<&'a mut [u8]> {
+        let (start, length) = self.buffer(ffi::MP_BUFFER_WRITE)?;
+        if length == 0 {
+            return None;
+        }
+        // SAFETY: the runtime says that these bytes can be written, and the shim gives a buffer to one transfer at a time.
+        Some(unsafe { core::slice::from_raw_parts_mut(start, length) })
+    }
+
+    fn buffer(self, flags: u32) -> Option<(*mut u8, usize)> {
+        if self.is_int() {
+            return None;
+        }
+        let mut info = ffi::mp_buffer_info_t { buf: core::ptr::null_mut(), len: 0, typecode: 0 };
+        // SAFETY: without MP_BUFFER_RAISE_IF_UNSUPPORTED the call only answers.
+        let found = unsafe { ffi::table().get_buffer.unwrap_unchecked()(self.raw(), &mut info, flags as _) };
+        found.then_some((info.buf.cast(), info.len as usize))
+    }
+
+    /// `self[index]`.
+    pub fn item(self, index: u32) -> Obj {
+        // SAFETY: raises when there is no such item; SENTINEL asks to load.
+        unsafe {
+            Obj::from_raw(ffi::table().obj_subscr.unwrap_unchecked()(
+                self.raw(),
+                Obj::from_u32(index).raw(),
+                Obj::SENTINEL.raw(),
+            ))
+        }
+    }
+
+    /// `self.name`.
+    pub fn attr(self, name: Qstr) -> Obj {
+        // SAFETY: raises AttributeError when there is none.
+        unsafe { Obj::from_raw(ffi::table().load_attr.unwrap_unchecked()(self.raw(), name.value())) }
+    }
+}
+
+/// # Safety
+/// `length` bytes can be read at `start`, or `length` is 0.
+unsafe fn slice<'a>(start: *const u8, length: usize) -> &'a [u8] {
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(start, length) }
+}
+
+/// `None`.
+pub fn none() -> Obj {
+    Obj(ffi::table().const_none.cast_mut().cast())
+}
+
+fn binary(operator: u32, left: Obj, right: Obj) -> Obj {
+    // SAFETY: raises when the objects do not allow it.
+    unsafe { Obj::from_raw(ffi::table().binary_op.unwrap_unchecked()(operator as _, left.raw(), right.raw())) }
+}
+
+/// `left + right`.
+pub fn add(left: Obj, right: Obj) -> Obj {
+    binary(ffi::MP_BINARY_OP_ADD, left, right)
+}
+
+/// A new bytes object.
+pub fn new_bytes(bytes: &[u8]) -> Obj {
+    // SAFETY: copies that many bytes; raises MemoryError.
+    unsafe { Obj::from_raw(ffi::table().obj_new_bytes.unwrap_unchecked()(bytes.as_ptr(), bytes.len() as _)) }
+}
+
+/// A new str. The bytes must be UTF-8; else it raises UnicodeError.
+pub fn new_str(bytes: &[u8]) -> Obj {
+    // SAFETY: copies that many bytes; raises MemoryError.
+    unsafe { Obj::from_raw(ffi::table().obj_new_str.unwrap_unchecked()(bytes.as_ptr().cast(), bytes.len() as _)) }
+}
+
+/// A new str, or a new bytes object where the bytes are not UTF-8: file systems take both.
+pub fn new_text(bytes: &[u8]) -> Obj {
+    if is_utf8(bytes) { new_str(bytes) } else { new_bytes(bytes) }
+}
+
+/// The text of two pieces.
+pub fn new_text_joined(first: &[u8], second: &[u8]) -> Obj {
+    if is_utf8(first) && is_utf8(second) {
+        add(new_str(first), new_str(second))
+    } else {
+        add(new_bytes(first), new_bytes(second))
+    }
+}
+
+/// The bytes of two pieces.
+pub fn new_bytes_joined(first: &[u8], second: &[u8]) -> Obj {
+    add(new_bytes(first), new_bytes(second))
+}
+
+/// Whether a str may hold these bytes: MicroPython's own rule, which checks the shape of the sequences and not their values.
+fn is_utf8(bytes: &[u8]) -> bool {
+    let mut following = 0u32;
+    for &byte in bytes {
+        if following > 0 {
+            if byte & 0xc0 != 0x80 {
+                return false;
+            }
+            following -= 1;
+        } else if byte >= 0x80 {
+            following = match byte {
+                0xc0..=0xdf => 1,
+                0xe0..=0xef => 2,
+                0xf0..=0xf7 => 3,
+                _ => return false,
+            };
+        }
+    }
+    following == 0
+}
+
+/// A new tuple.
+pub fn new_tuple(items: &[Obj]) -> Obj {
+    // SAFETY: copies the items; an `Obj` is the same word as an `mp_obj_t`.
+    unsafe { Obj::from_raw(ffi::table().new_tuple.unwrap_unchecked()(items.len() as _, items.as_ptr().cast())) }
+}
+
+/// An iterator over the object.
+pub fn iterator(of: Obj) -> Obj {
+    // SAFETY: raises TypeError when there is none. Without room for it the runtime makes the iterator on the heap and returns it.
+    unsafe { Obj::from_raw(ffi::table().getiter.unwrap_unchecked()(of.raw(), core::ptr::null_mut())) }
+}
+
+/// The next item, `None` at the end, or the exception that was raised.
+pub fn next(iterator: Obj) -> Result<Option<Obj>, Obj> {
+    extern "C" fn call(context: *mut cty::c_void) {
+        // SAFETY: `protect` passes what `next` gave it: the words for the iterator and the result.
+        let words = unsafe { &mut *context.cast::<[Obj; 2]>() };
+        let mut buffer = ffi::mp_obj_iter_buf_t {
+            // A null type says that the iterator is a heap object, in the first word.
+            base: ffi::mp_obj_base_t { type_: core::ptr::null() },
+            buf: [words[0].raw(), Obj::NULL.raw(), Obj::NULL.raw()],
+        };
+        // SAFETY: `words[0]` is an iterator.
+        words[1] = unsafe { Obj::from_raw(ffi::table().iternext.unwrap_unchecked()(&mut buffer)) };
+    }
+    let mut words = [iterator, Obj::NULL];
+    protect(call, (&raw mut words).cast())?;
+    Ok(Some(words[1]).filter(|item| !item.is_null()))
+}
+
+/// `sequence[index]`, or the exception that was raised.
+pub fn try_item(sequence: Obj, index: u32) -> Result<Obj, Obj> {
+    extern "C" fn call(context: *mut cty::c_void) {
+        // SAFETY: `protect` passes what `try_item` gave it: the words for the sequence, the index and the result.
+        let words = unsafe { &mut *context.cast::<[Obj; 3]>() };
+        // SAFETY: raises when there is no such item; SENTINEL asks to load.
+        words[2] = unsafe {
+            Obj::from_raw(ffi::table().obj_subscr.unwrap_unchecked()(
+                words[0].raw(),
+                words[1].raw(),
+                Obj::SENTINEL.raw(),
+            ))
+        };
+    }
+    let mut words = [sequence, Obj::from_u32(index), Obj::NULL];
+    protect(call, (&raw mut words).cast())?;
+    Ok(words[2])
+}
+
+/// `function(argument)`: the result, or the exception that was raised.
+pub fn try_call(function: Obj, argument: Obj) -> Result<Obj, Obj> {
+    extern "C" fn call(context: *mut cty::c_void) {
+        // SAFETY: `protect` passes what `try_call` gave it: the words for the function, the argument and the result.
+        let words = unsafe { &mut *context.cast::<[Obj; 3]>() };
+        // SAFETY: one positional argument follows; raises what the function raises.
+        words[2] = unsafe {
+            Obj::from_raw(ffi::table().call_function_n_kw.unwrap_unchecked()(
+                words[0].raw(),
+                1,
+                (&raw const words[1]).cast(),
+            ))
+        };
+    }
+    let mut words = [function, argument, Obj::NULL];
+    protect(call, (&raw mut words).cast())?;
+    Ok(words[2])
+}
+
+/// Runs `call(context)`; gives the exception that it raised, if it did.
+fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
+    // SAFETY: the glue calls `call` once, with `context`, which lives on this frame.
+    let raised = unsafe { ffi::ftpdlite_try(Some(call), context) };
+    if raised.is_null() { Ok(()) } else { Err(Obj(raised)) }
+}
+
+/// `import name`.
+pub fn import(name: Qstr) -> Obj {
+    // SAFETY: raises ImportError when there is none.
+    unsafe {
+        Obj::from_raw(ffi::table().import_name.unwrap_unchecked()(name.value(), none().raw(), Obj::from_u32(0).raw()))
+    }
+}
+
+/// The stream functions of an object. Raises OSError when it lacks those that `operations` names.
+pub fn stream_table(stream: Obj, operations: u32) -> *const ffi::mp_stream_p_t {
+    // SAFETY: any object may be asked.
+    unsafe { ffi::table().get_stream_raise.unwrap_unchecked()(stream.raw(), operations as _) }
+}
+
+/// `size` bytes of the GC's heap, aligned for any object. Raises MemoryError.
+pub fn allocate(size: usize) -> *mut u8 {
+    // SAFETY: with no former block this is an allocation.
+    let memory = unsafe { ffi::table().realloc_.unwrap_unchecked()(core::ptr::null_mut(), size as _, false) };
+    if memory.is_null() {
+        raise(Qstr::MemoryError, c"ftpdlite: out of memory");
+    }
+    memory.cast()
+}
+
+/// Raises a built-in exception with a message.
+pub fn raise(exception: Qstr, message: &CStr) -> ! {
+    let table = ffi::table();
+    // SAFETY: the name is a built-in exception's, and the message lives for ever; the call leaves by a long jump.
+    unsafe {
+        let exception = table.load_global.unwrap_unchecked()(exception.value());
+        table.raise_msg.unwrap_unchecked()(exception.cast(), message.as_ptr());
+    }
+    // It does not return; if it did, waiting here would be all that is left.
+    loop {}
+}
+
+/// Raises `OSError(errno)`.
+pub fn raise_os_error(errno: u32) -> ! {
+    let table = ffi::table();
+    let argument = Obj::from_u32(errno).raw();
+    // SAFETY: OSError is a built-in exception and takes one argument; the call leaves by a long jump.
+    unsafe {
+        let exception = table.load_global.unwrap_unchecked()(Qstr::OSError.value());
+        let instance = table.call_function_n_kw.unwrap_unchecked()(exception, 1, &argument);
+        table.raise.unwrap_unchecked()(instance);
+    }
+    loop {}
+}
+
+/// Raises TypeError unless there are `wanted` positional arguments and no others.
+pub fn check_arguments(n_args: usize, n_kw: usize, wanted: usize) {
+    if n_args != wanted || n_kw != 0 {
+        raise(Qstr::TypeError, c"ftpdlite: wrong number of arguments");
+    }
+}
+
+/// A method's or function's code.
+pub type Function1 = unsafe extern "C" fn(Obj) -> Obj;
+/// With two arguments.
+pub type Function2 = unsafe extern "C" fn(Obj, Obj) -> Obj;
+/// With any number, told with how many.
+pub type FunctionN = unsafe extern "C" fn(usize, *const Obj) -> Obj;
+
+fn builtin(ty: *const ffi::mp_obj_type_t, code: *const ()) -> Obj {
+    let memory = allocate(size_of::<ffi::mp_obj_fun_builtin_fixed_t>()).cast::<[*const (); 2]>();
+    // SAFETY: a fresh block of two words: the type and the code.
+    unsafe { memory.write([ty.cast(), code]) };
+    Obj::from_ptr(memory)
+}
+
+/// A function object of one argument.
+pub fn function_1(code: Function1) -> Obj {
+    builtin(ffi::table().type_fun_builtin_1, code as *const ())
+}
+
+/// A function object of two arguments.
+pub fn function_2(code: Function2) -> Obj {
+    builtin(ffi::table().type_fun_builtin_2, code as *const ())
+}
+
+/// A function object of exactly `count` positional arguments.
+pub fn function_n(count: u32, code: FunctionN) -> Obj {
+    let memory = allocate(size_of::<ffi::mp_obj_fun_builtin_var_t>()).cast::<ffi::mp_obj_fun_builtin_var_t>();
+    // SAFETY: a fresh block of that size. The signature holds the least and the most arguments (py/obj.h, MP_OBJ_FUN_MAKE_SIG).
+    unsafe {
+        (&raw mut (*memory).base).write(ffi::mp_obj_base_t { type_: ffi::table().type_fun_builtin_var });
+        (&raw mut (*memory).sig).write(count << 17 | count << 1);
+        (&raw mut (*memory).fun).cast::<*const ()>().write(code as *const ());
+    }
+    Obj::from_ptr(memory)
+}
+
+/// `make_new` of a type.
+pub type MakeNew = unsafe extern "C" fn(*const ffi::mp_obj_type_t, usize, usize, *const Obj) -> Obj;
+/// `attr` of a type.
+pub type Attr = unsafe extern "C" fn(Obj, ffi::qstr, *mut Obj);
+
+/// A type on the GC's heap, as long as something reachable points at it.
+#[repr(C)]
+struct TypeMemory {
+    head: ffi::mp_obj_type_t,
+    slots: [*const (); 3],
+}
+
+/// Makes a type with a constructor, attributes and methods. A slot number of 0 says that the slot is empty.
+pub struct TypeBuilder {
+    memory: *mut TypeMemory,
+    methods: Obj,
+}
+
+impl TypeBuilder {
+    /// A type of that name.
+    pub fn new(name: Qstr, make_new: MakeNew, methods: u32) -> Self {
+        let memory = allocate(size_of::<TypeMemory>()).cast::<TypeMemory>();
+        // SAFETY: a fresh block of that size; all its fields are numbers or pointers, for which zero is a value.
+        unsafe {
+            memory.write_bytes(0, 1);
+            let head = &mut (*memory).head;
+            head.base.type_ = ffi::table().type_type;
+            head.name = name.value() as _;
+            head.slot_index_make_new = 1;
+            (*memory).slots[0] = make_new as *const ();
+        }
+        // SAFETY: makes a dict with room for so many.
+        let methods = unsafe { Obj::from_raw(ffi::table().new_dict.unwrap_unchecked()(methods as _)) };
+        TypeBuilder { memory, methods }
+    }
+
+    /// What loads and stores attributes.
+    pub fn attr(self, attr: Attr) -> Self {
+        // SAFETY: the block was made by `new`.
+        unsafe {
+            (*self.memory).head.slot_index_attr = 2;
+            (*self.memory).slots[1] = attr as *const ();
+        }
+        self
+    }
+
+    /// Adds a method.
+    pub fn method(self, name: Qstr, function: Obj) -> Self {
+        // SAFETY: `methods` is a dict; the key is a str made of a qstr.
+        unsafe {
+            let table = ffi::table();
+            let key = table.native_to_obj.unwrap_unchecked()(name.value() as _, ffi::MP_NATIVE_TYPE_QSTR as _);
+            table.dict_store.unwrap_unchecked()(self.methods.raw(), key, function.raw());
+        }
+        self
+    }
+
+    /// The type object.
+    pub fn build(self) -> Obj {
+        // SAFETY: the block was made by `new`.
+        unsafe {
+            (*self.memory).head.slot_index_locals_dict = 3;
+            (*self.memory).slots[2] = self.methods.as_ptr();
+        }
+        Obj::from_ptr(self.memory)
+    }
+}
+
+/// Puts an object under a name into the module that is being imported.
+pub fn store_global(name: Qstr, value: Obj) {
+    // SAFETY: between the swaps of globals in `mpy_init`.
+    unsafe { ffi::table().store_global.unwrap_unchecked()(name.value(), value.raw()) }
+}

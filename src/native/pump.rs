@@ -1,0 +1,120 @@
+//! The transfer pump: bytes between the data connection and a file or listing, through one buffer, without allocating.
+
+use super::obj::{self, Obj};
+use super::stream::{self, WOULD_BLOCK};
+use crate::protocol::session::{End, Session};
+
+/// How many buffers a transfer moves before other tasks run.
+const SHARE: u32 = 4;
+/// `ENOSPC`.
+const NO_SPACE: i32 = 28;
+
+/// Why the pump stopped.
+pub enum Pumped {
+    /// The data connection has nothing to read.
+    WaitRead,
+    /// The data connection takes no more.
+    WaitWrite,
+    /// The share is used up.
+    Share,
+    /// The transfer is over.
+    Ended(End),
+}
+
+/// The buffer, and which part of it still has to move.
+#[repr(C)]
+pub struct Pump {
+    /// The bytearray, kept for the GC; None between transfers.
+    owner: Obj,
+    start: usize,
+    end: usize,
+}
+
+impl Pump {
+    /// Without a buffer.
+    pub fn new() -> Self {
+        Pump { owner: obj::none(), start: 0, end: 0 }
+    }
+
+    /// Takes a bytearray for a transfer, or None to let the former one go.
+    pub fn attach(&mut self, owner: Obj) {
+        *self = Pump { owner, start: 0, end: 0 };
+    }
+
+    /// Sends what `fill` puts into the buffer, until it puts nothing.
+    pub fn send(
+        &mut self,
+        data: Obj,
+        session: &mut Session,
+        mut fill: impl FnMut(&Session, &mut [u8]) -> Result<usize, End>,
+    ) -> Pumped {
+        let Some(buffer) = self.owner.bytes_mut() else { return Pumped::Ended(End::LocalError) };
+        for _ in 0..SHARE {
+            if self.start == self.end {
+                self.start = 0;
+                self.end = match fill(session, buffer) {
+                    Ok(0) => return Pumped::Ended(End::Complete),
+                    Ok(count) => count,
+                    Err(end) => return Pumped::Ended(end),
+                };
+            }
+            while let Some(rest) = buffer.get(self.start..self.end).filter(|rest| !rest.is_empty()) {
+                match stream::write(data, rest) {
+                    Ok(count) => {
+                        self.start += count;
+                        session.data_moved(count as u64);
+                    }
+                    Err(WOULD_BLOCK) => return Pumped::WaitWrite,
+                    Err(_) => return Pumped::Ended(End::Broken),
+                }
+            }
+        }
+        Pumped::Share
+    }
+
+    /// Writes what comes to the file, a whole buffer at a time, which is what flash likes.
+    pub fn receive(&mut self, data: Obj, file: Obj, session: &mut Session) -> Pumped {
+        let Some(buffer) = self.owner.bytes_mut() else { return Pumped::Ended(End::LocalError) };
+        for _ in 0..SHARE {
+            while let Some(space) = buffer.get_mut(self.end..).filter(|space| !space.is_empty()) {
+                match stream::read(data, space) {
+                    Ok(0) => {
+                        return Pumped::Ended(match self.store(file, buffer) {
+                            Ok(()) => End::Complete,
+                            Err(end) => end,
+                        });
+                    }
+                    Ok(count) => {
+                        self.end += count;
+                        session.data_moved(count as u64);
+                    }
+                    Err(WOULD_BLOCK) => return Pumped::WaitRead,
+                    Err(_) => {
+                        // What came before the connection broke is kept, for REST.
+                        let _ = self.store(file, buffer);
+                        return Pumped::Ended(End::Broken);
+                    }
+                }
+            }
+            if let Err(end) = self.store(file, buffer) {
+                return Pumped::Ended(end);
+            }
+        }
+        Pumped::Share
+    }
+
+    /// Writes the buffer to the file.
+    fn store(&mut self, file: Obj, buffer: &[u8]) -> Result<(), End> {
+        let mut rest = buffer.get(..self.end).unwrap_or_default();
+        self.end = 0;
+        while !rest.is_empty() {
+            match stream::write(file, rest) {
+                // A full FAT file system writes less than asked, and then nothing.
+                Ok(0) | Err(NO_SPACE) => return Err(End::NoSpace),
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(_) => return Err(End::LocalError),
+            }
+        }
+        Ok(())
+    }
+}

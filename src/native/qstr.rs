@@ -1,0 +1,49 @@
+//! The names that the module uses, declared once. Their text goes into a section of the object file that is never loaded; the
+//! linker step writes it into the `.mpy` file, and the loader leaves the run-time numbers in `mp_qstr_table`.
+
+use super::ffi;
+
+macro_rules! qstrs {
+    ($($name:ident)*) => {
+        /// One of the module's names.
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        #[repr(u16)]
+        #[allow(non_camel_case_types, missing_docs, clippy::upper_case_acronyms)]
+        pub enum Qstr {
+            /// The module file's own name comes first.
+            module_file,
+            $($name),*
+        }
+
+        const TEXT: &str = concat!($(stringify!($name), "\0"),*);
+
+        #[used]
+        #[unsafe(link_section = ".mpy_qstr")]
+        static NAMES: [u8; TEXT.len()] = {
+            let mut bytes = [0; TEXT.len()];
+            let mut at = 0;
+            while at < TEXT.len() {
+                bytes[at] = TEXT.as_bytes()[at];
+                at += 1;
+            }
+            bytes
+        };
+    };
+}
+
+qstrs! {
+    MemoryError OSError RuntimeError TypeError ValueError
+    Server Session
+    _panic is_ipv4 same same_network version
+    accepts attach dismiss finish list local_address pump step tick
+    data dial file home job listener offset old_path parent path peer sock task text user verdict
+    os stat
+}
+
+impl Qstr {
+    /// The number that the runtime knows the name by.
+    pub fn value(self) -> ffi::qstr {
+        // SAFETY: the loader fills the table with one entry for each name of the section, the file's name first.
+        unsafe { (*(&raw const ffi::mp_qstr_table).cast::<ffi::qstr_short_t>().add(self as usize)).into() }
+    }
+}

@@ -1,0 +1,60 @@
+//! What the compiler expects of a program: memory functions and a panic handler. The first come from the runtime's table, a panic becomes
+//! a Python exception.
+
+use super::ffi;
+use super::obj::raise;
+use super::qstr::Qstr;
+
+/// A panic is a fault of this module. It leaves as RuntimeError, and the shim drops the session.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    raise(Qstr::RuntimeError, c"ftpdlite: internal error, please report it")
+}
+
+/// # Safety
+/// As in C.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe { ffi::table().memmove_.unwrap_unchecked()(to.cast(), from.cast(), count as _).cast() }
+}
+
+/// # Safety
+/// As in C.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe { ffi::table().memmove_.unwrap_unchecked()(to.cast(), from.cast(), count as _).cast() }
+}
+
+/// # Safety
+/// As in C.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe { ffi::table().memset_.unwrap_unchecked()(to.cast(), byte, count as _).cast() }
+}
+
+/// # Safety
+/// As in C.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, count: usize) -> i32 {
+    let mut at = 0;
+    while at < count {
+        // SAFETY: the caller's promise. Volatile, so that the loop is not turned into a call of this function.
+        let (a, b) = unsafe { (left.add(at).read_volatile(), right.add(at).read_volatile()) };
+        if a != b {
+            return i32::from(a) - i32::from(b);
+        }
+        at += 1;
+    }
+    0
+}
+
+/// # Safety
+/// As in C.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, count: usize) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { memcmp(left, right, count) }
+}

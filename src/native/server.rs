@@ -1,0 +1,129 @@
+//! `Server`: what all sessions of a server share: the settings, the workspace and the reply buffer.
+
+use super::ffi;
+use super::obj::{self, Obj};
+use super::qstr::Qstr;
+use crate::protocol::session::{Config, Outcome, REPLY_MAX, Workspace};
+
+/// `stat`'s mode bit for directories, the same on every port.
+pub const DIRECTORY: u64 = 0x4000;
+
+/// Bytes for replies that are on their way: room for one whole reply while others wait to be sent together.
+const REPLIES: usize = REPLY_MAX + REPLY_MAX / 2;
+
+/// What does not change while the server runs.
+#[repr(C)]
+pub struct Settings {
+    name: Obj,
+    /// Called with a str for each command and reply; None when nobody listens.
+    log: Obj,
+    /// `os.stat`.
+    stat: Obj,
+    /// What to add to the port's seconds to get Unix seconds.
+    epoch: u32,
+    idle_timeout: u16,
+    data_timeout: u16,
+    stall_timeout: u16,
+    passwordless: bool,
+    foreign_data: bool,
+}
+
+/// The object in memory.
+#[repr(C)]
+pub struct ServerObj {
+    base: ffi::mp_obj_base_t,
+    pub settings: Settings,
+    pub work: Workspace,
+    /// How much of `replies` is in use.
+    pub collected: usize,
+    pub replies: [u8; REPLIES],
+}
+
+impl Settings {
+    /// The settings as the core wants them.
+    pub fn config(&self) -> Config<'_> {
+        Config {
+            server_name: self.name.bytes().unwrap_or_default(),
+            idle_timeout: self.idle_timeout,
+            data_timeout: self.data_timeout,
+            stall_timeout: self.stall_timeout,
+            passwordless: self.passwordless,
+            foreign_data: self.foreign_data,
+        }
+    }
+
+    /// A time as `os.stat` and `time.time` tell it, in Unix seconds.
+    pub fn unix_seconds(&self, time: Obj) -> u32 {
+        (time.to_u64() as u32).saturating_add(self.epoch)
+    }
+
+    /// What `os.stat` gave.
+    pub fn stat(&self, value: Obj) -> Outcome<'static> {
+        Outcome::Stat {
+            directory: value.item(0).to_u64() & DIRECTORY != 0,
+            size: value.item(6).to_u64(),
+            modified: self.unix_seconds(value.item(8)),
+        }
+    }
+
+    /// Looks at a path of the host; `None` when it cannot.
+    pub fn look(&self, path: Obj) -> Option<Outcome<'static>> {
+        obj::try_call(self.stat, path).ok().map(|value| self.stat(value))
+    }
+
+    /// Shows a command, a password never.
+    pub fn log_command(&self, line: Option<&[u8]>) {
+        let (Some(line), false) = (line, self.log.is_none()) else { return };
+        let secret = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"PASS"));
+        self.log_line(if secret { b"PASS ********" } else { line });
+    }
+
+    /// Shows replies, line by line.
+    pub fn log_replies(&self, bytes: &[u8]) {
+        if !self.log.is_none() {
+            for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                self.log_line(line.strip_suffix(b"\r").unwrap_or(line));
+            }
+        }
+    }
+
+    fn log_line(&self, line: &[u8]) {
+        // Whoever listens has no say in what is served: an exception of theirs is dropped.
+        let _ = obj::try_call(self.log, obj::new_text(line));
+    }
+}
+
+/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections from and to anyone.
+unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
+    obj::check_arguments(n_args, n_kw, 7);
+    // SAFETY: the runtime passes `n_args` objects, and there are seven.
+    let args = unsafe { core::slice::from_raw_parts(args, 7) };
+    let os = obj::import(Qstr::os);
+    let settings = Settings {
+        name: args[0],
+        log: args[6],
+        stat: os.attr(Qstr::stat),
+        epoch: args[1].to_u64() as u32,
+        idle_timeout: args[2].to_u64() as u16,
+        data_timeout: args[3].to_u64() as u16,
+        stall_timeout: args[4].to_u64() as u16,
+        passwordless: args[5].to_u64() & 1 != 0,
+        foreign_data: args[5].to_u64() & 2 != 0,
+    };
+    let memory = obj::allocate(size_of::<ServerObj>()).cast::<ServerObj>();
+    // SAFETY: `memory` is a fresh block of that size, aligned for any object; nothing with a destructor is overwritten. The fields are
+    // written one by one, so that the reply buffer is never built on the stack.
+    unsafe {
+        (&raw mut (*memory).base).write(ffi::mp_obj_base_t { type_: ty });
+        (&raw mut (*memory).settings).write(settings);
+        (&raw mut (*memory).work).write(Workspace::default());
+        (&raw mut (*memory).collected).write(0);
+        (&raw mut (*memory).replies).write_bytes(0, 1);
+    }
+    Obj::from_ptr(memory)
+}
+
+/// Makes the type.
+pub fn new_type() -> Obj {
+    obj::TypeBuilder::new(Qstr::Server, make_new, 0).build()
+}

@@ -1,0 +1,527 @@
+//! `Session`: one control connection as a Python object. Its memory belongs to the GC; the Python objects that belong to the
+//! connection (sockets, file, tasks) sit in its slots, so that an idle session needs no dictionary.
+
+use super::ffi;
+use super::listing::Listing;
+use super::obj::{self, Obj};
+use super::pump::{self, Pump, Pumped};
+use super::qstr::Qstr;
+use super::server::ServerObj;
+use super::stream::{self, WOULD_BLOCK};
+use crate::protocol::address::{Endpoint, Ip, from_sockaddr, parse_ip, proc_net_local};
+use crate::protocol::input::LINE_MAX;
+use crate::protocol::listing::Permission;
+use crate::protocol::path::parent;
+use crate::protocol::session::{Action, Dismissal, End, Outcome, REPLY_MAX, Session, Step, Tick, Transfer};
+use crate::protocol::writer::Writer;
+
+/// What `step` and `pump` return beside the numbers of [`Action`].
+const CLOSE: u32 = 0;
+const WAIT_READ: u32 = 1;
+const WAIT_WRITE: u32 = 2;
+const YIELD: u32 = 3;
+const BLOCKED: u32 = 4;
+/// `pump` adds this to the number of the transfer's [`End`].
+const ENDED: u32 = 16;
+
+/// How many commands one `step` takes before other tasks run.
+const COMMANDS_PER_STEP: u32 = 64;
+
+/// The Python objects that the shim keeps in a session, in the order of `SessionObj::slots`.
+const SLOTS: [Qstr; 9] = [
+    Qstr::data,
+    Qstr::file,
+    Qstr::home,
+    Qstr::job,
+    Qstr::listener,
+    Qstr::old_path,
+    Qstr::sock,
+    Qstr::task,
+    Qstr::verdict,
+];
+const DATA: usize = 0;
+const FILE: usize = 1;
+const HOME: usize = 2;
+const SOCK: usize = 6;
+
+/// The object in memory. Every word that holds a Python object is aligned, so that the GC finds it.
+#[repr(C)]
+pub struct SessionObj {
+    base: ffi::mp_obj_base_t,
+    slots: [Obj; SLOTS.len()],
+    server: *mut ServerObj,
+    /// Reply bytes that the socket did not take yet (a bytes object), or None.
+    pending: Obj,
+    line: *mut u8,
+    line_length: usize,
+    pump: Pump,
+    listing: Listing,
+    /// The action whose outcome the next `step` brings.
+    outstanding: Option<Action>,
+    greeted: bool,
+    closing: bool,
+    core: Session,
+}
+
+impl SessionObj {
+    /// The session that a method was called on, its server and its line buffer.
+    ///
+    /// # Safety
+    /// `this` must be a `SessionObj`, and no other reference to it or to its server may be in use.
+    unsafe fn parts<'a>(this: Obj) -> (&'a mut SessionObj, &'a mut ServerObj, &'a mut [u8]) {
+        // SAFETY: the caller's promise; `server` and `line` were set in `make_new`, are other blocks of the GC's heap than the
+        // session and are kept alive by its words.
+        unsafe {
+            let session = &mut *this.as_ptr::<SessionObj>();
+            let server = &mut *session.server;
+            let line = core::slice::from_raw_parts_mut(session.line, session.line_length);
+            (session, server, line)
+        }
+    }
+
+    /// Writes as much of the pending and of the collected replies as the socket takes. Whether all is written; an error counts as
+    /// written, for the next read finds out that the connection is gone.
+    fn flush(&mut self, server: &mut ServerObj) -> bool {
+        let socket = self.slots[SOCK];
+        if let Some(bytes) = self.pending.bytes() {
+            match write_all(socket, bytes) {
+                Some(rest) => {
+                    if rest.len() < bytes.len() {
+                        self.pending = obj::new_bytes(rest);
+                    }
+                    self.keep(server);
+                    return false;
+                }
+                None => self.pending = obj::none(),
+            }
+        }
+        let collected = server.collected;
+        server.collected = 0;
+        let bytes = &server.replies[..collected];
+        server.settings.log_replies(bytes);
+        if let Some(rest) = write_all(socket, bytes) {
+            self.pending = obj::new_bytes(rest);
+            return false;
+        }
+        true
+    }
+
+    /// Adds the collected replies to the pending ones.
+    fn keep(&mut self, server: &mut ServerObj) {
+        if server.collected > 0 {
+            let bytes = &server.replies[..server.collected];
+            server.settings.log_replies(bytes);
+            let more = obj::new_bytes(bytes);
+            server.collected = 0;
+            self.pending = obj::add(self.pending, more);
+        }
+    }
+
+    fn step(&mut self, server: &mut ServerObj, line: &mut [u8], outcome: Obj) -> u32 {
+        server.collected = 0;
+        // An outcome is told at once; everything else waits until the socket has taken what was said before.
+        if self.outstanding.is_none() {
+            if !self.flush(server) {
+                return if self.core.is_dismissed() { CLOSE } else { WAIT_WRITE };
+            }
+            if self.closing {
+                return CLOSE;
+            }
+            if !self.greeted {
+                self.greeted = true;
+                self.greet(server);
+            }
+        }
+        let mut outcome = Some(outcome);
+        let mut commands = 0;
+        loop {
+            if server.replies.len() - server.collected < REPLY_MAX && !self.flush(server) {
+                return WAIT_WRITE;
+            }
+            let step = match self.outstanding.take() {
+                Some(action) => {
+                    // An outcome is brought at the first turn; what is outstanding later was done here.
+                    let value = outcome.take().unwrap_or(obj::none());
+                    self.resume(server, action, value)
+                }
+                None => {
+                    server.settings.log_command(self.core.peek(line));
+                    let config = server.settings.config();
+                    let mut out = Writer::new(&mut server.replies[server.collected..]);
+                    let step = self.core.next(&config, line, &mut server.work, &mut out);
+                    server.collected += out.len();
+                    step
+                }
+            };
+            match step {
+                Step::Again => {
+                    commands += 1;
+                    if commands == COMMANDS_PER_STEP {
+                        return if self.flush(server) { YIELD } else { WAIT_WRITE };
+                    }
+                }
+                Step::Input => {
+                    if !self.flush(server) {
+                        return WAIT_WRITE;
+                    }
+                    match stream::read(self.slots[SOCK], self.core.space(line)) {
+                        Ok(0) => self.core.end_of_input(),
+                        Ok(count) => self.core.received(line, count),
+                        Err(WOULD_BLOCK) => return WAIT_READ,
+                        Err(_) => return CLOSE,
+                    }
+                }
+                Step::Blocked => {
+                    self.flush(server);
+                    return BLOCKED;
+                }
+                Step::Act(Action::ListHere) => {
+                    self.outstanding = Some(Action::ListHere);
+                    if !self.list_here(server) {
+                        return WAIT_WRITE;
+                    }
+                }
+                Step::Act(action) => {
+                    self.outstanding = Some(action);
+                    self.flush(server);
+                    return action as u32;
+                }
+                Step::Close => {
+                    self.closing = true;
+                    return if self.flush(server) { CLOSE } else { WAIT_WRITE };
+                }
+            }
+        }
+    }
+
+    fn greet(&mut self, server: &mut ServerObj) {
+        if !self.core.is_dismissed() {
+            let mut out = Writer::new(&mut server.replies);
+            self.core.greet(&server.settings.config(), &mut out);
+            server.collected = out.len();
+        }
+    }
+
+    /// Tells the core what came of an action.
+    fn resume(&mut self, server: &mut ServerObj, action: Action, value: Obj) -> Step {
+        if action == Action::ListHere && !self.listing.is_done() {
+            // The socket was full in the middle of a listing.
+            return Step::Act(Action::ListHere);
+        }
+        if action == Action::Who {
+            self.say_sessions(server, value);
+        }
+        let outcome = match action {
+            _ if value.is_none() => Outcome::Done,
+            _ if value.is_int() => Outcome::Failed(value.to_u64() as u32),
+            Action::Login => {
+                self.slots[HOME] = value.item(1);
+                Outcome::Login(Permission::from_bits(value.item(0).to_u64() as u8))
+            }
+            Action::Stat => server.settings.stat(value),
+            Action::Passive => {
+                Outcome::Passive(value.item(0).to_u64() as u16, value.item(1).bytes().unwrap_or_default())
+            }
+            Action::Space | Action::Memory | Action::Collect => {
+                Outcome::Space(value.item(0).to_u64(), value.item(1).to_u64())
+            }
+            Action::Uptime | Action::Kick => Outcome::Number(value.item(0).to_u64()),
+            Action::HashPassword => Outcome::Text(value.bytes().unwrap_or_default()),
+            _ => Outcome::Done,
+        };
+        let mut out = Writer::new(&mut server.replies[server.collected..]);
+        let step = self.core.resume(outcome, &mut server.work, &mut out);
+        server.collected += out.len();
+        step
+    }
+
+    /// Lists on the control connection. Whether the end was reached; else the socket is full.
+    fn list_here(&mut self, server: &mut ServerObj) -> bool {
+        while self.flush(server) {
+            if self.listing.is_done() {
+                return true;
+            }
+            let mut out = Writer::new(&mut server.replies);
+            // A directory that cannot be read to its end is shown as far as it can.
+            if self.listing.fill(&self.core, &server.settings, &mut out).is_err() {
+                self.listing.close();
+            }
+            server.collected = out.len();
+        }
+        false
+    }
+
+    /// The lines of SITE WHO.
+    fn say_sessions(&mut self, server: &mut ServerObj, sessions: Obj) {
+        let mut at = 0;
+        while let Ok(other) = obj::try_item(sessions, at) {
+            at += 1;
+            if server.replies.len() - server.collected < REPLY_MAX && !self.flush(server) {
+                self.keep(server);
+            }
+            // SAFETY: the shim gives its list of sessions, and nothing else is in it; only this one is borrowed already.
+            let core = if other == Obj::from_ptr(self as *mut SessionObj) {
+                &self.core
+            } else {
+                unsafe { &(*other.as_ptr::<SessionObj>()).core }
+            };
+            let mut out = Writer::new(&mut server.replies[server.collected..]);
+            core.describe(&mut out);
+            server.collected += out.len();
+        }
+    }
+}
+
+/// Writes to a stream until all is written or it would block: what is left then. An error counts as written.
+fn write_all(stream: Obj, bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match stream::write(stream, rest) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(WOULD_BLOCK) => return Some(rest),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// `Session(server, sock, address, line_length)`: for a socket that `accept` gave with `address`, a raw sockaddr or `(host, port)`.
+unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
+    obj::check_arguments(n_args, n_kw, 4);
+    // SAFETY: the runtime passes `n_args` objects, and there are four.
+    let args = unsafe { core::slice::from_raw_parts(args, 4) };
+    let Some(peer) = endpoint(args[2]) else {
+        obj::raise(Qstr::ValueError, c"ftpdlite: unknown form of address");
+    };
+    let line_length = (args[3].to_u64() as usize).max(LINE_MAX);
+    let line = obj::allocate(line_length);
+    let memory = obj::allocate(size_of::<SessionObj>()).cast::<SessionObj>();
+    let none = obj::none();
+    let mut slots = [none; SLOTS.len()];
+    slots[SOCK] = args[1];
+    let session = SessionObj {
+        base: ffi::mp_obj_base_t { type_: ty },
+        slots,
+        server: args[0].as_ptr(),
+        pending: none,
+        line,
+        line_length,
+        pump: Pump::new(),
+        listing: Listing::new(),
+        outstanding: None,
+        greeted: false,
+        closing: false,
+        core: Session::new(peer),
+    };
+    // SAFETY: `memory` is a fresh block of that size, aligned for any object; nothing with a destructor is overwritten.
+    unsafe { memory.write(session) };
+    Obj::from_ptr(memory)
+}
+
+/// An address as `accept` gives it: a raw sockaddr (Unix port) or a tuple of address text and port.
+fn endpoint(address: Obj) -> Option<Endpoint> {
+    match address.bytes() {
+        Some(bytes) => from_sockaddr(bytes),
+        None => Some(Endpoint { ip: parse_ip(address.item(0).bytes()?)?, port: address.item(1).to_u64() as u16 }),
+    }
+}
+
+/// `step(outcome)`: goes on until something must be waited for or done; returns its number.
+unsafe extern "C" fn step(this: Obj, outcome: Obj) -> Obj {
+    // SAFETY: a method of the type, so `this` is one; the native code is not re-entered.
+    let (session, server, line) = unsafe { SessionObj::parts(this) };
+    Obj::from_u32(session.step(server, line, outcome))
+}
+
+/// `pump()`: moves bytes until something must be waited for, the share is used up or the transfer is over.
+unsafe extern "C" fn pump(this: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, server, _) = unsafe { SessionObj::parts(this) };
+    let file = session.slots[FILE];
+    let data = session.slots[DATA];
+    let pumped = match session.core.transfer() {
+        Some(Transfer::Retrieve) => {
+            session.pump.send(data, &mut session.core, |_, out| match stream::read(file, out) {
+                Ok(count) => Ok(count),
+                Err(_) => Err(End::LocalError),
+            })
+        }
+        Some(Transfer::Store | Transfer::Append) => session.pump.receive(data, file, &mut session.core),
+        Some(_) => {
+            let listing = &mut session.listing;
+            let settings = &server.settings;
+            session.pump.send(data, &mut session.core, |core, out| {
+                let mut out = Writer::new(out);
+                listing.fill(core, settings, &mut out)?;
+                Ok(out.len())
+            })
+        }
+        None => Pumped::Ended(End::LocalError),
+    };
+    Obj::from_u32(match pumped {
+        Pumped::WaitRead => WAIT_READ,
+        Pumped::WaitWrite => WAIT_WRITE,
+        Pumped::Share => YIELD,
+        Pumped::Ended(end) => ENDED + end as u32,
+    })
+}
+
+/// `attach(buffer)`: the data connection stands, and the transfer uses this bytearray; None when it is over.
+unsafe extern "C" fn attach(this: Obj, buffer: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, _, _) = unsafe { SessionObj::parts(this) };
+    session.pump.attach(buffer);
+    if !buffer.is_none() {
+        session.core.data_connected();
+    }
+    obj::none()
+}
+
+/// `list(names, now, inside)`: what `os.ilistdir` gave for `path`, or, when `inside` is true, for `parent`; None is the single file `path`. `now` as `time.time()`
+/// tells it; None closes the listing.
+unsafe extern "C" fn list(n_args: usize, args: *const Obj) -> Obj {
+    // SAFETY: declared for exactly four arguments.
+    let args = unsafe { core::slice::from_raw_parts(args, n_args) };
+    let &[this, names, now, globbed] = args else { return obj::none() };
+    // SAFETY: as in `step`.
+    let (session, server, _) = unsafe { SessionObj::parts(this) };
+    session.listing.close();
+    if now.is_none() {
+        return obj::none();
+    }
+    let virtual_path = if globbed.is_true() { parent(&server.work.path) } else { &server.work.path[..] };
+    let pattern = if globbed.is_true() { &server.work.text[..] } else { b"" };
+    if names.is_none() && session.core.transfer() == Some(Transfer::Machine) {
+        obj::raise_os_error(20);
+    }
+    let now = server.settings.unix_seconds(now);
+    let home = session.slots[HOME];
+    session.listing.open(names, home, virtual_path, pattern, now);
+    obj::none()
+}
+
+/// `tick()`: one second has passed. 0, or 1 when the control task must wake, or 2 when the transfer's time is up.
+unsafe extern "C" fn tick(this: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, server, _) = unsafe { SessionObj::parts(this) };
+    Obj::from_u32(match session.core.tick(&server.settings.config()) {
+        Tick::Nothing => 0,
+        Tick::Control => 1,
+        Tick::Transfer => 2,
+    })
+}
+
+/// `finish(end)`: the transfer is over.
+unsafe extern "C" fn finish(this: Obj, end: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, _, _) = unsafe { SessionObj::parts(this) };
+    session.core.finish(End::from_number(end.to_u64() as u32));
+    obj::none()
+}
+
+/// `dismiss(why)`: the session is to end with the 421 of that number.
+unsafe extern "C" fn dismiss(this: Obj, why: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, _, _) = unsafe { SessionObj::parts(this) };
+    session.core.dismiss(match why.to_u64() {
+        0 => Dismissal::Idle,
+        1 => Dismissal::Kicked,
+        2 => Dismissal::Shutdown,
+        _ => Dismissal::TooMany,
+    });
+    obj::none()
+}
+
+/// `accepts(address)`: whether a data connection from there belongs to the session.
+unsafe extern "C" fn accepts(this: Obj, address: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, server, _) = unsafe { SessionObj::parts(this) };
+    let config = server.settings.config();
+    Obj::from_bool(endpoint(address).is_some_and(|from| session.core.accepts_data_from(&config, from.ip)))
+}
+
+/// `local_address(line)`: the server's address as text, if this line of `/proc/net/tcp` is the control connection's; else None.
+unsafe extern "C" fn local_address(this: Obj, line: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, _, _) = unsafe { SessionObj::parts(this) };
+    match proc_net_local(line.bytes().unwrap_or_default(), session.core.peer()) {
+        Some(ip) => ip_text(ip),
+        None => obj::none(),
+    }
+}
+
+fn ip_text(ip: Ip) -> Obj {
+    let mut text = [0; 48];
+    let mut out = Writer::new(&mut text);
+    ip.write(&mut out);
+    obj::new_str(out.bytes())
+}
+
+fn endpoint_tuple(endpoint: Endpoint) -> Obj {
+    obj::new_tuple(&[ip_text(endpoint.ip), Obj::from_u32(endpoint.port.into())])
+}
+
+/// The attributes: the slots to load and store, and what the session knows to load.
+unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
+    // SAFETY: as in `step`.
+    let (session, server, _) = unsafe { SessionObj::parts(this) };
+    // SAFETY: the runtime passes two words.
+    let dest = unsafe { &mut *dest.cast::<[Obj; 2]>() };
+    let slot = SLOTS.iter().position(|slot| slot.value() == name);
+    if !dest[0].is_null() {
+        // A store; deleting an attribute is refused.
+        if let (Some(slot), false) = (slot, dest[1].is_null()) {
+            session.slots[slot] = dest[1];
+            dest[0] = Obj::NULL;
+        }
+        return;
+    }
+    let core = &session.core;
+    let home = session.slots[HOME];
+    dest[0] = if let Some(slot) = slot {
+        session.slots[slot]
+    } else if name == Qstr::path.value() {
+        real_path(home, &server.work.path)
+    } else if name == Qstr::parent.value() {
+        real_path(home, parent(&server.work.path))
+    } else if name == Qstr::text.value() {
+        obj::new_text(&server.work.text)
+    } else if name == Qstr::user.value() {
+        obj::new_text(core.user())
+    } else if name == Qstr::offset.value() {
+        Obj::from_u64(core.offset())
+    } else if name == Qstr::peer.value() {
+        endpoint_tuple(core.peer())
+    } else if name == Qstr::dial.value() {
+        core.active_endpoint().map_or(obj::none(), endpoint_tuple)
+    } else {
+        // The methods.
+        dest[1] = Obj::SENTINEL;
+        return;
+    };
+}
+
+/// A virtual path as the host knows it: below the account's home.
+pub fn real_path(home: Obj, path: &[u8]) -> Obj {
+    match home.bytes() {
+        None | Some(b"") => obj::new_text(path),
+        Some(_) if path == b"/" => home,
+        Some(home_bytes) => obj::new_text_joined(home_bytes, path),
+    }
+}
+
+/// Makes the type.
+pub fn new_type() -> Obj {
+    obj::TypeBuilder::new(Qstr::Session, make_new, 9)
+        .attr(attr)
+        .method(Qstr::accepts, obj::function_2(accepts))
+        .method(Qstr::attach, obj::function_2(attach))
+        .method(Qstr::dismiss, obj::function_2(dismiss))
+        .method(Qstr::finish, obj::function_2(finish))
+        .method(Qstr::list, obj::function_n(4, list))
+        .method(Qstr::local_address, obj::function_2(local_address))
+        .method(Qstr::pump, obj::function_1(pump))
+        .method(Qstr::step, obj::function_2(step))
+        .method(Qstr::tick, obj::function_1(tick))
+        .build()
+}

@@ -1,0 +1,459 @@
+//! Addresses: the arguments of PORT, EPRT and EPSV, the reply of PASV (RFC 959 4.1.2, RFC 2428), and addresses as sockets and systems tell them.
+
+use super::writer::Writer;
+use nom::branch::alt;
+use nom::bytes::complete::{tag_no_case, take_till};
+use nom::character::complete::{char, satisfy, space0, u8 as number8, u16 as number16};
+use nom::combinator::{all_consuming, eof, value};
+use nom::sequence::{delimited, preceded, terminated};
+use nom::{IResult, Parser};
+
+/// An IP address. An IPv4 address that is written as IPv6 (`::ffff:a.b.c.d`) is made a `V4` by whatever makes one here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ip {
+    /// IPv4.
+    V4([u8; 4]),
+    /// IPv6.
+    V6([u8; 16]),
+}
+
+/// An address and a TCP port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "their names say it")]
+pub struct Endpoint {
+    pub ip: Ip,
+    pub port: u16,
+}
+
+/// Why an argument of EPRT or EPSV is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EprtError {
+    /// It is not of the form that RFC 2428 gives: 501.
+    Syntax,
+    /// The network protocol is neither 1 (IPv4) nor 2 (IPv6): 522.
+    Protocol,
+}
+
+/// The argument of EPSV.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Epsv {
+    /// None: the protocol of the control connection.
+    Any,
+    /// 1: IPv4.
+    V4,
+    /// 2: IPv6.
+    V6,
+    /// ALL: nothing but EPSV from now on.
+    All,
+}
+
+impl Ip {
+    /// From the 16 bytes of IPv6.
+    pub fn v6(bytes: [u8; 16]) -> Ip {
+        match bytes {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Ip::V4([a, b, c, d]),
+            _ => Ip::V6(bytes),
+        }
+    }
+
+    /// The bytes, in the order of the network.
+    pub fn octets(&self) -> &[u8] {
+        match self {
+            Ip::V4(bytes) => bytes,
+            Ip::V6(bytes) => bytes,
+        }
+    }
+
+    /// Whether both are in the network that `mask` cuts out.
+    pub fn same_subnet(&self, other: &Ip, mask: &Ip) -> bool {
+        let (own, other, mask) = (self.octets(), other.octets(), mask.octets());
+        own.len() == other.len()
+            && own.len() == mask.len()
+            && own.iter().zip(other).zip(mask).all(|((a, b), mask)| a & mask == b & mask)
+    }
+
+    /// As text; IPv6 with its longest run of zero groups as `::` (RFC 5952 4).
+    pub fn write(&self, out: &mut Writer<'_>) {
+        match self {
+            Ip::V4(bytes) => write_list(bytes, b'.', out),
+            Ip::V6(bytes) => write_v6(bytes, out),
+        }
+    }
+}
+
+/// `1.2.3.4`, `1,2,3,4`.
+fn write_list(bytes: &[u8], separator: u8, out: &mut Writer<'_>) {
+    for (index, &byte) in bytes.iter().enumerate() {
+        if index > 0 {
+            out.byte(separator);
+        }
+        out.dec(byte.into());
+    }
+}
+
+fn write_v6(bytes: &[u8; 16], out: &mut Writer<'_>) {
+    let mut groups = [0u16; 8];
+    for (group, pair) in groups.iter_mut().zip(bytes.chunks_exact(2)) {
+        *group = u16::from(pair[0]) << 8 | u16::from(pair[1]);
+    }
+    // The first of the longest runs of at least two zeros.
+    let (mut run_start, mut run_length) = (8, 1);
+    let mut start = 0;
+    for index in 0..8 {
+        if groups[index] != 0 {
+            start = index + 1;
+        } else if index + 1 - start > run_length {
+            (run_start, run_length) = (start, index + 1 - start);
+        }
+    }
+    let mut index = 0;
+    while index < 8 {
+        if index == run_start {
+            out.put(b"::");
+            index += run_length;
+            continue;
+        }
+        if index > 0 && index != run_start + run_length {
+            out.byte(b':');
+        }
+        out.hex(groups[index].into());
+        index += 1;
+    }
+}
+
+/// `h1,h2,h3,h4,p1,p2` of the 227.
+pub fn write_passive(address: [u8; 4], port: u16, out: &mut Writer<'_>) {
+    let [high, low] = port.to_be_bytes();
+    let [a, b, c, d] = address;
+    write_list(&[a, b, c, d, high, low], b',', out);
+}
+
+fn numbers<const N: usize>(input: &[u8], separator: char) -> IResult<&[u8], [u8; N], ()> {
+    let mut bytes = [0; N];
+    let mut rest = input;
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        if index > 0 {
+            (rest, _) = char(separator).parse_complete(rest)?;
+        }
+        (rest, *byte) = delimited(space0, number8, space0).parse_complete(rest)?;
+    }
+    Ok((rest, bytes))
+}
+
+/// Reads PORT's `h1,h2,h3,h4,p1,p2`; `None` when it is not that.
+pub fn parse_port(argument: &[u8]) -> Option<Endpoint> {
+    let (rest, [a, b, c, d, high, low]) = numbers(argument, ',').ok()?;
+    rest.is_empty().then_some(Endpoint { ip: Ip::V4([a, b, c, d]), port: u16::from_be_bytes([high, low]) })
+}
+
+/// Reads EPRT's `|1|address|port|`, with any delimiter of the printable ASCII.
+///
+/// # Errors
+/// As [`EprtError`] tells them apart.
+pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
+    let (rest, delimiter) = satisfy::<_, &[u8], ()>(|byte| byte.is_ascii_graphic())
+        .parse_complete(argument)
+        .map_err(|_| EprtError::Syntax)?;
+    let field = |input| {
+        let parsed: IResult<&[u8], &[u8], ()> =
+            terminated(take_till(|byte| byte == delimiter as u8), char(delimiter)).parse_complete(input);
+        parsed.map_err(|_| EprtError::Syntax)
+    };
+    let (rest, protocol) = field(rest)?;
+    let (rest, address) = field(rest)?;
+    let (rest, port) = field(rest)?;
+    if !rest.is_empty() {
+        return Err(EprtError::Syntax);
+    }
+    let protocol = match protocol {
+        b"1" => 4,
+        b"2" => 16,
+        digits if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => return Err(EprtError::Protocol),
+        _ => return Err(EprtError::Syntax),
+    };
+    let ip = match protocol {
+        4 => parse_v4(address),
+        _ => parse_v6(address),
+    };
+    let (_, port) = all_consuming(number16::<_, ()>).parse_complete(port).map_err(|_| EprtError::Syntax)?;
+    Ok(Endpoint { ip: ip.ok_or(EprtError::Syntax)?, port })
+}
+
+/// Reads the argument of EPSV.
+///
+/// # Errors
+/// [`EprtError::Protocol`] for another protocol's number, else [`EprtError::Syntax`].
+pub fn parse_epsv(argument: &[u8]) -> Result<Epsv, EprtError> {
+    let known: IResult<&[u8], Epsv, ()> = all_consuming(alt((
+        value(Epsv::All, tag_no_case("ALL")),
+        value(Epsv::V4, char('1')),
+        value(Epsv::V6, char('2')),
+        value(Epsv::Any, eof),
+    )))
+    .parse_complete(argument);
+    match known {
+        Ok((_, epsv)) => Ok(epsv),
+        Err(_) if argument.iter().all(u8::is_ascii_digit) => Err(EprtError::Protocol),
+        Err(_) => Err(EprtError::Syntax),
+    }
+}
+
+fn parse_v4(text: &[u8]) -> Option<Ip> {
+    let (rest, bytes) = numbers(text, '.').ok()?;
+    (rest.is_empty() && !text.contains(&b' ')).then_some(Ip::V4(bytes))
+}
+
+/// Groups of up to four hexadecimal digits with one `::` at most, an IPv4 address in place of the last two, and a zone that is dropped.
+fn parse_v6(text: &[u8]) -> Option<Ip> {
+    let text = text.split(|&byte| byte == b'%').next()?;
+    let mut bytes = [0; 16];
+    let mut at = 0;
+    let mut gap = None;
+    let mut rest = text;
+    if let Some(after) = rest.strip_prefix(b"::") {
+        gap = Some(0);
+        rest = after;
+    }
+    while !rest.is_empty() {
+        if let Some(Ip::V4(four)) = parse_v4(rest) {
+            bytes.get_mut(at..at + 4)?.copy_from_slice(&four);
+            at += 4;
+            break;
+        }
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        if !(1..=4).contains(&digits) {
+            return None;
+        }
+        let mut group = 0u16;
+        for &digit in &rest[..digits] {
+            group = group << 4 | (digit as char).to_digit(16)? as u16;
+        }
+        bytes.get_mut(at..at + 2)?.copy_from_slice(&group.to_be_bytes());
+        at += 2;
+        rest = &rest[digits..];
+        match rest {
+            [] => break,
+            [b':', b':', after @ ..] if gap.is_none() => {
+                gap = Some(at);
+                rest = after;
+            }
+            [b':', after @ ..] if !after.is_empty() && after[0] != b':' => rest = after,
+            _ => return None,
+        }
+    }
+    match gap {
+        Some(gap) if at < 16 => {
+            bytes.copy_within(gap..at, 16 - (at - gap));
+            bytes[gap..16 - (at - gap)].fill(0);
+        }
+        None if at == 16 => {}
+        _ => return None,
+    }
+    Some(Ip::v6(bytes))
+}
+
+/// Reads an IPv4 or IPv6 address as people write it; `None` for anything else.
+pub fn parse_ip(text: &[u8]) -> Option<Ip> {
+    parse_v4(text).or_else(|| parse_v6(text))
+}
+
+/// Reads a raw `sockaddr_in` or `sockaddr_in6` as Linux lays them out, which is how the Unix port tells an address.
+pub fn from_sockaddr(bytes: &[u8]) -> Option<Endpoint> {
+    let (family, rest) = bytes.split_first_chunk()?;
+    let (port, rest) = rest.split_first_chunk()?;
+    let ip = match u16::from_ne_bytes(*family) {
+        2 => Ip::V4(*rest.first_chunk()?),
+        // The flow label comes first.
+        10 => Ip::v6(*rest.get(4..)?.first_chunk()?),
+        _ => return None,
+    };
+    Some(Endpoint { ip, port: u16::from_be_bytes(*port) })
+}
+
+/// One line of Linux's `/proc/net/tcp` or `tcp6`, `  0: LOCAL:PORT REMOTE:PORT …` in hexadecimal: the local address, if the remote one is `peer`.
+pub fn proc_net_local(line: &[u8], peer: Endpoint) -> Option<Ip> {
+    let fields = &mut line.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
+    let local = hex_endpoint(fields.nth(1)?)?;
+    let remote = hex_endpoint(fields.next()?)?;
+    (remote == peer).then_some(local.ip)
+}
+
+fn hex_endpoint(text: &[u8]) -> Option<Endpoint> {
+    let colon = text.iter().position(|&byte| byte == b':')?;
+    let (address, port) = (text.get(..colon)?, text.get(colon + 1..)?);
+    let mut bytes = [0; 16];
+    for (word, digits) in bytes.chunks_exact_mut(4).zip(address.chunks_exact(8)) {
+        // The kernel prints each word of the address as a number of the machine.
+        word.copy_from_slice(&hex_number(digits)?.to_ne_bytes());
+    }
+    let ip = match address.len() {
+        8 => Ip::V4(*bytes.first_chunk()?),
+        32 => Ip::v6(bytes),
+        _ => return None,
+    };
+    Some(Endpoint { ip, port: u16::try_from(hex_number(port)?).ok()? })
+}
+
+fn hex_number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0u32, |number, &digit| Some(number.checked_mul(16)? | (digit as char).to_digit(16)?))
+}
+
+/// Reads one decimal number that is the whole of the text, blanks around it aside.
+pub(super) fn whole_number(text: &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    let text = text.trim_ascii();
+    if text.is_empty() {
+        return None;
+    }
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    Some(number)
+}
+
+/// `preceded` by blanks: kept here so that every parser of arguments treats them alike.
+pub(super) fn blanks<'a, O>(
+    parser: impl Parser<&'a [u8], Output = O, Error = ()>,
+) -> impl Parser<&'a [u8], Output = O, Error = ()> {
+    preceded(space0, parser)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::Ipv6Addr;
+
+    const LOCAL: Ip = Ip::V4([127, 0, 0, 1]);
+
+    fn text(ip: Ip) -> String {
+        let mut buffer = [0; 48];
+        let mut out = Writer::new(&mut buffer);
+        ip.write(&mut out);
+        String::from_utf8(out.bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn port() {
+        assert_eq!(parse_port(b"127,0,0,1,4,1"), Some(Endpoint { ip: LOCAL, port: 1025 }));
+        assert_eq!(parse_port(b"127, 0,0, 1,4,1"), Some(Endpoint { ip: LOCAL, port: 1025 }));
+        for bad in ["", "1,2,3,4,5", "1,2,3,4,5,6,7", "256,0,0,1,4,1", "a,b,c,d,e,f", "1,2,3,4,5,6x", "-1,0,0,1,4,1"] {
+            assert_eq!(parse_port(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn eprt() {
+        assert_eq!(parse_eprt(b"|1|127.0.0.1|1025|"), Ok(Endpoint { ip: LOCAL, port: 1025 }));
+        assert_eq!(parse_eprt(b"!2!::1!1025!").unwrap().ip, Ip::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]));
+        assert_eq!(parse_eprt(b"|2|::ffff:127.0.0.1|1025|").unwrap().ip, LOCAL);
+        assert_eq!(parse_eprt(b"|3|x|1|"), Err(EprtError::Protocol));
+        for bad in [
+            "",
+            "|",
+            "|1|127.0.0.1|1025",
+            "|1|127.0.0.1|65536|",
+            "|1|::1|1|",
+            "|2|127.0.0.1x|1|",
+            "|1|127.0.0.1|1|x",
+            "|x|127.0.0.1|1|",
+            "||||",
+        ] {
+            assert_eq!(parse_eprt(bad.as_bytes()), Err(EprtError::Syntax), "{bad}");
+        }
+    }
+
+    #[test]
+    fn epsv() {
+        assert_eq!(parse_epsv(b""), Ok(Epsv::Any));
+        assert_eq!(parse_epsv(b"1"), Ok(Epsv::V4));
+        assert_eq!(parse_epsv(b"2"), Ok(Epsv::V6));
+        assert_eq!(parse_epsv(b"all"), Ok(Epsv::All));
+        assert_eq!(parse_epsv(b"3"), Err(EprtError::Protocol));
+        assert_eq!(parse_epsv(b"x"), Err(EprtError::Syntax));
+    }
+
+    #[test]
+    fn passive() {
+        let mut buffer = [0; 32];
+        let mut out = Writer::new(&mut buffer);
+        write_passive([10, 0, 0, 255], 49152, &mut out);
+        assert_eq!(out.bytes(), b"10,0,0,255,192,0");
+    }
+
+    #[test]
+    fn addresses_of_the_system() {
+        let mut raw = 2u16.to_ne_bytes().to_vec();
+        raw.extend([0x30, 0x39, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(from_sockaddr(&raw), Some(Endpoint { ip: LOCAL, port: 12345 }));
+        let mut raw = 10u16.to_ne_bytes().to_vec();
+        raw.extend([0x30, 0x39, 0, 0, 0, 0]);
+        raw.extend(Ipv6Addr::LOCALHOST.octets());
+        assert_eq!(from_sockaddr(&raw).unwrap().ip, Ip::V6(Ipv6Addr::LOCALHOST.octets()));
+        assert_eq!(from_sockaddr(&raw[..20]), None);
+        assert_eq!(from_sockaddr(b""), None);
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn the_kernel_tells_the_local_address() {
+        let line = b"   3: 0100007F:0849 0200007F:3039 01 00000000:00000000 00:00000000 00000000     0 0 1\n";
+        let peer = |last, port| Endpoint { ip: Ip::V4([127, 0, 0, last]), port };
+        assert_eq!(proc_net_local(line, peer(2, 12345)), Some(LOCAL));
+        assert_eq!(proc_net_local(line, peer(2, 12346)), None);
+        assert_eq!(proc_net_local(b"  sl  local_address rem_address", peer(2, 12345)), None);
+    }
+
+    #[test]
+    fn networks() {
+        let ip = |text: &str| parse_ip(text.as_bytes()).unwrap();
+        assert!(ip("192.168.1.7").same_subnet(&ip("192.168.1.200"), &ip("255.255.255.0")));
+        assert!(!ip("192.168.1.7").same_subnet(&ip("192.168.2.7"), &ip("255.255.255.0")));
+        assert!(!ip("192.168.1.7").same_subnet(&ip("::1"), &ip("255.255.255.0")));
+    }
+
+    #[test]
+    fn numbers_are_checked() {
+        assert_eq!(whole_number(b"18446744073709551615"), Some(u64::MAX));
+        for bad in ["", "18446744073709551616", "-1", "1x", "0x1", "1 2"] {
+            assert_eq!(whole_number(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ipv6_is_read_and_written_as_rust_does(octets in any::<[u16; 8]>(), zeros in any::<u8>()) {
+            let mut groups = octets;
+            for (index, group) in groups.iter_mut().enumerate() {
+                if zeros >> index & 1 == 1 {
+                    *group = 0;
+                }
+            }
+            let address = Ipv6Addr::from(groups);
+            let ip = parse_ip(address.to_string().as_bytes()).unwrap();
+            prop_assert_eq!(ip, Ip::v6(address.octets()));
+            if let Ip::V6(_) = ip {
+                prop_assume!(address.to_ipv4().is_none());
+                prop_assert_eq!(text(ip), address.to_string());
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), likely in "[0-9a-f:.,|% ]{0,40}") {
+            for bytes in [&bytes[..], likely.as_bytes()] {
+                parse_port(bytes);
+                let _ = parse_eprt(bytes);
+                let _ = parse_epsv(bytes);
+                from_sockaddr(bytes);
+                proc_net_local(bytes, Endpoint { ip: LOCAL, port: 1 });
+                if let Some(ip) = parse_ip(bytes) {
+                    prop_assert_eq!(parse_ip(text(ip).as_bytes()), Some(ip));
+                }
+            }
+        }
+    }
+}

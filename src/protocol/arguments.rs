@@ -1,0 +1,230 @@
+//! The arguments of TYPE, MODE, STRU, ALLO, REST, OPTS, MDTM and of the listing commands (RFC 959 5.3.2, RFC 2389 4, RFC 3659).
+
+use super::address::{blanks, whole_number};
+use super::listing::Facts;
+use super::time;
+use nom::branch::alt;
+use nom::bytes::complete::{tag_no_case, take_till};
+use nom::character::complete::{char, one_of, space0, space1};
+use nom::combinator::{all_consuming, eof, opt, rest, value};
+use nom::sequence::{preceded, terminated};
+use nom::{IResult, Parser};
+
+/// How a file looks on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Representation {
+    /// TYPE A.
+    Ascii,
+    /// TYPE I and L 8.
+    Image,
+}
+
+/// Why an argument is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ArgumentError {
+    /// It is not of the form that the RFC gives: 501.
+    Syntax,
+    /// It is, but the server does not offer it: 504.
+    Unsupported,
+}
+
+/// The option that OPTS sets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opts {
+    /// `UTF8 ON`.
+    Utf8On,
+    /// `UTF8 OFF`.
+    Utf8Off,
+    /// `MLST facts`.
+    Mlst(Facts),
+}
+
+/// Parses all of `argument`.
+fn whole<'a, O>(parser: impl Parser<&'a [u8], Output = O, Error = ()>, argument: &'a [u8]) -> Option<O> {
+    all_consuming(terminated(parser, space0)).parse_complete(argument).ok().map(|(_, output)| output)
+}
+
+/// TYPE: `A`, `A N`, `I`, `L 8`.
+///
+/// # Errors
+/// Unsupported for the RFC's other types and forms.
+pub fn parse_type(argument: &[u8]) -> Result<Representation, ArgumentError> {
+    let known = alt((
+        value(Representation::Ascii, (one_of("aA"), opt(preceded(space1, one_of("nN"))))),
+        value(Representation::Image, (one_of("iI"), opt(preceded(space1, one_of("nN"))))),
+        value(Representation::Image, (one_of("lL"), space0, char('8'))),
+    ));
+    whole(known, argument).ok_or_else(|| unsupported(b"AEIL", argument))
+}
+
+/// An argument that begins with a letter of the RFC's is not offered, any other is wrong.
+fn unsupported(letters: &[u8], argument: &[u8]) -> ArgumentError {
+    match argument {
+        [letter] | [letter, b' ', ..] if letters.contains(&letter.to_ascii_uppercase()) => ArgumentError::Unsupported,
+        _ => ArgumentError::Syntax,
+    }
+}
+
+fn one_letter(offered: u8, letters: &[u8], argument: &[u8]) -> Result<(), ArgumentError> {
+    match argument.trim_ascii() {
+        [letter] if letter.eq_ignore_ascii_case(&offered) => Ok(()),
+        other => Err(unsupported(letters, other)),
+    }
+}
+
+/// MODE: only `S`.
+///
+/// # Errors
+/// Unsupported for `B` and `C`.
+pub fn parse_mode(argument: &[u8]) -> Result<(), ArgumentError> {
+    one_letter(b'S', b"BC", argument)
+}
+
+/// STRU: only `F`.
+///
+/// # Errors
+/// Unsupported for `R` and `P`.
+pub fn parse_structure(argument: &[u8]) -> Result<(), ArgumentError> {
+    one_letter(b'F', b"RP", argument)
+}
+
+/// REST: the offset, in bytes.
+pub fn parse_offset(argument: &[u8]) -> Option<u64> {
+    whole_number(argument)
+}
+
+/// ALLO: `size`, or `size R record-size`; the size, in bytes.
+pub fn parse_allo(argument: &[u8]) -> Option<u64> {
+    let (record, size): (&[u8], &[u8]) = take_till::<_, _, ()>(|byte| byte == b' ').parse_complete(argument).ok()?;
+    let size = whole_number(size)?;
+    let record_form: IResult<&[u8], &[u8], ()> = preceded((space1, one_of("rR"), space1), rest).parse_complete(record);
+    match record_form {
+        _ if record.trim_ascii().is_empty() => Some(size),
+        Ok((_, record)) => whole_number(record).map(|_| size),
+        Err(_) => None,
+    }
+}
+
+/// OPTS: `UTF8 ON`, `UTF8 OFF`, `MLST type;size;`. Unknown facts are ignored, as RFC 3659 7.9 wants it.
+///
+/// # Errors
+/// Unsupported for an option that the server does not have.
+pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
+    let utf8 = || (alt((tag_no_case("UTF8"), tag_no_case("UTF-8"))), space0);
+    let off = value(Opts::Utf8Off, (utf8(), tag_no_case("OFF")));
+    let on = value(Opts::Utf8On, (utf8(), alt((tag_no_case("ON"), eof))));
+    if let Some(opts) = whole(alt((off, on)), argument) {
+        return Ok(opts);
+    }
+    let mlst: IResult<&[u8], &[u8], ()> = preceded(tag_no_case("MLST"), blanks(rest)).parse_complete(argument);
+    match mlst {
+        Ok((_, list)) => Ok(Opts::Mlst(Facts::parse(list))),
+        Err(_) => Err(ArgumentError::Unsupported),
+    }
+}
+
+/// LIST and NLST: the path behind options as in `-la`. Options are words that start with `-`, and `--` ends them.
+pub fn list_path(argument: &[u8]) -> &[u8] {
+    let mut path = argument;
+    while let Some(option) = path.strip_prefix(b"-") {
+        let end = option.iter().position(|&byte| byte == b' ').unwrap_or(option.len());
+        let last = &option[..end] == b"-";
+        path = option[end..].trim_ascii_start();
+        if last {
+            break;
+        }
+    }
+    path
+}
+
+/// `YYYYMMDDHHMMSS path` or `YYYYMMDDHHMMSS.sss path`: the time in Unix seconds, and the path.
+pub fn split_time(argument: &[u8]) -> Option<(u32, &[u8])> {
+    let seconds = time::parse(argument.get(..14)?)?;
+    let mut path = argument.get(14..)?;
+    if let Some(fraction) = path.strip_prefix(b".") {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        path = &fraction[digits..];
+    }
+    Some((seconds, path.strip_prefix(b" ")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn types() {
+        for ascii in ["A", "a", "A N", "a n"] {
+            assert_eq!(parse_type(ascii.as_bytes()), Ok(Representation::Ascii), "{ascii}");
+        }
+        for image in ["I", "i", "L 8", "l8", "I N"] {
+            assert_eq!(parse_type(image.as_bytes()), Ok(Representation::Image), "{image}");
+        }
+        for other in ["E", "A T", "A C", "L 7", "L", "E N"] {
+            assert_eq!(parse_type(other.as_bytes()), Err(ArgumentError::Unsupported), "{other}");
+        }
+        for wrong in ["", "X", "AN", "8"] {
+            assert_eq!(parse_type(wrong.as_bytes()), Err(ArgumentError::Syntax), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn modes_and_structures() {
+        assert_eq!(parse_mode(b"s"), Ok(()));
+        assert_eq!(parse_mode(b"B"), Err(ArgumentError::Unsupported));
+        assert_eq!(parse_mode(b"X"), Err(ArgumentError::Syntax));
+        assert_eq!(parse_structure(b"F"), Ok(()));
+        assert_eq!(parse_structure(b"R"), Err(ArgumentError::Unsupported));
+        assert_eq!(parse_structure(b""), Err(ArgumentError::Syntax));
+    }
+
+    #[test]
+    fn allocations() {
+        assert_eq!(parse_allo(b"1000"), Some(1000));
+        assert_eq!(parse_allo(b"1000 R 80"), Some(1000));
+        for wrong in ["", "x", "1000 R", "1000 X 80", "1000 R x"] {
+            assert_eq!(parse_allo(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn options() {
+        assert_eq!(parse_opts(b"utf8 on"), Ok(Opts::Utf8On));
+        assert_eq!(parse_opts(b"UTF8"), Ok(Opts::Utf8On));
+        assert_eq!(parse_opts(b"UTF-8 ON"), Ok(Opts::Utf8On));
+        assert_eq!(parse_opts(b"UTF8 OFF"), Ok(Opts::Utf8Off));
+        assert_eq!(parse_opts(b"HASH SHA-256"), Err(ArgumentError::Unsupported));
+        let Ok(Opts::Mlst(facts)) = parse_opts(b"mlst Size;colour;type;") else { panic!() };
+        assert!(facts.contains(Facts::SIZE) && facts.contains(Facts::TYPE) && !facts.contains(Facts::MODIFY));
+        assert_eq!(parse_opts(b"MLST"), Ok(Opts::Mlst(Facts::NONE)));
+    }
+
+    #[test]
+    fn listing_options_are_dropped() {
+        for (argument, path) in
+            [("", ""), ("-la", ""), ("-la /pub", "/pub"), ("-a -R  a b", "a b"), ("-- -x", "-x"), ("a -l", "a -l")]
+        {
+            assert_eq!(list_path(argument.as_bytes()), path.as_bytes());
+        }
+    }
+
+    #[test]
+    fn times_before_a_path() {
+        assert_eq!(split_time(b"20240102030405 a b"), Some((1_704_164_645, &b"a b"[..])));
+        assert_eq!(split_time(b"20240102030405.123 x"), Some((1_704_164_645, &b"x"[..])));
+        for other in ["20240102030405", "20240102030405x", "x", "20241302030405 x"] {
+            assert_eq!(split_time(other.as_bytes()), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40), likely in "[AILEN8 MLST;0-9.-]{0,30}") {
+            for bytes in [&bytes[..], likely.as_bytes()] {
+                let _ = (parse_type(bytes), parse_mode(bytes), parse_structure(bytes), parse_allo(bytes), parse_opts(bytes), split_time(bytes));
+                prop_assert!(bytes.ends_with(list_path(bytes)));
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Wildcards in the last component of a path: `*`, `?`, `[a-z]`, `[!a-z]`, and `\` before a byte that means itself.
+
+/// Whether there is a wildcard.
+pub fn has_glob(name: &[u8]) -> bool {
+    name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+}
+
+/// Whether the name is one that the pattern means. Takes time proportional to the product of their lengths at most.
+pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut pattern, mut name) = (pattern, name);
+    // Where to go on when the part behind the last `*` does not match here.
+    let mut retry: Option<(&[u8], &[u8])> = None;
+    loop {
+        if let [b'*', rest @ ..] = pattern {
+            pattern = rest;
+            retry = Some((rest, name));
+            continue;
+        }
+        if name.is_empty() && pattern.is_empty() {
+            return true;
+        }
+        if let Some((pattern_rest, name_rest)) = one(pattern, name) {
+            (pattern, name) = (pattern_rest, name_rest);
+            continue;
+        }
+        match retry {
+            Some((rest, from)) if !from.is_empty() => {
+                let from = &from[character(from)..];
+                retry = Some((rest, from));
+                (pattern, name) = (rest, from);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// Matches one element of the pattern that is not `*`: what is left of both.
+fn one<'a>(pattern: &'a [u8], name: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (&byte, name_rest) = name.split_first()?;
+    match pattern {
+        [b'?', rest @ ..] => Some((rest, &name[character(name)..])),
+        [b'[', class @ ..] => match class_end(class) {
+            Some(end) => in_class(&class[..end], byte).then_some((&class[end + 1..], name_rest)),
+            // Without its end it is a bracket like any other byte.
+            None => (byte == b'[').then_some((class, name_rest)),
+        },
+        [b'\\', literal, rest @ ..] => (*literal == byte).then_some((rest, name_rest)),
+        [literal, rest @ ..] => (*literal == byte).then_some((rest, name_rest)),
+        [] => None,
+    }
+}
+
+/// The length of the UTF-8 character at the start, one byte at least.
+fn character(name: &[u8]) -> usize {
+    1 + name.iter().skip(1).take_while(|&&byte| byte & 0xc0 == 0x80).count()
+}
+
+/// Where the `]` is; one at the very start is a member.
+fn class_end(class: &[u8]) -> Option<usize> {
+    let skipped = usize::from(matches!(class, [b'!' | b'^', ..])) + 1;
+    Some(class.get(skipped..)?.iter().position(|&byte| byte == b']')? + skipped)
+}
+
+fn in_class(class: &[u8], byte: u8) -> bool {
+    let (negated, mut members) = match class {
+        [b'!' | b'^', members @ ..] => (true, members),
+        members => (false, members),
+    };
+    let mut found = false;
+    while let Some((&low, rest)) = members.split_first() {
+        if let [b'-', high, rest @ ..] = rest {
+            found |= (low..=*high).contains(&byte);
+            members = rest;
+        } else {
+            found |= low == byte;
+            members = rest;
+        }
+    }
+    found != negated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("*", "abc", true),
+            ("*.txt", "a.txt", true),
+            ("*.txt", "a.txt.gz", false),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "acb", false),
+            ("?", "ü", true),
+            ("??", "ü", false),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("[]x]", "]", true),
+            ("[a-", "[a-", true),
+            ("\\*", "*", true),
+            ("\\*", "x", false),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn many_stars_take_no_exponential_time() {
+        assert!(!matches(&b"*a".repeat(100), &[b'b'; 255]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_without_wildcards_matches_itself_alone(name in "[a-z.]{0,20}", other in "[a-z.]{0,20}") {
+            prop_assert!(matches(name.as_bytes(), name.as_bytes()));
+            prop_assert_eq!(matches(name.as_bytes(), other.as_bytes()), name == other);
+        }
+
+        #[test]
+        fn no_pattern_panics(pattern in "[*?a\\[\\]!\\\\-]{0,20}", name in "[a\\[\\]-]{0,20}") {
+            matches(pattern.as_bytes(), name.as_bytes());
+        }
+    }
+}

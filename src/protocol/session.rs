@@ -1,0 +1,1414 @@
+//! One control connection as a state machine (RFC 959 5.4): lines in, replies and [`Action`]s out.
+//!
+//! The host calls [`Session::next`] until it is given something to do, does it, and brings the outcome to
+//! [`Session::resume`]. A command that needs several actions is a chain of [`State`]s.
+
+use super::address::{Endpoint, EprtError, Epsv, Ip, parse_eprt, parse_epsv, parse_ip, parse_port, write_passive};
+use super::arguments::{
+    ArgumentError, Opts, Representation, list_path, parse_allo, parse_mode, parse_offset, parse_opts, parse_structure,
+    parse_type, split_time,
+};
+use super::command::{self, Argument, Command, Verb, When};
+use super::glob;
+use super::input::{Input, Line};
+use super::listing::{Entry, Facts, Kind, Permission, facts_line};
+use super::path::{Path, name, resolve};
+use super::time::write_stamp;
+use super::writer::Writer;
+
+/// The longest user name, in bytes.
+pub const USER_MAX: usize = 40;
+/// Failed logins before the connection is closed.
+const FAILURES_MAX: u8 = 3;
+/// No single call of [`Session::next`] or [`Session::resume`] writes more than this, in bytes.
+pub const REPLY_MAX: usize = 1024;
+
+/// Errors of the operating system that have a reply of their own (`errno` numbers, the same on every MicroPython port but for `ENOTEMPTY`).
+mod errno {
+    pub const EPERM: u32 = 1;
+    pub const ENOENT: u32 = 2;
+    pub const EACCES: u32 = 13;
+    pub const EEXIST: u32 = 17;
+    pub const ENOTDIR: u32 = 20;
+    pub const EISDIR: u32 = 21;
+    pub const ENOSPC: u32 = 28;
+    pub const EROFS: u32 = 30;
+    pub const ENAMETOOLONG: u32 = 36;
+    pub const ENOTEMPTY: u32 = 39;
+    /// `ENOTEMPTY` where newlib numbers the errors.
+    pub const ENOTEMPTY_NEWLIB: u32 = 90;
+}
+
+/// What the server's settings mean to a session.
+pub struct Config<'a> {
+    /// What the greeting and STAT call the server.
+    pub server_name: &'a [u8],
+    /// Seconds without a command until 421; 0 is never.
+    pub idle_timeout: u16,
+    /// Seconds until a data connection must stand; 0 is for ever.
+    pub data_timeout: u16,
+    /// Seconds a data connection may stand still; 0 is for ever.
+    pub stall_timeout: u16,
+    /// Whether USER alone logs in, because there are no accounts.
+    pub passwordless: bool,
+    /// Whether PORT and EPRT may name any address and port.
+    pub foreign_data: bool,
+}
+
+/// What one action needs beside the session: shared by all sessions of a server, valid from the step that gives the action to the next step.
+#[derive(Default)]
+pub struct Workspace {
+    /// The virtual path that the action is about.
+    pub path: Path,
+    /// The password, the glob pattern or the argument of SITE that belongs to the action.
+    pub text: Path,
+}
+
+/// What only the host can do. The comment says what it finds in the workspace, and the outcome it brings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Action {
+    /// Check [`Session::user`] and the password in `text`: `Login` with the permissions, `Failed` when refused (after the delay that hinders guessing).
+    Login = 8,
+    /// Log out and close the passive listener and whatever else the session holds: `Done`.
+    Reset,
+    /// Look at `path`: `Stat`.
+    Stat,
+    /// Make the directory `path`: `Done`.
+    MakeDirectory,
+    /// Remove the directory `path`: `Done`.
+    RemoveDirectory,
+    /// Remove the file `path`: `Done`.
+    RemoveFile,
+    /// Keep `path` for the next `Rename`: `Done`.
+    RenameFrom,
+    /// Rename the path that was kept to `path`, replacing a file that is there: `Done`.
+    Rename,
+    /// Open a passive listener in place of the former one: `Passive` with its port, and for PASV the address the client can reach.
+    Passive,
+    /// Close the passive listener: `Done`.
+    Unlisten,
+    /// Open `path` for reading at [`Session::offset`]: `Done`.
+    OpenRead,
+    /// Open `path` for writing, at [`Session::offset`] in the old file when that is not 0: `Done`.
+    OpenWrite,
+    /// Open `path` for appending: `Done`.
+    OpenAppend,
+    /// Open the directory or the single file `path`; if there is none and `text` is not empty, open its parent and list what matches the pattern `text`: `Done`.
+    OpenList,
+    /// Begin the transfer, in a task of its own that ends with [`Session::finish`]: `Done`.
+    Transfer,
+    /// Cut the transfer that runs: `Done`.
+    Abort,
+    /// Close what `OpenList` and the like opened, for no transfer will come: `Done`.
+    CloseFile,
+    /// Write the opened listing on the control connection: `Done` at its end.
+    ListHere,
+    /// Measure the file system that holds `path`: `Space`.
+    Space,
+    /// Measure the GC heap: `Space`.
+    Memory,
+    /// Collect garbage: `Space` as the heap is afterwards.
+    Collect,
+    /// How long the server has been up: `Seconds`.
+    Uptime,
+    /// Write [`Session::describe`] of each session on the control connection: `Done` at the end.
+    Who,
+    /// Hash the password in `text`: `Text`.
+    HashPassword,
+    /// End the sessions of the user or address in `text`: `Count`.
+    Kick,
+    /// Stop the server, and restart the board when `text` is `-r`: `Done`.
+    Shutdown,
+}
+
+/// What came of an action.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome<'a> {
+    /// It is done.
+    Done,
+    /// It failed with this `errno`.
+    Failed(u32),
+    /// What stands at a path. Time in Unix seconds, 0 when unknown.
+    Stat {
+        /// Whether it is a directory.
+        directory: bool,
+        /// Bytes.
+        size: u64,
+        /// Unix seconds.
+        modified: u32,
+    },
+    /// The account that logged in, and whether it is the administrator's ([`Permission::SITE`]).
+    Login(Permission),
+    /// A listener's port, and the server's address as text where it is known.
+    Passive(u16, &'a [u8]),
+    /// Bytes free and bytes in all.
+    Space(u64, u64),
+    /// A time, a number of sessions.
+    Number(u64),
+    /// Words of the host.
+    Text(&'a [u8]),
+}
+
+/// What the host does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Call again.
+    Again,
+    /// Read more of the control connection first.
+    Input,
+    /// The line buffer is full of commands that wait for the transfer's end.
+    Blocked,
+    /// Do this, then [`Session::resume`].
+    Act(Action),
+    /// Write what is left to write and close the control connection.
+    Close,
+}
+
+/// How a transfer came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum End {
+    /// Whole.
+    Complete,
+    /// The data connection never stood.
+    NoConnection,
+    /// It broke, or stood still for too long.
+    Broken,
+    /// Reading or writing the file failed.
+    LocalError,
+    /// The file system is full.
+    NoSpace,
+    /// Cut by ABOR, or with the session.
+    Aborted,
+}
+
+impl End {
+    /// The end with that number; an unknown one is a local error.
+    pub fn from_number(number: u32) -> End {
+        match number {
+            0 => End::Complete,
+            1 => End::NoConnection,
+            2 => End::Broken,
+            4 => End::NoSpace,
+            5 => End::Aborted,
+            _ => End::LocalError,
+        }
+    }
+}
+
+/// What [`Session::tick`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tick {
+    /// All is well.
+    Nothing,
+    /// The control task must wake: the session is to end.
+    Control,
+    /// The transfer's task must wake and end: its time is up.
+    Transfer,
+}
+
+/// How the data connection is to be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Data {
+    Unset,
+    Passive,
+    Active(Endpoint),
+}
+
+/// What the next outcome belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Login,
+    Cwd,
+    Mkd,
+    Rmd,
+    Rmdir,
+    Dele,
+    Remove,
+    Rnfr,
+    RntoStat,
+    Size,
+    Mdtm,
+    Mlst,
+    Allo(u64),
+    Passive {
+        extended: bool,
+    },
+    Port {
+        extended: bool,
+    },
+    RetrStat,
+    StorStat,
+    StorOpen,
+    RetrOpen(u64),
+    ListOpen,
+    StatOpen,
+    StatList,
+    Df,
+    Avbl,
+    Memory,
+    Uptime,
+    Who,
+    HashPassword,
+    Kick,
+    /// The command whose action is outstanding wants only "done" or "failed", and then this reply.
+    Reply(&'static [u8]),
+    /// Nothing is said whatever the outcome.
+    Silent,
+}
+
+/// What moves over the data connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transfer {
+    /// RETR: from the file.
+    Retrieve,
+    /// STOR: to the file, from its start or from where REST said.
+    Store,
+    /// APPE: to the file's end.
+    Append,
+    /// LIST.
+    List,
+    /// NLST.
+    Names,
+    /// MLSD.
+    Machine,
+}
+
+/// Why a session is made to end, as its 421 says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dismissal {
+    /// No command came for too long.
+    Idle,
+    /// SITE KICK.
+    Kicked,
+    /// The server stops.
+    Shutdown,
+    /// More connections than the server serves.
+    TooMany,
+}
+
+impl Dismissal {
+    fn text(self) -> &'static [u8] {
+        match self {
+            Dismissal::Idle => b"421 No command for too long, closing.",
+            Dismissal::Kicked => b"421 Session ended by the administrator.",
+            Dismissal::Shutdown => b"421 Server is shutting down.",
+            Dismissal::TooMany => b"421 Too many connections.",
+        }
+    }
+}
+
+/// One control connection. The line buffer is the caller's, the same at each call and at least [`super::input::LINE_MAX`] bytes long.
+pub struct Session {
+    input: Input,
+    state: State,
+    peer: Endpoint,
+    data: Data,
+    user: heapless::Vec<u8, USER_MAX>,
+    /// The account may do this; `None` before login.
+    permission: Option<Permission>,
+    cwd: Path,
+    representation: Representation,
+    facts: Facts,
+    offset: u64,
+    failures: u8,
+    user_given: bool,
+    rename_pending: bool,
+    extended_only: bool,
+    transfer: Option<Transfer>,
+    ended: Option<End>,
+    moved: u64,
+    abort_asked: bool,
+    /// The host was told to cut the transfer.
+    cut: bool,
+    closing: bool,
+    dismissal: Option<Dismissal>,
+    idle: u16,
+    stalled: u16,
+    connected: bool,
+}
+
+/// One reply line.
+fn say(out: &mut Writer<'_>, line: &[u8]) {
+    out.put(line);
+    out.put(b"\r\n");
+}
+
+/// `257 "/a b" created.`
+fn say_path(out: &mut Writer<'_>, code: &[u8], path: &[u8], rest: &[u8]) {
+    out.put(code);
+    out.quoted(path);
+    say(out, rest);
+}
+
+fn say_number(out: &mut Writer<'_>, code: &[u8], number: u64, rest: &[u8]) {
+    out.put(code);
+    out.dec(number);
+    say(out, rest);
+}
+
+const NO_PERMISSION: &[u8] = b"550 Permission denied.";
+const NOT_A_DIRECTORY: &[u8] = b"550 Not a directory.";
+const IS_A_DIRECTORY: &[u8] = b"550 Is a directory.";
+const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
+const PATH_TOO_LONG: &[u8] = b"550 Path too long.";
+
+/// The reply for a system call that failed.
+fn say_failure(out: &mut Writer<'_>, error: u32) {
+    use errno::*;
+    let line: &[u8] = match error {
+        ENOENT => b"550 No such file or directory.",
+        EEXIST => b"550 File exists.",
+        ENOTDIR => NOT_A_DIRECTORY,
+        EISDIR => IS_A_DIRECTORY,
+        ENOTEMPTY | ENOTEMPTY_NEWLIB => b"550 Directory not empty.",
+        EPERM | EACCES | EROFS => NO_PERMISSION,
+        ENOSPC => b"452 No space left on device.",
+        ENAMETOOLONG => PATH_TOO_LONG,
+        _ => return say_number(out, b"550 Operation failed, error ", error.into(), b"."),
+    };
+    say(out, line);
+}
+
+impl Session {
+    /// A session with the client at `peer`, before the greeting.
+    pub fn new(peer: Endpoint) -> Self {
+        Session {
+            input: Input::new(),
+            state: State::Ready,
+            peer,
+            data: Data::Unset,
+            user: heapless::Vec::new(),
+            permission: None,
+            cwd: root(),
+            representation: Representation::Ascii,
+            facts: Facts::ALL,
+            offset: 0,
+            failures: 0,
+            user_given: false,
+            rename_pending: false,
+            extended_only: false,
+            transfer: None,
+            ended: None,
+            moved: 0,
+            abort_asked: false,
+            cut: false,
+            closing: false,
+            dismissal: None,
+            idle: 0,
+            stalled: 0,
+            connected: false,
+        }
+    }
+
+    /// The client's address.
+    pub fn peer(&self) -> Endpoint {
+        self.peer
+    }
+
+    /// The name given with USER; empty before.
+    pub fn user(&self) -> &[u8] {
+        &self.user
+    }
+
+    /// What the account may do; nothing before login.
+    pub fn permission(&self) -> Permission {
+        self.permission.unwrap_or(Permission::NONE)
+    }
+
+    /// Whether USER and PASS were accepted.
+    pub fn logged_in(&self) -> bool {
+        self.permission.is_some()
+    }
+
+    /// The working directory, virtual.
+    pub fn cwd(&self) -> &[u8] {
+        &self.cwd
+    }
+
+    /// Where REST said to begin, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The facts that MLSD shows.
+    pub fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    /// The transfer that runs or is about to.
+    pub fn transfer(&self) -> Option<Transfer> {
+        self.transfer
+    }
+
+    /// Where to dial for an active data connection; `None` when the client dials in.
+    pub fn active_endpoint(&self) -> Option<Endpoint> {
+        match self.data {
+            Data::Active(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    /// Whether the session wants its data connection to be made now, and whether this address may make it.
+    pub fn accepts_data_from(&self, config: &Config<'_>, ip: Ip) -> bool {
+        config.foreign_data || ip == self.peer.ip
+    }
+
+    /// The data connection stands.
+    pub fn data_connected(&mut self) {
+        self.connected = true;
+        self.stalled = 0;
+    }
+
+    /// `count` more bytes have moved over the data connection.
+    pub fn data_moved(&mut self, count: u64) {
+        self.moved = self.moved.saturating_add(count);
+        self.stalled = 0;
+    }
+
+    /// The bytes that the transfer has moved so far.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// The transfer has come to its end; the next [`next`](Self::next) words it.
+    pub fn finish(&mut self, end: End) {
+        if self.transfer.is_some() {
+            self.ended = Some(end);
+        }
+    }
+
+    /// Whether the session is to end with a 421.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissal.is_some()
+    }
+
+    /// Makes the session end with a 421.
+    pub fn dismiss(&mut self, why: Dismissal) {
+        self.dismissal.get_or_insert(why);
+    }
+
+    /// The client will send nothing more: what it has sent is still answered, then the connection closes.
+    pub fn end_of_input(&mut self) {
+        self.closing = true;
+    }
+
+    /// The room for the next read of the control connection.
+    pub fn space<'a>(&mut self, buffer: &'a mut [u8]) -> &'a mut [u8] {
+        self.input.space(buffer)
+    }
+
+    /// `count` bytes were read into [`space`](Self::space).
+    pub fn received(&mut self, buffer: &mut [u8], count: usize) {
+        self.idle = 0;
+        self.input.received(buffer, count);
+    }
+
+    /// One second has passed.
+    pub fn tick(&mut self, config: &Config<'_>) -> Tick {
+        if self.transfer.is_some() && self.ended.is_none() {
+            let limit = if self.connected { config.stall_timeout } else { config.data_timeout };
+            self.stalled = self.stalled.saturating_add(1);
+            if limit != 0 && self.stalled > limit {
+                self.stalled = 0;
+                return Tick::Transfer;
+            }
+            self.idle = 0;
+            return Tick::Nothing;
+        }
+        if self.state != State::Ready {
+            return Tick::Nothing;
+        }
+        self.idle = self.idle.saturating_add(1);
+        if config.idle_timeout != 0 && self.idle > config.idle_timeout {
+            self.dismiss(Dismissal::Idle);
+            return Tick::Control;
+        }
+        Tick::Nothing
+    }
+
+    /// One line about the session, for SITE WHO: ` name ip:port doing`.
+    pub fn describe(&self, out: &mut Writer<'_>) {
+        out.byte(b' ');
+        out.name(if self.logged_in() { &self.user } else { b"-" });
+        out.byte(b' ');
+        self.peer.ip.write(out);
+        out.byte(b' ');
+        match self.transfer {
+            Some(transfer) => {
+                out.put(transfer.verb());
+                out.byte(b' ');
+                out.dec(self.moved);
+                say(out, b" bytes");
+            }
+            None => say_number(out, b"idle ", self.idle.into(), b" s"),
+        }
+    }
+
+    /// The 220 that a client meets first.
+    pub fn greet(&mut self, config: &Config<'_>, out: &mut Writer<'_>) {
+        out.put(b"220 ");
+        out.name(config.server_name);
+        out.put(b"\r\n");
+    }
+
+    /// The line that [`next`](Self::next) will take, if it will take one: what a debugging host shows.
+    pub fn peek<'a>(&mut self, buffer: &'a [u8]) -> Option<&'a [u8]> {
+        if self.transfer.is_some() || self.dismissal.is_some() {
+            return None;
+        }
+        match self.input.peek(buffer) {
+            Line::Whole(line) => buffer.get(line),
+            _ => None,
+        }
+    }
+
+    /// Goes one step: says what is due, or takes one command. Not while an action is outstanding.
+    pub fn next(&mut self, config: &Config<'_>, buffer: &mut [u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+        if let Some(end) = self.ended.take() {
+            self.say_end(end, out);
+            return Step::Again;
+        }
+        if let Some(why) = self.dismissal {
+            if self.transfer.is_some() {
+                return self.abort();
+            }
+            say(out, why.text());
+            return Step::Close;
+        }
+        if self.transfer.is_some() {
+            return self.next_during_transfer(config, buffer, out);
+        }
+        let line = match self.input.peek(buffer) {
+            Line::Partial if self.closing => return Step::Close,
+            Line::Partial => return Step::Input,
+            Line::TooLong => {
+                say(out, b"500 Command line too long.");
+                self.input.consume(buffer);
+                return Step::Again;
+            }
+            Line::Whole(line) => line,
+        };
+        let step = self.execute(config, buffer.get(line).unwrap_or_default(), work, out);
+        self.input.consume(buffer);
+        step
+    }
+
+    /// ABOR, STAT and NOOP act at once, the others wait in the line buffer.
+    fn next_during_transfer(&mut self, config: &Config<'_>, buffer: &mut [u8], out: &mut Writer<'_>) -> Step {
+        if self.input.take_verb(buffer, b"ABOR") {
+            self.abort_asked = true;
+            return self.abort();
+        }
+        if self.cut || self.closing && !self.quits_next(buffer) {
+            return self.abort();
+        }
+        if let Line::Whole(line) = self.input.peek(buffer) {
+            let line = buffer.get(line).unwrap_or_default();
+            if line.eq_ignore_ascii_case(b"NOOP") {
+                say(out, b"200 NOOP ok.");
+            } else if line.eq_ignore_ascii_case(b"STAT") {
+                self.say_status(config, out);
+            } else if self.input.is_full(buffer) || self.closing {
+                return Step::Blocked;
+            } else {
+                return Step::Input;
+            }
+            self.input.consume(buffer);
+            return Step::Again;
+        }
+        if self.input.peek(buffer) == Line::TooLong {
+            say(out, b"500 Command line too long.");
+            self.input.consume(buffer);
+            return Step::Again;
+        }
+        Step::Input
+    }
+
+    /// A client that has hung up after QUIT still gets its transfer.
+    fn quits_next(&mut self, buffer: &[u8]) -> bool {
+        match self.input.peek(buffer) {
+            Line::Whole(line) => buffer.get(line).is_some_and(|line| line.eq_ignore_ascii_case(b"QUIT")),
+            _ => false,
+        }
+    }
+
+    /// Has the transfer cut, once; its task then ends it.
+    fn abort(&mut self) -> Step {
+        if core::mem::replace(&mut self.cut, true) {
+            return Step::Blocked;
+        }
+        self.act(Action::Abort, State::Silent)
+    }
+
+    fn say_end(&mut self, end: End, out: &mut Writer<'_>) {
+        say(
+            out,
+            match end {
+                End::Complete => b"226 Transfer complete.",
+                End::NoConnection => b"425 Can't open data connection.",
+                End::Broken => b"426 Data connection broken, transfer aborted.",
+                End::LocalError => b"451 Local error in processing.",
+                End::NoSpace => b"452 No space left on device.",
+                End::Aborted => b"426 Transfer aborted.",
+            },
+        );
+        if core::mem::take(&mut self.abort_asked) {
+            say(out, b"226 Abort successful.");
+        }
+        self.transfer = None;
+        self.cut = false;
+        self.data = Data::Unset;
+        self.offset = 0;
+        self.idle = 0;
+    }
+
+    fn act(&mut self, action: Action, state: State) -> Step {
+        self.state = state;
+        Step::Act(action)
+    }
+
+    /// Looks the command up, checks what the table demands, and hands it to [`run`](Self::run).
+    fn execute(&mut self, config: &Config<'_>, line: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+        self.idle = 0;
+        let renaming = core::mem::take(&mut self.rename_pending);
+        let found = command::parse(line).ok().and_then(|(verb, argument)| Some((command::find(verb)?, argument)));
+        let Some((command, argument)) = found else {
+            say(out, b"500 Unknown command.");
+            return Step::Again;
+        };
+        let refusal: &[u8] = if command.when == When::NotOffered {
+            b"502 Command not implemented."
+        } else if command.when == When::LoggedIn && !self.logged_in() {
+            b"530 Please log in with USER and PASS."
+        } else if command.argument == Argument::Required && argument.is_empty() {
+            b"501 Argument required."
+        } else if !command.needs.is_empty() && !self.permission().contains(command.needs) {
+            NO_PERMISSION
+        } else if command.verb == Verb::Rnto && !renaming {
+            b"503 Send RNFR first."
+        } else {
+            return self.run(config, command, argument, work, out);
+        };
+        say(out, refusal);
+        Step::Again
+    }
+
+    /// What each command does first; [`resume`](Self::resume) goes on with what the host found.
+    fn run(
+        &mut self,
+        config: &Config<'_>,
+        command: &Command,
+        argument: &[u8],
+        work: &mut Workspace,
+        out: &mut Writer<'_>,
+    ) -> Step {
+        let line: &[u8] = match command.verb {
+            Verb::User => return self.user_command(config, argument, work, out),
+            Verb::Pass => return self.pass_command(argument, work, out),
+            Verb::Acct => b"202 Account not needed.",
+            Verb::Quit => {
+                self.say_bye(out);
+                return Step::Close;
+            }
+            Verb::Rein => {
+                self.forget();
+                return self.act(Action::Reset, State::Reply(b"220 Ready for new user."));
+            }
+            Verb::Noop => b"200 NOOP ok.",
+            Verb::Clnt => b"200 Noted.",
+            Verb::Syst => b"215 UNIX Type: L8",
+            Verb::Help => return self.help_command(argument, out),
+            Verb::Feat => return self.feat_command(out),
+            Verb::Opts => return self.opts_command(argument, out),
+            Verb::Abor => {
+                self.data = Data::Unset;
+                return self.act(Action::Unlisten, State::Reply(b"226 No transfer to abort."));
+            }
+            Verb::Pwd => {
+                say_path(out, b"257 ", &self.cwd, b" is the current directory.");
+                return Step::Again;
+            }
+            Verb::Cwd => return self.with_path(argument, Action::Stat, State::Cwd, work, out),
+            Verb::Cdup => return self.with_path(b"..", Action::Stat, State::Cwd, work, out),
+            Verb::Mkd => return self.with_path(argument, Action::MakeDirectory, State::Mkd, work, out),
+            Verb::Rmd => return self.with_path(argument, Action::Stat, State::Rmd, work, out),
+            Verb::Dele => return self.with_path(argument, Action::Stat, State::Dele, work, out),
+            Verb::Rnfr => return self.with_path(argument, Action::Stat, State::Rnfr, work, out),
+            Verb::Rnto => return self.with_path(argument, Action::Stat, State::RntoStat, work, out),
+            Verb::Type => match parse_type(argument) {
+                Ok(representation) => {
+                    self.representation = representation;
+                    match representation {
+                        Representation::Ascii => b"200 Type set to A.",
+                        Representation::Image => b"200 Type set to I.",
+                    }
+                }
+                Err(error) => argument_error(error, b"504 Type not supported."),
+            },
+            Verb::Mode => match parse_mode(argument) {
+                Ok(()) => b"200 Mode set to S.",
+                Err(error) => argument_error(error, b"504 Mode not supported."),
+            },
+            Verb::Stru => match parse_structure(argument) {
+                Ok(()) => b"200 Structure set to F.",
+                Err(error) => argument_error(error, b"504 Structure not supported."),
+            },
+            Verb::Allo => match parse_allo(argument) {
+                Some(size) => return self.with_path(b"", Action::Space, State::Allo(size), work, out),
+                None => BAD_ARGUMENT,
+            },
+            Verb::Avbl => return self.with_path(argument, Action::Space, State::Avbl, work, out),
+            Verb::Pasv => return self.pasv_command(out),
+            Verb::Epsv => return self.epsv_command(argument, out),
+            Verb::Port => {
+                let endpoint = parse_port(argument).ok_or(EprtError::Syntax);
+                return self.active_command(config, endpoint, false, out);
+            }
+            Verb::Eprt => return self.active_command(config, parse_eprt(argument), true, out),
+            Verb::Rest => match parse_offset(argument) {
+                Some(offset) => {
+                    self.offset = offset;
+                    say_number(out, b"350 Restarting at ", offset, b".");
+                    return Step::Again;
+                }
+                None => BAD_ARGUMENT,
+            },
+            Verb::Retr => return self.transfer_command(Transfer::Retrieve, argument, State::RetrStat, work, out),
+            Verb::Stor => return self.transfer_command(Transfer::Store, argument, State::StorStat, work, out),
+            Verb::Appe => return self.transfer_command(Transfer::Append, argument, State::StorStat, work, out),
+            Verb::List => return self.list_command(Transfer::List, list_path(argument), work, out),
+            Verb::Nlst => return self.list_command(Transfer::Names, list_path(argument), work, out),
+            Verb::Mlsd => return self.list_command(Transfer::Machine, argument, work, out),
+            Verb::Mlst => return self.with_path(argument, Action::Stat, State::Mlst, work, out),
+            Verb::Size if self.representation == Representation::Ascii => b"550 SIZE not allowed in ASCII mode.",
+            Verb::Size => return self.with_path(argument, Action::Stat, State::Size, work, out),
+            Verb::Mdtm => return self.mdtm_command(argument, work, out),
+            Verb::Stat if argument.is_empty() => {
+                self.say_status(config, out);
+                return Step::Again;
+            }
+            Verb::Stat => return self.open_list(list_path(argument), State::StatOpen, work, out),
+            Verb::Site => return self.site_command(argument, work, out),
+            Verb::Unavailable => b"502 Command not implemented.",
+        };
+        say(out, line);
+        Step::Again
+    }
+
+    /// The host did what the last [`Step::Act`] asked.
+    pub fn resume(&mut self, outcome: Outcome<'_>, work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+        let state = core::mem::replace(&mut self.state, State::Ready);
+        if state == State::Login {
+            // The password is not needed any more.
+            work.text.fill(0);
+        }
+        match (state, outcome) {
+            (State::Silent, _) => {}
+            (State::Login, Outcome::Login(permission)) => {
+                self.permission = Some(permission);
+                self.failures = 0;
+                out.put(b"230 User ");
+                out.name(&self.user);
+                say(out, b" logged in.");
+            }
+            (State::Login, _) => {
+                self.failures += 1;
+                self.user_given = false;
+                if self.failures >= FAILURES_MAX {
+                    say(out, b"421 Too many failed logins.");
+                    return Step::Close;
+                }
+                say(out, b"530 Login incorrect.");
+            }
+            (State::StorStat, outcome) => return self.stor_found(outcome, out),
+            // RNTO to a name that is free; MDTM of a name that only looks like one with a time before it.
+            (State::RntoStat, Outcome::Failed(errno::ENOENT)) => {
+                return self.act(Action::Rename, State::Reply(b"250 File renamed."));
+            }
+            (State::RetrOpen(_) | State::StorOpen | State::ListOpen, Outcome::Failed(error)) => {
+                self.give_transfer_up();
+                say_failure(out, error);
+            }
+            (State::Allo(_), Outcome::Failed(_)) => say(out, b"202 No storage allocation necessary."),
+            (State::Passive { .. }, Outcome::Failed(_)) => {
+                self.data = Data::Unset;
+                say(out, b"425 Can't open passive connection.");
+            }
+            (State::RetrStat, Outcome::Failed(error)) => {
+                self.give_transfer_up();
+                say_failure(out, error);
+            }
+            (_, Outcome::Failed(error)) => say_failure(out, error),
+            (State::Reply(line), _) => say(out, line),
+            (State::Cwd, Outcome::Stat { directory: true, .. }) => {
+                self.cwd.clone_from(&work.path);
+                say_path(out, b"250 Directory changed to ", &self.cwd, b".");
+            }
+            (State::Cwd | State::Rmd, Outcome::Stat { directory: false, .. }) => say(out, NOT_A_DIRECTORY),
+            (State::Mkd, _) => say_path(out, b"257 ", &work.path, b" created."),
+            (State::Rmd, _) => return self.act(Action::RemoveDirectory, State::Rmdir),
+            (State::Rmdir, _) => say(out, b"250 Directory removed."),
+            (State::Dele | State::RntoStat | State::RetrStat | State::Size, Outcome::Stat { directory: true, .. }) => {
+                self.give_transfer_up();
+                say(out, IS_A_DIRECTORY);
+            }
+            (State::Dele, _) => return self.act(Action::RemoveFile, State::Remove),
+            (State::Remove, _) => say(out, b"250 File deleted."),
+            (State::Rnfr, _) => {
+                self.rename_pending = true;
+                return self.act(Action::RenameFrom, State::Reply(b"350 Ready for RNTO."));
+            }
+            (State::RntoStat, _) => return self.act(Action::Rename, State::Reply(b"250 File renamed.")),
+            (State::Size, Outcome::Stat { size, .. }) => say_number(out, b"213 ", size, b""),
+            (State::Mdtm, Outcome::Stat { modified, .. }) => {
+                out.put(b"213 ");
+                write_stamp(modified, out);
+                say(out, b"");
+            }
+            (State::Mlst, Outcome::Stat { directory, size, modified }) => {
+                out.put(b"250-Listing ");
+                out.name(&work.path);
+                say(out, b"");
+                let entry = Entry { name: &work.path, directory, size, modified, unique: None };
+                let kind = if directory { Kind::Directory } else { Kind::File };
+                facts_line(&entry, kind, self.facts, self.permission(), true, out);
+                say(out, b"250 End");
+            }
+            (State::Allo(size), Outcome::Space(free, _)) if size > free => say(out, b"452 No space left on device."),
+            (State::Allo(_), _) => say(out, b"202 No storage allocation necessary."),
+            (State::Avbl, Outcome::Space(free, _)) => say_number(out, b"213 ", free, b""),
+            (State::Passive { extended }, Outcome::Passive(port, address)) => {
+                return self.passive_opened(extended, port, address, out);
+            }
+            (State::Port { extended }, _) => {
+                say(out, if extended { b"200 EPRT command successful." } else { b"200 PORT command successful." });
+            }
+            (State::RetrStat, Outcome::Stat { size, .. }) => {
+                if self.offset > size {
+                    self.give_transfer_up();
+                    say(out, b"554 Restart offset past the end of the file.");
+                } else {
+                    return self.act(Action::OpenRead, State::RetrOpen(size));
+                }
+            }
+            (State::RetrOpen(size), _) => {
+                out.put(b"150 Opening data connection for ");
+                out.name(name(&work.path));
+                out.put(b" (");
+                out.dec(size);
+                say(out, b" bytes).");
+                return self.begin_transfer();
+            }
+            (State::StorOpen, _) => {
+                out.put(b"150 Opening data connection for ");
+                out.name(name(&work.path));
+                say(out, b".");
+                return self.begin_transfer();
+            }
+            (State::ListOpen, _) => {
+                say(out, b"150 Opening data connection for directory listing.");
+                return self.begin_transfer();
+            }
+            (State::StatOpen, _) => {
+                out.put(b"213-Listing ");
+                out.name(&work.path);
+                say(out, b"");
+                return self.act(Action::ListHere, State::StatList);
+            }
+            (State::StatList, _) => {
+                say(out, b"213 End of listing.");
+                return self.act(Action::CloseFile, State::Silent);
+            }
+            (State::Df, Outcome::Space(free, total)) => say_space(out, free, total, b" bytes on the file system."),
+            (State::Memory, Outcome::Space(free, total)) => say_space(out, free, total, b" bytes of heap."),
+            (State::Uptime, Outcome::Number(seconds)) => say_uptime(out, seconds),
+            (State::Who, _) => say(out, b"211 End of sessions."),
+            (State::HashPassword, Outcome::Text(text)) => {
+                out.put(b"211 ");
+                out.name(text);
+                say(out, b"");
+            }
+            (State::Kick, Outcome::Number(0)) => say(out, b"550 No such session."),
+            (State::Kick, Outcome::Number(count)) => say_number(out, b"200 Sessions ended: ", count, b"."),
+            _ => say(out, b"451 Local error in processing."),
+        }
+        Step::Again
+    }
+
+    /// Resolves the argument and asks for an action on it.
+    fn with_path(
+        &mut self,
+        argument: &[u8],
+        action: Action,
+        state: State,
+        work: &mut Workspace,
+        out: &mut Writer<'_>,
+    ) -> Step {
+        if resolve(&self.cwd, argument, &mut work.path).is_err() {
+            say(out, PATH_TOO_LONG);
+            return Step::Again;
+        }
+        self.act(action, state)
+    }
+
+    /// Back to the state before USER.
+    fn forget(&mut self) {
+        self.permission = None;
+        self.user_given = false;
+        self.user.clear();
+        self.cwd = root();
+        self.representation = Representation::Ascii;
+        self.facts = Facts::ALL;
+        self.offset = 0;
+        self.data = Data::Unset;
+        self.extended_only = false;
+    }
+
+    fn user_command(
+        &mut self,
+        config: &Config<'_>,
+        argument: &[u8],
+        work: &mut Workspace,
+        out: &mut Writer<'_>,
+    ) -> Step {
+        self.forget();
+        if self.user.extend_from_slice(argument).is_err() {
+            say(out, b"501 User name too long.");
+            return Step::Again;
+        }
+        if config.passwordless {
+            work.text.clear();
+            return self.act(Action::Login, State::Login);
+        }
+        self.user_given = true;
+        out.put(b"331 Password required for ");
+        out.name(argument);
+        say(out, b".");
+        Step::Again
+    }
+
+    fn pass_command(&mut self, argument: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+        if self.logged_in() {
+            say(out, b"202 Already logged in.");
+            return Step::Again;
+        }
+        if !self.user_given {
+            say(out, b"503 Login with USER first.");
+            return Step::Again;
+        }
+        if !set(&mut work.text, argument) {
+            say(out, b"501 Password too long.");
+            return Step::Again;
+        }
+        self.act(Action::Login, State::Login)
+    }
+
+    fn say_bye(&self, out: &mut Writer<'_>) {
+        out.put(b"221 Bye");
+        if self.logged_in() {
+            out.put(b", ");
+            out.name(&self.user);
+        }
+        say(out, b".");
+    }
+
+    fn help_command(&mut self, argument: &[u8], out: &mut Writer<'_>) -> Step {
+        if argument.is_empty() {
+            say(out, b"214-The following commands are known (* is not offered):");
+            command::write_names(out);
+            say(out, b"214 End of help.");
+        } else if let Some(command) = command::find(argument) {
+            out.put(b"214 Syntax: ");
+            command::write_syntax(command, out);
+            say(out, b"");
+        } else {
+            say(out, b"502 Unknown command.");
+        }
+        Step::Again
+    }
+
+    fn feat_command(&mut self, out: &mut Writer<'_>) -> Step {
+        say(out, b"211-Features:");
+        command::write_features(out);
+        out.put(b" MLST ");
+        self.facts.write_feature(out);
+        say(out, b"\r\n REST STREAM\r\n TVFS\r\n UTF8\r\n211 End");
+        Step::Again
+    }
+
+    fn opts_command(&mut self, argument: &[u8], out: &mut Writer<'_>) -> Step {
+        let line: &[u8] = match parse_opts(argument) {
+            Ok(Opts::Utf8On) => b"200 UTF8 is always on.",
+            Ok(Opts::Utf8Off) => b"504 UTF8 cannot be switched off.",
+            Ok(Opts::Mlst(facts)) => {
+                self.facts = facts;
+                out.put(b"200 MLST OPTS ");
+                facts.write_selected(out);
+                b""
+            }
+            Err(error) => argument_error(error, b"501 Option not understood."),
+        };
+        say(out, line);
+        Step::Again
+    }
+
+    fn pasv_command(&mut self, out: &mut Writer<'_>) -> Step {
+        let line: &[u8] = if self.extended_only {
+            ONLY_EPSV
+        } else if matches!(self.peer.ip, Ip::V6(_)) {
+            b"425 PASV is for IPv4, use EPSV."
+        } else {
+            return self.act(Action::Passive, State::Passive { extended: false });
+        };
+        say(out, line);
+        Step::Again
+    }
+
+    fn epsv_command(&mut self, argument: &[u8], out: &mut Writer<'_>) -> Step {
+        let v6 = matches!(self.peer.ip, Ip::V6(_));
+        let line: &[u8] = match parse_epsv(argument) {
+            Ok(Epsv::All) => {
+                self.extended_only = true;
+                b"200 EPSV ALL accepted."
+            }
+            Ok(Epsv::V4) if v6 => NOT_THIS_PROTOCOL,
+            Ok(Epsv::V6) if !v6 => NOT_THIS_PROTOCOL,
+            Ok(_) => return self.act(Action::Passive, State::Passive { extended: true }),
+            Err(EprtError::Protocol) => NOT_THIS_PROTOCOL,
+            Err(EprtError::Syntax) => BAD_ARGUMENT,
+        };
+        say(out, line);
+        Step::Again
+    }
+
+    fn passive_opened(&mut self, extended: bool, port: u16, address: &[u8], out: &mut Writer<'_>) -> Step {
+        if extended {
+            out.put(b"229 Entering Extended Passive Mode (|||");
+            out.dec(port.into());
+            say(out, b"|).");
+        } else if let Some(Ip::V4(address)) = parse_ip(address) {
+            out.put(b"227 Entering Passive Mode (");
+            write_passive(address, port, out);
+            say(out, b").");
+        } else {
+            say(out, b"425 The server's address is not known, use EPSV.");
+            return self.act(Action::Unlisten, State::Silent);
+        }
+        self.data = Data::Passive;
+        Step::Again
+    }
+
+    /// PORT and EPRT. Only the client's own address and no privileged port, so that nobody can be attacked through the server (RFC 2577 3).
+    fn active_command(
+        &mut self,
+        config: &Config<'_>,
+        endpoint: Result<Endpoint, EprtError>,
+        extended: bool,
+        out: &mut Writer<'_>,
+    ) -> Step {
+        let line: &[u8] = if self.extended_only {
+            ONLY_EPSV
+        } else {
+            match endpoint {
+                Err(EprtError::Syntax) => BAD_ARGUMENT,
+                Err(EprtError::Protocol) => NOT_THIS_PROTOCOL,
+                Ok(endpoint)
+                    if endpoint.port == 0
+                        || !config.foreign_data && (endpoint.ip != self.peer.ip || endpoint.port < 1024) =>
+                {
+                    if extended { b"500 Illegal EPRT command." } else { b"500 Illegal PORT command." }
+                }
+                Ok(endpoint) => {
+                    self.data = Data::Active(endpoint);
+                    return self.act(Action::Unlisten, State::Port { extended });
+                }
+            }
+        };
+        say(out, line);
+        Step::Again
+    }
+
+    fn transfer_command(
+        &mut self,
+        transfer: Transfer,
+        argument: &[u8],
+        state: State,
+        work: &mut Workspace,
+        out: &mut Writer<'_>,
+    ) -> Step {
+        if self.data == Data::Unset {
+            return self.no_data_connection(out);
+        }
+        self.transfer_named(transfer);
+        let step = self.with_path(argument, Action::Stat, state, work, out);
+        if step == Step::Again {
+            self.give_transfer_up();
+        }
+        step
+    }
+
+    fn list_command(
+        &mut self,
+        transfer: Transfer,
+        argument: &[u8],
+        work: &mut Workspace,
+        out: &mut Writer<'_>,
+    ) -> Step {
+        if self.data == Data::Unset {
+            return self.no_data_connection(out);
+        }
+        self.transfer_named(transfer);
+        let step = self.open_list(argument, State::ListOpen, work, out);
+        if step == Step::Again {
+            self.give_transfer_up();
+        }
+        step
+    }
+
+    fn no_data_connection(&mut self, out: &mut Writer<'_>) -> Step {
+        self.offset = 0;
+        say(out, b"425 Use PASV, EPSV, PORT or EPRT first.");
+        Step::Again
+    }
+
+    /// Asks for a listing of the argument; a glob in its last component becomes the pattern.
+    fn open_list(&mut self, argument: &[u8], state: State, work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+        work.text.clear();
+        let step = self.with_path(argument, Action::OpenList, state, work, out);
+        // RFC 3659 7.2.1 knows no wildcards for MLSD.
+        if self.transfer != Some(Transfer::Machine) && glob::has_glob(name(&work.path)) {
+            set(&mut work.text, name(&work.path));
+        }
+        step
+    }
+
+    /// A transfer is asked for: from here on it has a kind, but nothing moves before [`begin_transfer`](Self::begin_transfer).
+    fn transfer_named(&mut self, transfer: Transfer) {
+        self.transfer = Some(transfer);
+        self.moved = 0;
+        self.stalled = 0;
+        self.connected = false;
+    }
+
+    fn begin_transfer(&mut self) -> Step {
+        self.act(Action::Transfer, State::Silent)
+    }
+
+    /// The command failed before its transfer began. REST is forgotten; the data connection stays for the next command.
+    fn give_transfer_up(&mut self) {
+        self.transfer = None;
+        self.offset = 0;
+    }
+
+    /// STOR and APPE know what stands at the path.
+    fn stor_found(&mut self, outcome: Outcome<'_>, out: &mut Writer<'_>) -> Step {
+        let size = match outcome {
+            Outcome::Stat { directory: true, .. } => {
+                self.give_transfer_up();
+                say(out, IS_A_DIRECTORY);
+                return Step::Again;
+            }
+            Outcome::Stat { size, .. } => size,
+            _ => 0,
+        };
+        if self.transfer == Some(Transfer::Append) {
+            // REST means nothing before APPE: what is appended goes to the end.
+            self.offset = 0;
+            return self.act(Action::OpenAppend, State::StorOpen);
+        }
+        if self.offset > size {
+            self.give_transfer_up();
+            say(out, b"554 Restart offset past the end of the file.");
+            return Step::Again;
+        }
+        self.act(Action::OpenWrite, State::StorOpen)
+    }
+
+    fn mdtm_command(&mut self, argument: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+        if split_time(argument).is_some() {
+            say(out, b"504 The file system cannot set times.");
+            return Step::Again;
+        }
+        self.with_path(argument, Action::Stat, State::Mdtm, work, out)
+    }
+
+    /// STAT without an argument: the server and the session, and during a transfer how far it has come.
+    fn say_status(&self, config: &Config<'_>, out: &mut Writer<'_>) {
+        out.put(b"211-");
+        out.name(config.server_name);
+        out.put(b"\r\n Connected from ");
+        self.peer.ip.write(out);
+        out.put(b"\r\n Logged in as ");
+        out.name(&self.user);
+        out.put(b"\r\n TYPE: ");
+        out.put(match self.representation {
+            Representation::Ascii => b"ASCII",
+            Representation::Image => b"Image",
+        });
+        out.put(b"; STRUcture: File; transfer MODE: Stream\r\n ");
+        match (self.transfer, self.data) {
+            (Some(transfer), _) => {
+                out.put(transfer.verb());
+                out.put(b" in progress, ");
+                out.dec(self.moved);
+                say(out, b" bytes moved");
+            }
+            (None, Data::Unset) => say(out, b"No data connection"),
+            (None, Data::Passive) => say(out, b"Waiting for a passive data connection"),
+            (None, Data::Active(endpoint)) => {
+                out.put(b"Data connection to port ");
+                say_number(out, b"", endpoint.port.into(), b"");
+            }
+        }
+        say(out, b"211 End of status");
+    }
+
+    /// SITE: what the original offered (its README), and the two that clients try.
+    fn site_command(&mut self, argument: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+        let (name, argument) = match argument.iter().position(|&byte| byte == b' ') {
+            Some(at) => (&argument[..at], argument[at..].trim_ascii()),
+            None => (argument, &b""[..]),
+        };
+        let found = SITE_COMMANDS.iter().find(|site| site.name.eq_ignore_ascii_case(name));
+        let line: &[u8] = match found {
+            None => b"500 Unknown SITE command.",
+            Some(site) if !self.permission().contains(site.needs) => NO_PERMISSION,
+            Some(_) if !set(&mut work.text, argument) => BAD_ARGUMENT,
+            Some(site) => match site.run {
+                Site::Help => {
+                    say(out, b"214-The following SITE commands are known:");
+                    for site in SITE_COMMANDS {
+                        out.byte(b' ');
+                        out.put(site.name);
+                        say(out, site.syntax);
+                    }
+                    b"214 End of help."
+                }
+                Site::Df => return self.with_path(b"", Action::Space, State::Df, work, out),
+                Site::Free => return self.act(Action::Memory, State::Memory),
+                Site::Gc => return self.act(Action::Collect, State::Memory),
+                Site::Uptime => return self.act(Action::Uptime, State::Uptime),
+                Site::Who => {
+                    say(out, b"211-Sessions:");
+                    return self.act(Action::Who, State::Who);
+                }
+                Site::HashPassword | Site::Kick if argument.is_empty() => b"501 Argument required.",
+                Site::HashPassword => return self.act(Action::HashPassword, State::HashPassword),
+                Site::Kick => return self.act(Action::Kick, State::Kick),
+                Site::Shutdown if argument == b"-h" || argument == b"-r" => {
+                    say(out, b"200 Shutting down.");
+                    return self.act(Action::Shutdown, State::Silent);
+                }
+                Site::Shutdown => BAD_ARGUMENT,
+                Site::Chmod => b"504 SITE CHMOD is not supported.",
+                Site::Utime => b"504 SITE UTIME is not supported.",
+            },
+        };
+        say(out, line);
+        Step::Again
+    }
+}
+
+const ONLY_EPSV: &[u8] = b"501 Only EPSV is allowed after EPSV ALL.";
+const NOT_THIS_PROTOCOL: &[u8] = b"522 Network protocol not supported, use (1,2).";
+
+#[derive(Clone, Copy)]
+enum Site {
+    Chmod,
+    Df,
+    Free,
+    Gc,
+    HashPassword,
+    Help,
+    Kick,
+    Shutdown,
+    Uptime,
+    Utime,
+    Who,
+}
+
+struct SiteCommand {
+    name: &'static [u8],
+    run: Site,
+    needs: Permission,
+    syntax: &'static [u8],
+}
+
+macro_rules! site_commands {
+    ($($name:literal $run:ident $needs:ident $syntax:literal)*) => {
+        &[$(SiteCommand { name: $name, run: Site::$run, needs: Permission::$needs, syntax: $syntax }),*]
+    };
+}
+
+#[rustfmt::skip]
+static SITE_COMMANDS: &[SiteCommand] = site_commands! {
+    b"CHMOD"    Chmod         NONE  b" <SP> mode <SP> pathname"
+    b"DF"       Df            NONE  b""
+    b"FREE"     Free          NONE  b""
+    b"GC"       Gc            NONE  b""
+    b"HASHPASS" HashPassword  NONE  b" <SP> password"
+    b"HELP"     Help          NONE  b""
+    b"KICK"     Kick          SITE  b" <SP> username | address"
+    b"SHUTDOWN" Shutdown      SITE  b" <SP> -h | -r"
+    b"UPTIME"   Uptime        NONE  b""
+    b"UTIME"    Utime         NONE  b" <SP> time <SP> pathname"
+    b"WHO"      Who           NONE  b""
+};
+
+impl Transfer {
+    /// The command that starts it, for STAT and WHO.
+    fn verb(self) -> &'static [u8] {
+        match self {
+            Transfer::Retrieve => b"RETR",
+            Transfer::Store => b"STOR",
+            Transfer::Append => b"APPE",
+            Transfer::List => b"LIST",
+            Transfer::Names => b"NLST",
+            Transfer::Machine => b"MLSD",
+        }
+    }
+}
+
+fn argument_error(error: ArgumentError, unsupported: &'static [u8]) -> &'static [u8] {
+    match error {
+        ArgumentError::Syntax => BAD_ARGUMENT,
+        ArgumentError::Unsupported => unsupported,
+    }
+}
+
+fn root() -> Path {
+    let mut path = Path::new();
+    set(&mut path, b"/");
+    path
+}
+
+/// Copies `bytes`, if they fit.
+fn set(text: &mut Path, bytes: &[u8]) -> bool {
+    text.clear();
+    text.extend_from_slice(bytes).is_ok()
+}
+
+fn say_space(out: &mut Writer<'_>, free: u64, total: u64, of: &[u8]) {
+    out.put(b"211 ");
+    out.dec(free);
+    out.put(b" free of ");
+    out.dec(total);
+    say(out, of);
+}
+
+/// `211 Up 3 days, 04:05:06.`
+fn say_uptime(out: &mut Writer<'_>, seconds: u64) {
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    out.put(b"211 Up ");
+    out.dec((seconds / 86400).into());
+    out.put(b" days, ");
+    out.dec2(seconds / 3600 % 24);
+    out.byte(b':');
+    out.dec2(seconds / 60 % 60);
+    out.byte(b':');
+    out.dec2(seconds % 60);
+    say(out, b".");
+}

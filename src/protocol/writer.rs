@@ -1,0 +1,208 @@
+//! Text into a fixed buffer: decimal numbers, names made fit for a reply, and nothing of `core::fmt`, which is too large for a board.
+
+/// Writes into a buffer. A piece that does not fit is left out as a whole, and [`overflowed`](Self::overflowed) tells.
+pub struct Writer<'a> {
+    buffer: &'a mut [u8],
+    length: usize,
+    overflowed: bool,
+}
+
+impl<'a> Writer<'a> {
+    /// An empty writer.
+    pub fn new(buffer: &'a mut [u8]) -> Self {
+        Writer { buffer, length: 0, overflowed: false }
+    }
+
+    /// What was written.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or_default()
+    }
+
+    /// Bytes written.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Bytes that still fit.
+    pub fn free(&self) -> usize {
+        self.buffer.len() - self.length
+    }
+
+    /// Whether a piece was left out for want of room.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Forgets what was written behind `length`, and that it overflowed.
+    pub fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+        self.overflowed = false;
+    }
+
+    /// One byte.
+    pub fn byte(&mut self, byte: u8) {
+        match self.buffer.get_mut(self.length) {
+            Some(place) => {
+                *place = byte;
+                self.length += 1;
+            }
+            None => self.overflowed = true,
+        }
+    }
+
+    /// These bytes.
+    pub fn put(&mut self, bytes: &[u8]) {
+        match self.buffer.get_mut(self.length..self.length + bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.length += bytes.len();
+            }
+            None => self.overflowed = true,
+        }
+    }
+
+    /// A number in decimal.
+    pub fn dec(&mut self, number: u64) {
+        self.dec_padded(number, 1, b' ');
+    }
+
+    /// A number in decimal, at the right of at least `width` bytes that `pad` fills.
+    pub fn dec_padded(&mut self, number: u64, width: usize, pad: u8) {
+        let mut digits = [pad; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            let (next, digit) = divide_by_ten(rest);
+            digits[at] = b'0' + digit;
+            rest = next;
+            if rest == 0 || at == 0 {
+                break;
+            }
+        }
+        let at = at.min(digits.len().saturating_sub(width));
+        self.put(digits.get(at..).unwrap_or_default());
+    }
+
+    /// The last two decimal digits.
+    pub fn dec2(&mut self, number: u32) {
+        self.byte(b'0' + (number / 10 % 10) as u8);
+        self.byte(b'0' + (number % 10) as u8);
+    }
+
+    /// A number in hexadecimal.
+    pub fn hex(&mut self, number: u64) {
+        let mut shift = 60;
+        while shift > 0 && number >> shift == 0 {
+            shift -= 4;
+        }
+        loop {
+            let digit = (number >> shift & 15) as u8;
+            self.byte(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+            if shift == 0 {
+                return;
+            }
+            shift -= 4;
+        }
+    }
+
+    /// A name in a reply: LF is told as NUL (RFC 2640 3.1), another control byte as `?`.
+    pub fn name(&mut self, name: &[u8]) {
+        self.each(name, |byte| if byte == b'\n' { 0 } else { shown(byte) });
+    }
+
+    /// A name in a listing: any control byte is shown as `?`, for a line is all that tells two entries apart.
+    pub fn listed(&mut self, name: &[u8]) {
+        self.each(name, shown);
+    }
+
+    fn each(&mut self, bytes: &[u8], show: impl Fn(u8) -> u8) {
+        for &byte in bytes {
+            self.byte(show(byte));
+        }
+    }
+
+    /// A name in quotes, those inside doubled (RFC 959 appendix II).
+    pub fn quoted(&mut self, name: &[u8]) {
+        self.byte(b'"');
+        for &byte in name {
+            if byte == b'"' {
+                self.byte(b'"');
+            }
+            self.name(&[byte]);
+        }
+        self.byte(b'"');
+    }
+}
+
+fn shown(byte: u8) -> u8 {
+    if byte < b' ' && byte != b'\t' || byte == 0x7f { b'?' } else { byte }
+}
+
+/// 64-bit division in the steps that a 32-bit machine has: no division routine is linked for it.
+fn divide_by_ten(number: u64) -> (u64, u8) {
+    let mut remainder = 0;
+    let mut quotient = 0;
+    for shift in [48, 32, 16, 0] {
+        let part = remainder << 16 | (number >> shift) as u32 & 0xffff;
+        quotient = quotient << 16 | u64::from(part / 10);
+        remainder = part % 10;
+    }
+    (quotient, remainder as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(write: impl FnOnce(&mut Writer<'_>)) -> String {
+        let mut buffer = [0; 64];
+        let mut out = Writer::new(&mut buffer);
+        write(&mut out);
+        String::from_utf8_lossy(out.bytes()).into_owned()
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(text(|out| out.dec(0)), "0");
+        assert_eq!(text(|out| out.dec(u64::MAX)), u64::MAX.to_string());
+        assert_eq!(text(|out| out.dec_padded(42, 6, b' ')), "    42");
+        assert_eq!(text(|out| out.dec2(7)), "07");
+        assert_eq!(text(|out| out.hex(0)), "0");
+        assert_eq!(text(|out| out.hex(0xdead_beef_0123)), "deadbeef0123");
+    }
+
+    #[test]
+    fn no_name_brings_a_line_end() {
+        assert_eq!(text(|out| out.name(b"a\nb\rc\x7f\t\xc3\xbc")), "a\0b?c?\tü");
+        assert_eq!(text(|out| out.listed(b"a\nb")), "a?b");
+        assert_eq!(text(|out| out.quoted(b"/a \"b\"")), "\"/a \"\"b\"\"\"");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_whole() {
+        let mut buffer = [0; 4];
+        let mut out = Writer::new(&mut buffer);
+        out.put(b"abc");
+        out.put(b"de");
+        assert!(out.overflowed());
+        assert_eq!(out.bytes(), b"abc");
+        out.truncate(1);
+        assert!(!out.overflowed());
+        assert_eq!(out.free(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn decimal_is_what_rust_writes(number in any::<u64>()) {
+            prop_assert_eq!(text(|out| out.dec(number)), number.to_string());
+            prop_assert_eq!(text(|out| out.hex(number)), format!("{number:x}"));
+        }
+    }
+}

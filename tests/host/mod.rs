@@ -1,0 +1,423 @@
+//! A host for the sans-IO core: a file system in memory, and data connections that are just byte vectors.
+
+use ftpdlite::protocol::address::{Endpoint, Ip};
+use ftpdlite::protocol::glob;
+use ftpdlite::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};
+use ftpdlite::protocol::path::{name, parent};
+use ftpdlite::protocol::session::{Action, Config, End, Outcome, Session, Step, Transfer, Workspace};
+use ftpdlite::protocol::time;
+use ftpdlite::protocol::writer::Writer;
+use std::collections::BTreeMap;
+
+const NOW: u32 = 1_800_000_000;
+const NOT_FOUND: u32 = 2;
+const EXISTS: u32 = 17;
+const NOT_A_DIRECTORY: u32 = 20;
+const IS_A_DIRECTORY: u32 = 21;
+const NOT_EMPTY: u32 = 39;
+const REFUSED: u32 = 13;
+
+/// A file's bytes, or `None` for a directory; and its time.
+type Node = (Option<Vec<u8>>, u32);
+
+/// The file system.
+pub struct Files(BTreeMap<Vec<u8>, Node>);
+
+impl Files {
+    fn new(fixture: &str) -> Files {
+        let mut files = BTreeMap::from([(b"/".to_vec(), (None, NOW))]);
+        for line in fixture.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (kind, rest) = line.split_once(' ').unwrap();
+            // A path is the first word; a blank in it is written \x20.
+            let (path, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            let (stamp, content) = rest.split_once(' ').unwrap_or((rest, ""));
+            let modified = time::parse(stamp.as_bytes()).unwrap_or(NOW);
+            let node = match kind {
+                "dir" => (None, NOW),
+                "file" => (Some(unescape(content)), modified),
+                "fill" => {
+                    (Some((0..content.parse::<usize>().unwrap()).map(|index| (index % 251) as u8).collect()), modified)
+                }
+                _ => panic!("{line}"),
+            };
+            files.insert(unescape(path), node);
+        }
+        Files(files)
+    }
+
+    /// What stands at a path, or the errno.
+    pub fn stat(&self, path: &[u8]) -> Result<&Node, u32> {
+        if let Some(node) = self.0.get(path) {
+            return Ok(node);
+        }
+        match self.0.get(parent(path)) {
+            Some((Some(_), _)) => Err(NOT_A_DIRECTORY),
+            _ => Err(NOT_FOUND),
+        }
+    }
+
+    /// A file's bytes.
+    pub fn content(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.0.get(path)?.0.clone()
+    }
+
+    fn children<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a Node)> {
+        self.0
+            .iter()
+            .filter(move |(child, _)| *child != path && child.len() > 1 && parent(child) == path)
+            .map(|(child, node)| (name(child), node))
+    }
+
+    fn add(&mut self, path: &[u8], node: Node) -> Result<(), u32> {
+        match self.stat(parent(path))? {
+            (None, _) => {
+                self.0.insert(path.to_vec(), node);
+                Ok(())
+            }
+            _ => Err(NOT_A_DIRECTORY),
+        }
+    }
+}
+
+/// The host: one session and everything around it.
+pub struct Host {
+    session: Session,
+    buffer: Vec<u8>,
+    work: Workspace,
+    replies: Vec<u8>,
+    /// The client's files.
+    pub files: Files,
+    /// What the data connection brought to the client and was not looked at yet.
+    pub downloaded: Vec<u8>,
+    /// Whether the client makes its data connections.
+    pub connects: bool,
+    /// Whether the server has closed the control connection.
+    pub closed: bool,
+    open: Option<Vec<u8>>,
+    listing: Vec<u8>,
+    renaming: Vec<u8>,
+    uploading: bool,
+    foreign_data: bool,
+}
+
+/// `\r \n \0 \t \\ \xHH` as the transcripts write them.
+pub fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes().iter();
+    while let Some(&byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        bytes.push(match rest.next().expect("a lone backslash") {
+            b'r' => b'\r',
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'0' => 0,
+            b'\\' => b'\\',
+            b'x' => {
+                let mut digit = || (*rest.next().unwrap() as char).to_digit(16).unwrap() as u8;
+                digit() * 16 + digit()
+            }
+            other => panic!("\\{}", *other as char),
+        });
+    }
+    bytes
+}
+
+impl Host {
+    /// A host with a fresh copy of the fixture and a client that has just connected from 127.0.0.1.
+    pub fn new(fixture: &str) -> Host {
+        let mut host = Host {
+            session: Session::new(Endpoint { ip: Ip::V4([127, 0, 0, 1]), port: 40000 }),
+            buffer: vec![0; 512],
+            work: Workspace::default(),
+            replies: Vec::new(),
+            files: Files::new(fixture),
+            downloaded: Vec::new(),
+            connects: true,
+            closed: false,
+            open: None,
+            listing: Vec::new(),
+            renaming: Vec::new(),
+            uploading: false,
+            foreign_data: false,
+        };
+        let mut bytes = [0; 256];
+        let mut out = Writer::new(&mut bytes);
+        host.session.greet(&host.config(), &mut out);
+        host.replies.extend(out.bytes());
+        host
+    }
+
+    fn config(&self) -> Config<'static> {
+        Config {
+            server_name: b"FTPdLite (MicroPython)",
+            idle_timeout: 300,
+            data_timeout: 10,
+            stall_timeout: 60,
+            passwordless: false,
+            foreign_data: self.foreign_data,
+        }
+    }
+
+    /// `key=value` of an `@config` line.
+    pub fn configure(&mut self, setting: &str) {
+        match setting.split_once('=') {
+            Some(("allow_foreign_data", value)) => self.foreign_data = matches!(value, "1" | "True" | "true"),
+            Some(("data_timeout" | "idle_timeout" | "stall_timeout" | "login_delay", _)) => {}
+            _ => panic!("unknown setting {setting}"),
+        }
+    }
+
+    /// What `<me>` stands for in `PORT <me>` or `EPRT <me>`.
+    pub fn own_address(&self, command: &str) -> &'static str {
+        if command.starts_with("EPRT") { "|1|127.0.0.1|50000|" } else { "127,0,0,1,195,80" }
+    }
+
+    /// The client sends these bytes.
+    pub fn send(&mut self, mut bytes: &[u8]) {
+        loop {
+            self.run();
+            let space = self.session.space(&mut self.buffer);
+            let count = space.len().min(bytes.len());
+            if count == 0 || self.closed {
+                return;
+            }
+            space[..count].copy_from_slice(&bytes[..count]);
+            self.session.received(&mut self.buffer, count);
+            bytes = &bytes[count..];
+            self.run();
+        }
+    }
+
+    /// The next line of the control connection, if there is one.
+    pub fn line(&mut self) -> Option<Vec<u8>> {
+        let end = self.replies.iter().position(|&byte| byte == b'\n')?;
+        let line: Vec<u8> = self.replies.drain(..=end).collect();
+        Some(line.strip_suffix(b"\r\n").expect("a reply ends in CRLF").to_vec())
+    }
+
+    /// The client sends these bytes over the data connection.
+    pub fn upload(&mut self, bytes: &[u8]) {
+        assert!(self.uploading, "no upload is under way");
+        self.session.data_moved(bytes.len() as u64);
+        if let Some((Some(content), _)) = self.open.as_ref().and_then(|path| self.files.0.get_mut(path)) {
+            // REST: in the old file, from there on.
+            let at = (self.session.offset() + self.session.moved()) as usize - bytes.len();
+            let at = if self.session.transfer() == Some(Transfer::Append) { content.len() } else { at };
+            content.resize(content.len().max(at + bytes.len()), 0);
+            content[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+
+    /// The client closes the data connection after an upload, if one is under way.
+    pub fn end_upload(&mut self) {
+        if self.uploading {
+            self.end(End::Complete);
+        }
+    }
+
+    /// The client breaks the data connection.
+    pub fn drop_data(&mut self) {
+        if self.uploading {
+            self.end(End::Broken);
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        self.uploading = false;
+        self.open = None;
+        self.session.finish(end);
+        self.run();
+    }
+
+    /// The next line of the data connection, its line end included; what is left, when there is none.
+    pub fn download_line(&mut self) -> Vec<u8> {
+        let end = self.downloaded.iter().position(|&byte| byte == b'\n').map_or(self.downloaded.len(), |at| at + 1);
+        self.downloaded.drain(..end).collect()
+    }
+
+    /// The next `count` bytes of the data connection.
+    pub fn download(&mut self, count: usize) -> Vec<u8> {
+        self.downloaded.drain(..count.min(self.downloaded.len())).collect()
+    }
+
+    /// Lets the session go on until it waits.
+    fn run(&mut self) {
+        let config = self.config();
+        let mut action = None;
+        while !self.closed {
+            let mut bytes = [0; ftpdlite::protocol::session::REPLY_MAX];
+            let mut out = Writer::new(&mut bytes);
+            let text;
+            let step = match action.take() {
+                None => self.session.next(&config, &mut self.buffer, &mut self.work, &mut out),
+                Some(action) => {
+                    let outcome;
+                    (outcome, text) = self.act(action);
+                    let outcome = if text.is_empty() { outcome } else { Outcome::Text(&text) };
+                    self.session.resume(outcome, &mut self.work, &mut out)
+                }
+            };
+            assert!(!out.overflowed(), "a reply is longer than REPLY_MAX");
+            self.replies.extend(out.bytes());
+            match step {
+                Step::Again => {}
+                Step::Act(Action::ListHere) => {
+                    self.replies.append(&mut self.listing);
+                    action = Some(Action::ListHere);
+                }
+                Step::Act(next) => action = Some(next),
+                Step::Close => self.closed = true,
+                Step::Input | Step::Blocked => return,
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) -> (Outcome<'static>, Vec<u8>) {
+        let path = self.work.path.to_vec();
+        let outcome = match action {
+            Action::Login => {
+                let granted = match (self.session.user(), &self.work.text[..]) {
+                    (b"tester", b"secret") => Permission::ALL,
+                    (b"guest", b"guest") => Permission::READ_ONLY,
+                    _ => return (Outcome::Failed(REFUSED), Vec::new()),
+                };
+                Ok(Outcome::Login(granted))
+            }
+            Action::Stat => self.files.stat(&path).map(|(content, modified)| Outcome::Stat {
+                directory: content.is_none(),
+                size: content.as_ref().map_or(0, |content| content.len() as u64),
+                modified: *modified,
+            }),
+            Action::MakeDirectory => match self.files.stat(&path) {
+                Ok(_) => Err(EXISTS),
+                Err(_) => self.files.add(&path, (None, NOW)).map(|()| Outcome::Done),
+            },
+            Action::RemoveDirectory if self.files.children(&path).next().is_some() => Err(NOT_EMPTY),
+            Action::RemoveDirectory | Action::RemoveFile => {
+                self.files.0.remove(&path);
+                Ok(Outcome::Done)
+            }
+            Action::RenameFrom => {
+                self.renaming = path;
+                Ok(Outcome::Done)
+            }
+            Action::Rename => self.rename(&path),
+            Action::Passive => return (Outcome::Passive(50001, b"127.0.0.1"), Vec::new()),
+            Action::OpenRead => {
+                self.downloaded.clear();
+                self.listing = self.files.content(&path).unwrap()[self.session.offset() as usize..].to_vec();
+                Ok(Outcome::Done)
+            }
+            Action::OpenWrite | Action::OpenAppend => {
+                let kept = action == Action::OpenAppend || self.session.offset() > 0;
+                let old = self.files.content(&path).filter(|_| kept).unwrap_or_default();
+                self.open = Some(path.clone());
+                self.files.add(&path, (Some(old), NOW)).map(|()| Outcome::Done)
+            }
+            Action::OpenList => self.list(&path),
+            Action::Transfer => {
+                self.transfer();
+                Ok(Outcome::Done)
+            }
+            Action::Space => Ok(Outcome::Space(1 << 20, 1 << 21)),
+            Action::Memory | Action::Collect => Ok(Outcome::Space(1000, 2000)),
+            Action::Uptime => Ok(Outcome::Number(93784)),
+            Action::Who => {
+                let mut bytes = [0; 256];
+                let mut out = Writer::new(&mut bytes);
+                self.session.describe(&mut out);
+                self.replies.extend(out.bytes());
+                Ok(Outcome::Done)
+            }
+            Action::HashPassword => {
+                return (Outcome::Done, b"$5a$0123456789abcdef$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_vec());
+            }
+            Action::Kick => Ok(Outcome::Number(0)),
+            Action::Abort => {
+                self.uploading = false;
+                self.session.finish(End::Aborted);
+                Ok(Outcome::Done)
+            }
+            Action::Reset | Action::Unlisten | Action::CloseFile | Action::ListHere | Action::Shutdown => {
+                Ok(Outcome::Done)
+            }
+        };
+        (outcome.unwrap_or_else(Outcome::Failed), Vec::new())
+    }
+
+    fn rename(&mut self, to: &[u8]) -> Result<Outcome<'static>, u32> {
+        self.files.stat(parent(to))?;
+        let from = std::mem::take(&mut self.renaming);
+        let moved: Vec<_> = self
+            .files
+            .0
+            .keys()
+            .filter(|path| **path == from || path.starts_with(&[&from[..], b"/"].concat()))
+            .cloned()
+            .collect();
+        for path in moved {
+            let node = self.files.0.remove(&path).unwrap();
+            self.files.0.insert([to, &path[from.len()..]].concat(), node);
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Formats a listing as a whole; the native module does it piece by piece.
+    fn list(&mut self, path: &[u8]) -> Result<Outcome<'static>, u32> {
+        let pattern = self.work.text.to_vec();
+        let (folder, wanted) = match self.files.stat(path) {
+            Ok((None, _)) => (path, None),
+            Ok((Some(_), _)) if self.session.transfer() == Some(Transfer::Machine) => return Err(NOT_A_DIRECTORY),
+            Ok((Some(_), _)) => (parent(path), Some(name(path).to_vec())),
+            Err(_) if !pattern.is_empty() && matches!(self.files.stat(parent(path)), Ok((None, _))) => {
+                (parent(path), None)
+            }
+            Err(error) => return Err(error),
+        };
+        let globbed = wanted.is_none() && folder != path;
+        let mut bytes = vec![0; 1 << 16];
+        let mut out = Writer::new(&mut bytes);
+        if self.session.transfer() == Some(Transfer::Machine) {
+            for (name, kind) in [(b".", Kind::Current), (&b".."[..], Kind::Parent)] {
+                let entry = Entry { name, directory: true, size: 0, modified: NOW, unique: None };
+                facts_line(&entry, kind, self.session.facts(), self.session.permission(), false, &mut out);
+            }
+        }
+        for (name, (content, modified)) in self.files.children(folder) {
+            if wanted.as_ref().is_some_and(|wanted| wanted != name) || globbed && !glob::matches(&pattern, name) {
+                continue;
+            }
+            let size = content.as_ref().map_or(0, |content| content.len() as u64);
+            let entry = Entry { name, directory: content.is_none(), size, modified: *modified, unique: None };
+            match self.session.transfer() {
+                Some(Transfer::Names) => name_line(name, &mut out),
+                Some(Transfer::Machine) => {
+                    let kind = if content.is_none() { Kind::Directory } else { Kind::File };
+                    facts_line(&entry, kind, self.session.facts(), self.session.permission(), false, &mut out);
+                }
+                _ => list_line(&entry, NOW, &mut out),
+            }
+        }
+        self.listing = out.bytes().to_vec();
+        Ok(Outcome::Done)
+    }
+
+    fn transfer(&mut self) {
+        let connected = std::mem::replace(&mut self.connects, true);
+        if !connected {
+            return self.session.finish(End::NoConnection);
+        }
+        self.session.data_connected();
+        match self.session.transfer() {
+            Some(Transfer::Store | Transfer::Append) => self.uploading = true,
+            _ => {
+                self.downloaded = std::mem::take(&mut self.listing);
+                self.session.data_moved(self.downloaded.len() as u64);
+                self.session.finish(End::Complete);
+            }
+        }
+    }
+}
