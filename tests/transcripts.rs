@@ -54,10 +54,7 @@ fn play(path: &Path, fixture: &str) -> Result<(), String> {
         }
         let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
         let bytes = unescape(rest);
-        if !matches!(kind, "D>" | "S:" | "D<" | "D<~" | "D*") {
-            host.end_upload();
-        }
-        if kind == "S:" && rest != "<eof>" {
+        if !matches!(kind, "D>" | "@drop-data") {
             host.end_upload();
         }
         match kind {
@@ -78,12 +75,12 @@ fn play(path: &Path, fixture: &str) -> Result<(), String> {
             "@config" => host.configure(rest),
             "@noconnect" => host.connects = false,
             "@drop-data" => host.drop_data(),
-            "@exists" if host.files.stat(rest.as_bytes()).is_err() => return fail("is not there".into()),
-            "@missing" if host.files.stat(rest.as_bytes()).is_ok() => return fail("is there".into()),
+            "@exists" if host.files.stat(&bytes).is_err() => return fail("is not there".into()),
+            "@missing" if host.files.stat(&bytes).is_ok() => return fail("is there".into()),
             "@exists" | "@missing" => {}
             "@content" => {
                 let (name, content) = rest.split_once(' ').unwrap_or((rest, ""));
-                let found = host.files.content(name.as_bytes());
+                let found = host.files.content(&unescape(name));
                 if found != Some(unescape(content)) {
                     return fail(format!(
                         "holds {:?}",
@@ -106,7 +103,8 @@ fn play(path: &Path, fixture: &str) -> Result<(), String> {
                 Some(line) => return fail(format!("got {:?}", String::from_utf8_lossy(&line))),
                 None => return fail("got nothing".into()),
             },
-            "D>" => host.upload(&bytes),
+            "D>" if host.upload(&bytes) => {}
+            "D>" => return fail("no upload is under way".into()),
             "D<" => {
                 let expected = [&bytes[..], b"\r\n"].concat();
                 let got = host.download_line();

@@ -62,6 +62,7 @@ _ALL = const(63)
 _ENOENT = const(2)
 _EIO = const(5)
 _EAGAIN = const(11)
+_ENOMEM = const(12)
 _EACCES = const(13)
 _ENOSPC = const(28)
 _ENOSYS = const(38)
@@ -454,7 +455,7 @@ class FTPdLite:
                         outcome = error.errno if isinstance(error.errno, int) else _EIO
                         outcome = outcome or _EIO
                     except MemoryError:
-                        outcome = 12
+                        outcome = _ENOMEM
                 action = s.step(outcome)
         except OSError:
             pass
@@ -551,7 +552,7 @@ class FTPdLite:
                 names = os.ilistdir(path.encode() if isinstance(path, str) else path)
             except TypeError:
                 names = os.ilistdir(path)
-        s.list(names, time.time(), globbed)
+        s.list(names, int(time.time()), globbed)
 
     def _kick(self, who):
         count = 0

@@ -108,7 +108,7 @@ pub fn parse_allo(argument: &[u8]) -> Option<u64> {
 /// OPTS: `UTF8 ON`, `UTF8 OFF`, `MLST type;size;`. Unknown facts are ignored, as RFC 3659 7.9 wants it.
 ///
 /// # Errors
-/// Unsupported for an option that the server does not have.
+/// Syntax for a setting of UTF8 that is none; unsupported for an option that the server does not have.
 pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     let utf8 = || (alt((tag_no_case("UTF8"), tag_no_case("UTF-8"))), space0);
     let off = value(Opts::Utf8Off, (utf8(), tag_no_case("OFF")));
@@ -119,6 +119,7 @@ pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     let mlst: IResult<&[u8], &[u8], ()> = preceded(tag_no_case("MLST"), blanks(rest)).parse_complete(argument);
     match mlst {
         Ok((_, list)) => Ok(Opts::Mlst(Facts::parse(list))),
+        Err(_) if argument.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"UTF")) => Err(ArgumentError::Syntax),
         Err(_) => Err(ArgumentError::Unsupported),
     }
 }

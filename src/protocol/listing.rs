@@ -164,7 +164,7 @@ pub fn list_line(entry: &Entry<'_>, now: u32, out: &mut Writer<'_>) {
 
 /// NLST's line.
 pub fn name_line(name: &[u8], out: &mut Writer<'_>) {
-    out.listed(name);
+    out.name(name);
     out.put(b"\r\n");
 }
 

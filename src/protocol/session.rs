@@ -1045,7 +1045,10 @@ impl Session {
             Ok(Opts::Utf8Off) => b"504 UTF8 cannot be switched off.",
             Ok(Opts::Mlst(facts)) => {
                 self.facts = facts;
-                out.put(b"200 MLST OPTS ");
+                out.put(b"200 MLST OPTS");
+                if facts != Facts::NONE {
+                    out.byte(b' ');
+                }
                 facts.write_selected(out);
                 b""
             }
@@ -1295,7 +1298,7 @@ impl Session {
                     say(out, b"211-Sessions:");
                     return self.act(Action::Who, State::Who);
                 }
-                Site::HashPassword | Site::Kick if argument.is_empty() => b"501 Argument required.",
+                Site::HashPassword | Site::Kick | Site::Shutdown if argument.is_empty() => b"501 Argument required.",
                 Site::HashPassword => return self.act(Action::HashPassword, State::HashPassword),
                 Site::Kick => return self.act(Action::Kick, State::Kick),
                 Site::Shutdown if argument == b"-h" || argument == b"-r" => {

@@ -111,19 +111,10 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A name in a reply: LF is told as NUL (RFC 2640 3.1), another control byte as `?`.
+    /// A name, in a reply or a listing: a control byte is shown as `?`, so that no name ends a line.
     pub fn name(&mut self, name: &[u8]) {
-        self.each(name, |byte| if byte == b'\n' { 0 } else { shown(byte) });
-    }
-
-    /// A name in a listing: any control byte is shown as `?`, for a line is all that tells two entries apart.
-    pub fn listed(&mut self, name: &[u8]) {
-        self.each(name, shown);
-    }
-
-    fn each(&mut self, bytes: &[u8], show: impl Fn(u8) -> u8) {
-        for &byte in bytes {
-            self.byte(show(byte));
+        for &byte in name {
+            self.byte(if byte < b' ' && byte != b'\t' || byte == 0x7f { b'?' } else { byte });
         }
     }
 
@@ -138,10 +129,6 @@ impl<'a> Writer<'a> {
         }
         self.byte(b'"');
     }
-}
-
-fn shown(byte: u8) -> u8 {
-    if byte < b' ' && byte != b'\t' || byte == 0x7f { b'?' } else { byte }
 }
 
 /// 64-bit division in the steps that a 32-bit machine has: no division routine is linked for it.
@@ -180,8 +167,7 @@ mod tests {
 
     #[test]
     fn no_name_brings_a_line_end() {
-        assert_eq!(text(|out| out.name(b"a\nb\rc\x7f\t\xc3\xbc")), "a\0b?c?\tü");
-        assert_eq!(text(|out| out.listed(b"a\nb")), "a?b");
+        assert_eq!(text(|out| out.name(b"a\nb\rc\x7f\t\xc3\xbc")), "a?b?c?\tü");
         assert_eq!(text(|out| out.quoted(b"/a \"b\"")), "\"/a \"\"b\"\"\"");
     }
 

