@@ -460,6 +460,7 @@ class FTPdLite:
         except OSError:
             pass
         except Exception as error:
+            # A fault of ours costs this session, and nothing else.
             sys.print_exception(error)
         finally:
             self._unlisten(s)

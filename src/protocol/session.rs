@@ -828,6 +828,11 @@ impl Session {
             (State::RntoStat, Outcome::Failed(errno::ENOENT)) => {
                 return self.act(Action::Rename, State::Reply(b"250 File renamed."));
             }
+            // RFC 3659 7.2.1: a file has no MLSD.
+            (State::ListOpen, Outcome::Failed(errno::ENOTDIR)) if self.transfer == Some(Transfer::Machine) => {
+                self.give_transfer_up();
+                say(out, b"501 Not a directory.");
+            }
             (State::RetrOpen(_) | State::StorOpen | State::ListOpen, Outcome::Failed(error)) => {
                 self.give_transfer_up();
                 say_failure(out, error);

@@ -1,0 +1,198 @@
+"""A MicroPython process that serves a folder: started, watched for leaks, stopped.
+
+Where the runtime and the package are is told by the environment, FTPDLITE_RUNTIME and FTPDLITE_DIST; by default they are where
+`cargo xtask runtime` and `cargo xtask build` leave them.
+"""
+
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import time
+
+from control import Control
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+RUNTIME = pathlib.Path(os.environ.get("FTPDLITE_RUNTIME") or REPOSITORY / ".xtask/bin/micropython")
+DIST = pathlib.Path(os.environ.get("FTPDLITE_DIST") or REPOSITORY / "dist/x64_6.3")
+
+# Seconds after which something that should have happened is taken for something that never will.
+PATIENCE = 20
+
+# The usual program, in the words of the public API.
+MAIN = """\
+from ftpdlite import FTPdLite
+
+s = FTPdLite(host={host!r}, port={port}, root={root!r}, pasv_port_range=range({first}, {last} + 1){settings})
+s.add_account("tester:secret")
+s.add_account("guest:guest")
+s.run()
+"""
+
+# Runs main.py as a board would. Ctrl-C ends run() with KeyboardInterrupt, which is no failure.
+START = """\
+try:
+    import main
+except KeyboardInterrupt:
+    print("Interrupted.")
+"""
+
+
+def environment():
+    """The environment of a MicroPython process that can import ftpdlite."""
+    return {"MICROPYPATH": str(DIST), "PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+
+
+def free_ports(count, host="127.0.0.1"):
+    """The first of `count` ports in a row that nobody uses, below those that the system gives to clients."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(100):
+        first = random.randrange(20000, 32000 - count)
+        try:
+            for port in range(first, first + count):
+                with socket.socket(family, socket.SOCK_STREAM) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind((host, port))
+            return first
+        except OSError:
+            continue
+    raise OSError("no free ports")
+
+
+def run_micropython(folder, program, heap="256k", seconds=PATIENCE):
+    """Runs a program that ends by itself; gives its exit code and what it printed, stderr included."""
+    script = pathlib.Path(folder) / "program.py"
+    script.write_text(program)
+    done = subprocess.run(
+        [RUNTIME, "-X", f"heapsize={heap}", script],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        timeout=seconds,
+    )
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+class Server:
+    """One server process.
+
+    folder: where its program and its output go. root: the folder that it serves. program: main.py, in which {host!r}, {port}, {root!r},
+    {first}, {last} (the passive ports) and {settings} are filled in; the keyword arguments left over are {settings}.
+    """
+
+    def __init__(self, folder, root=None, program=MAIN, heap="256k", host="127.0.0.1", passive_ports=40, **settings):
+        self.folder = pathlib.Path(folder)
+        self.root = pathlib.Path(root or self.folder / "root")
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.host = host
+        self.port = free_ports(passive_ports + 1, host)
+        self.heap = heap
+        settings.setdefault("login_delay", 0)
+        self.program = program.format(
+            host=host,
+            port=self.port,
+            root=str(self.root),
+            first=self.port + 1,
+            last=self.port + passive_ports,
+            settings="".join(f", {key}={value!r}" for key, value in settings.items()),
+        )
+        self.process = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        # A test that failed already needs no second complaint.
+        self.stop(complain=kind is None)
+
+    def start(self):
+        """Starts the process and waits until it listens."""
+        (self.folder / "main.py").write_text(self.program)
+        (self.folder / "start.py").write_text(START)
+        with open(self.folder / "output.txt", "wb") as output:
+            self.process = subprocess.Popen(
+                [RUNTIME, "-X", f"heapsize={self.heap}", self.folder / "start.py"],
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.wait_for_output(f"Listening on {self.host}:{self.port}")
+        self.idle_files = len(self.open_files())
+
+    def output(self):
+        """What it printed so far, on stdout and stderr."""
+        return (self.folder / "output.txt").read_text(errors="replace")
+
+    def wait_for_output(self, text):
+        """Waits until it has printed `text`."""
+        wait_until(lambda: text in self.output() or self.process.poll() is not None, self.describe)
+        assert text in self.output(), f"the server did not print {text!r}\n{self.describe()}"
+
+    def describe(self):
+        """What it printed, for the message of a failure."""
+        return f"-- the server printed:\n{self.output()[-4000:]}\n-- its main.py:\n{self.program}"
+
+    def connect(self, **options):
+        """A control connection, before the greeting."""
+        return Control(self.host, self.port, **options)
+
+    def login(self, account="tester:secret", **options):
+        """A control connection that is logged in."""
+        return self.connect(**options).login(*account.split(":", 1))
+
+    def open_files(self):
+        """What the process holds open, by number."""
+        folder = f"/proc/{self.process.pid}/fd"
+        found = []
+        for number in os.listdir(folder):
+            try:
+                found.append(os.readlink(f"{folder}/{number}"))
+            except OSError:
+                pass
+        return found
+
+    def sessions(self, account="tester:secret"):
+        """The lines of SITE WHO, but for the session that asks."""
+        with self.login(account) as control:
+            lines = control("SITE WHO").split("\n")
+            control("QUIT")
+        assert lines[0] == "211-Sessions:" and lines[-1] == "211 End of sessions.", lines
+        return lines[2:-1]
+
+    def assert_nothing_leaked(self, account="tester:secret"):
+        """No session is left, and no file or socket more is open than before the first client came; the next client is served."""
+        wait_until(lambda: not self.sessions(account), lambda: f"sessions left: {self.sessions(account)}\n{self.describe()}")
+        wait_until(
+            lambda: len(self.open_files()) <= self.idle_files,
+            lambda: f"open are {self.open_files()}, {self.idle_files} were open when idle\n{self.describe()}",
+        )
+
+    def stop(self, complain=True):
+        """Stops the process as Ctrl-C does. It must end cleanly, and must not have reported an exception in all its life."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = f"none: it had to be killed ({self.process.wait(PATIENCE)})"
+        self.process = None
+        if complain:
+            assert code in (0, 130), f"exit code {code}\n{self.describe()}"
+            assert "Traceback" not in self.output(), self.describe()
+
+
+def wait_until(condition, describe=lambda: "", seconds=PATIENCE):
+    """Waits until `condition()` is true; fails when it never is."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain\n{describe()}")
+        time.sleep(0.02)
