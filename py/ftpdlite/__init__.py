@@ -6,8 +6,14 @@ import os
 import socket
 import sys
 import time
-from asyncio import core
 from micropython import const
+
+try:
+    from asyncio import core
+except ImportError:
+    # On the Unix port MICROPYPATH hides what is frozen into the firmware.
+    sys.path.append(".frozen")
+    from asyncio import core
 
 # What Session.step() and Session.pump() ask for: the same numbers as in src/native and src/protocol.
 _CLOSE = const(0)
@@ -66,9 +72,13 @@ _ENOMEM = const(12)
 _EACCES = const(13)
 _ENOSPC = const(28)
 _ENOSYS = const(38)
+_ENOTEMPTY = const(39)
 _EADDRINUSE = const(98)
 _EISCONN = (106, 127)
 _DIRECTORY = const(0x4000)
+_IPPROTO_TCP = const(6)
+_TCP_NODELAY = const(1)
+_SO_OOBINLINE = const(10)
 
 _ARCHITECTURES = (
     "", "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
@@ -206,7 +216,7 @@ class FTPdLite:
         for name in ("idle_timeout", "data_timeout", "stall_timeout"):
             _integer(name, getattr(self, name), 0, 65534)
         if self.transfer_buffer_size is not None:
-            _integer("transfer_buffer_size", self.transfer_buffer_size, 256, 1 << 20)
+            _integer("transfer_buffer_size", self.transfer_buffer_size, 512, 1 << 20)
 
     def _is_there(self, path):
         try:
@@ -390,6 +400,14 @@ class FTPdLite:
                 continue
             try:
                 sock.setblocking(False)
+                try:
+                    # A reply is not to wait for the acknowledgement of the one before it.
+                    sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+                    if sys.platform == "linux":
+                        # ABOR may come as urgent data, which elsewhere is in line anyway.
+                        sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
+                except (OSError, ValueError):
+                    pass
                 s = native.Session(self._hub, sock, address, self.request_buffer_size)
             except MemoryError:
                 sock.close()
@@ -504,7 +522,14 @@ class FTPdLite:
         elif action == _MAKE_DIRECTORY:
             os.mkdir(s.path)
         elif action == _REMOVE_DIRECTORY:
-            os.rmdir(s.path)
+            try:
+                os.rmdir(s.path)
+            except OSError as error:
+                # FAT says EACCES of a directory that is not empty.
+                if error.errno == _EACCES:
+                    for _ in os.ilistdir(s.path):
+                        return _ENOTEMPTY
+                raise
         elif action == _REMOVE_FILE:
             os.remove(s.path)
         elif action == _RENAME_FROM:
@@ -627,7 +652,9 @@ class FTPdLite:
     def _close_file(self, s):
         file = s.file
         s.file = None
-        s.list(None, None, False)
+        if s.list(None, None, False):
+            # A directory that was not read to its end is closed by the GC.
+            gc.collect()
         if file:
             file.close()
 
@@ -635,6 +662,8 @@ class FTPdLite:
     def _connect(self, s):
         # Gives the data socket, or None.
         listener = s.listener
+        if s.verdict is not None:
+            return None
         if listener:
             while s.verdict is None:
                 try:
@@ -717,9 +746,15 @@ class FTPdLite:
             # A sixteenth of what is free, as a power of two.
             size = 512
             free = gc.mem_free() // 16
-            while size < 65536 and size * 2 <= free:
+            while size < 262144 and size * 2 <= free:
                 size *= 2
-        return bytearray(size)
+        while True:
+            try:
+                return bytearray(size)
+            except MemoryError:
+                if size <= 512:
+                    raise
+                size //= 2
 
 
 class FTPd(FTPdLite):

@@ -1,5 +1,13 @@
 //! The bindings that bindgen makes from `micropython/abi.h`. Only this folder uses them.
-#![allow(non_camel_case_types, non_upper_case_globals, dead_code, missing_docs, clippy::all, clippy::pedantic)]
+#![allow(
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    dead_code,
+    missing_docs,
+    clippy::all,
+    clippy::pedantic
+)]
 #![allow(unsafe_op_in_unsafe_fn)]
 
 include!(concat!(env!("OUT_DIR"), "/abi.rs"));

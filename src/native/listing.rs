@@ -6,7 +6,7 @@ use super::obj::{self, Obj};
 use super::server::{DIRECTORY, Settings};
 use super::session::real_path;
 use crate::protocol::glob;
-use crate::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};
+use crate::protocol::listing::{Entry, Kind, facts_line, list_line, name_line};
 use crate::protocol::path::{name, parent};
 use crate::protocol::session::{End, Outcome, Session, Transfer};
 use crate::protocol::writer::Writer;

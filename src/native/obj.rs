@@ -291,6 +291,12 @@ pub fn try_item(sequence: Obj, index: u32) -> Result<Obj, Obj> {
     Ok(words[2])
 }
 
+/// `function()`. Raises what the function raises.
+pub fn call_0(function: Obj) -> Obj {
+    // SAFETY: no argument follows.
+    unsafe { Obj::from_raw(ffi::table().call_function_n_kw.unwrap_unchecked()(function.raw(), 0, core::ptr::null())) }
+}
+
 /// `function(argument)`: the result, or the exception that was raised.
 pub fn try_call(function: Obj, argument: Obj) -> Result<Obj, Obj> {
     extern "C" fn call(context: *mut cty::c_void) {

@@ -4,10 +4,29 @@ use super::obj::{self, Obj};
 use super::stream::{self, WOULD_BLOCK};
 use crate::protocol::session::{End, Session};
 
-/// How many buffers a transfer moves before other tasks run.
-const SHARE: u32 = 4;
+/// How long a transfer moves bytes before other tasks run, in microseconds: long enough that switching costs little, short enough
+/// that nobody notices. A board that writes to flash is through with it after one buffer.
+const SHARE: u32 = 2000;
 /// `ENOSPC`.
 const NO_SPACE: i32 = 28;
+
+/// MicroPython's `time.ticks_us`.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Clock(pub Obj);
+
+/// The ticks count in this many bits on every port, for a tick is a small integer everywhere.
+const TICK_MASK: u32 = (1 << 30) - 1;
+
+impl Clock {
+    fn now(&self) -> u32 {
+        obj::call_0(self.0).to_u64() as u32 & TICK_MASK
+    }
+
+    fn since(&self, start: u32) -> u32 {
+        self.now().wrapping_sub(start) & TICK_MASK
+    }
+}
 
 /// Why the pump stopped.
 pub enum Pumped {
@@ -46,10 +65,12 @@ impl Pump {
         &mut self,
         data: Obj,
         session: &mut Session,
+        clock: &Clock,
         mut fill: impl FnMut(&Session, &mut [u8]) -> Result<usize, End>,
     ) -> Pumped {
         let Some(buffer) = self.owner.bytes_mut() else { return Pumped::Ended(End::LocalError) };
-        for _ in 0..SHARE {
+        let start = clock.now();
+        loop {
             if self.start == self.end {
                 self.start = 0;
                 self.end = match fill(session, buffer) {
@@ -68,14 +89,17 @@ impl Pump {
                     Err(_) => return Pumped::Ended(End::Broken),
                 }
             }
+            if clock.since(start) >= SHARE {
+                return Pumped::Share;
+            }
         }
-        Pumped::Share
     }
 
     /// Writes what comes to the file, a whole buffer at a time, which is what flash likes.
-    pub fn receive(&mut self, data: Obj, file: Obj, session: &mut Session) -> Pumped {
+    pub fn receive(&mut self, data: Obj, file: Obj, session: &mut Session, clock: &Clock) -> Pumped {
         let Some(buffer) = self.owner.bytes_mut() else { return Pumped::Ended(End::LocalError) };
-        for _ in 0..SHARE {
+        let start = clock.now();
+        loop {
             while let Some(space) = buffer.get_mut(self.end..).filter(|space| !space.is_empty()) {
                 match stream::read(data, space) {
                     Ok(0) => {
@@ -99,8 +123,10 @@ impl Pump {
             if let Err(end) = self.store(file, buffer) {
                 return Pumped::Ended(end);
             }
+            if clock.since(start) >= SHARE {
+                return Pumped::Share;
+            }
         }
-        Pumped::Share
     }
 
     /// Writes the buffer to the file.

@@ -11,6 +11,7 @@ macro_rules! qstrs {
         #[allow(non_camel_case_types, missing_docs, clippy::upper_case_acronyms)]
         pub enum Qstr {
             /// The module file's own name comes first.
+            #[allow(dead_code)]
             module_file,
             $($name),*
         }
@@ -37,7 +38,7 @@ qstrs! {
     _panic is_ipv4 same same_network version
     accepts attach dismiss finish list local_address pump step tick
     data dial file home job listener offset old_path parent path peer sock task text user verdict
-    os stat
+    os stat ticks_us time
 }
 
 impl Qstr {

@@ -2,6 +2,7 @@
 
 use super::ffi;
 use super::obj::{self, Obj};
+use super::pump::Clock;
 use super::qstr::Qstr;
 use crate::protocol::session::{Config, Outcome, REPLY_MAX, Workspace};
 
@@ -19,6 +20,8 @@ pub struct Settings {
     log: Obj,
     /// `os.stat`.
     stat: Obj,
+    /// `time.ticks_us`.
+    pub clock: Clock,
     /// What to add to the port's seconds to get Unix seconds.
     epoch: u32,
     idle_timeout: u16,
@@ -103,6 +106,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         name: args[0],
         log: args[6],
         stat: os.attr(Qstr::stat),
+        clock: Clock(obj::import(Qstr::time).attr(Qstr::ticks_us)),
         epoch: args[1].to_u64() as u32,
         idle_timeout: args[2].to_u64() as u16,
         data_timeout: args[3].to_u64() as u16,

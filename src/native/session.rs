@@ -4,7 +4,7 @@
 use super::ffi;
 use super::listing::Listing;
 use super::obj::{self, Obj};
-use super::pump::{self, Pump, Pumped};
+use super::pump::{Pump, Pumped};
 use super::qstr::Qstr;
 use super::server::ServerObj;
 use super::stream::{self, WOULD_BLOCK};
@@ -341,16 +341,18 @@ unsafe extern "C" fn pump(this: Obj) -> Obj {
     let data = session.slots[DATA];
     let pumped = match session.core.transfer() {
         Some(Transfer::Retrieve) => {
-            session.pump.send(data, &mut session.core, |_, out| match stream::read(file, out) {
+            session.pump.send(data, &mut session.core, &server.settings.clock, |_, out| match stream::read(file, out) {
                 Ok(count) => Ok(count),
                 Err(_) => Err(End::LocalError),
             })
         }
-        Some(Transfer::Store | Transfer::Append) => session.pump.receive(data, file, &mut session.core),
+        Some(Transfer::Store | Transfer::Append) => {
+            session.pump.receive(data, file, &mut session.core, &server.settings.clock)
+        }
         Some(_) => {
             let listing = &mut session.listing;
             let settings = &server.settings;
-            session.pump.send(data, &mut session.core, |core, out| {
+            session.pump.send(data, &mut session.core, &server.settings.clock, |core, out| {
                 let mut out = Writer::new(out);
                 listing.fill(core, settings, &mut out)?;
                 Ok(out.len())
@@ -378,16 +380,17 @@ unsafe extern "C" fn attach(this: Obj, buffer: Obj) -> Obj {
 }
 
 /// `list(names, now, inside)`: what `os.ilistdir` gave for `path`, or, when `inside` is true, for `parent`; None is the single file `path`. `now` as `time.time()`
-/// tells it; None closes the listing.
+/// tells it; None closes the listing, and the call tells whether it was not at its end.
 unsafe extern "C" fn list(n_args: usize, args: *const Obj) -> Obj {
     // SAFETY: declared for exactly four arguments.
     let args = unsafe { core::slice::from_raw_parts(args, n_args) };
     let &[this, names, now, globbed] = args else { return obj::none() };
     // SAFETY: as in `step`.
     let (session, server, _) = unsafe { SessionObj::parts(this) };
+    let unfinished = !session.listing.is_done();
     session.listing.close();
     if now.is_none() {
-        return obj::none();
+        return Obj::from_bool(unfinished);
     }
     let virtual_path = if globbed.is_true() { parent(&server.work.path) } else { &server.work.path[..] };
     let pattern = if globbed.is_true() { &server.work.text[..] } else { b"" };

@@ -142,8 +142,11 @@ const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// LIST's line, in the form of `ls -l`. `now` in Unix seconds.
 pub fn list_line(entry: &Entry<'_>, now: u32, out: &mut Writer<'_>) {
-    out.put(if entry.directory { b"drwxr-xr-x   1 owner group " } else { b"-rw-r--r--   1 owner group " });
-    out.dec_padded(entry.size, 10, b' ');
+    // What a file system counts as a directory's size means nothing to a client.
+    let (kind, size): (&[u8], _) = if entry.directory { (b"drwxr-xr-x", 0) } else { (b"-rw-r--r--", entry.size) };
+    out.put(kind);
+    out.put(b"   1 owner group ");
+    out.dec_padded(size, 10, b' ');
     out.byte(b' ');
     let date = Civil::from_unix(entry.modified);
     let month = usize::from(date.month - 1) * 3;

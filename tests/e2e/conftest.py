@@ -5,6 +5,8 @@ import hashlib
 import pytest
 from server import DIST, RUNTIME, Server
 
+SERVERS = pytest.StashKey()
+
 
 def pytest_sessionstart(session):
     for path, what in ((RUNTIME, "the MicroPython runtime (cargo xtask runtime)"), (DIST, "the package (cargo xtask build)")):
@@ -12,10 +14,19 @@ def pytest_sessionstart(session):
             pytest.exit(f"{path} is missing: {what}", returncode=2)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        for server in item.stash.get(SERVERS, []):
+            report.sections.append(("server", server.describe()))
+    return report
+
+
 @pytest.fixture
-def start_server(tmp_path):
-    """Starts servers for one test. At its end each must have lost nothing and must stop cleanly."""
-    started = []
+def start_server(request, tmp_path):
+    """Starts servers for one test. At its end each must stop cleanly."""
+    started = request.node.stash[SERVERS] = []
 
     def start(**options):
         folder = tmp_path / f"server{len(started)}"
@@ -32,27 +43,18 @@ def start_server(tmp_path):
 
 @pytest.fixture
 def server(start_server):
-    """A server with the usual settings and an empty root, for one test; it must have lost nothing at the end."""
+    """A server with the usual settings and an empty root, for one test. At its end nothing may have leaked."""
     server = start_server()
     yield server
     server.assert_nothing_leaked()
 
 
-SIZES = {"0 B": 0, "1 B": 1, "1 MiB": 1 << 20, "64 MiB": 64 << 20}
-
-
 @pytest.fixture(scope="session")
 def contents(tmp_path_factory):
-    """Files of each of SIZES, of bytes that repeat nowhere near a buffer's length: {size: path}."""
+    """Files of 0 B, 1 B, 1 MiB and 64 MiB, whose bytes repeat nowhere: {size: path}."""
     folder = tmp_path_factory.mktemp("contents")
     files = {}
-    for name, size in SIZES.items():
+    for size in (0, 1, 1 << 20, 64 << 20):
         files[size] = folder / f"{size}.bin"
-        files[size].write_bytes(hashlib.shake_128(name.encode()).digest(size))
+        files[size].write_bytes(hashlib.shake_128(b"%d" % size).digest(size))
     return files
-
-
-def digest(path):
-    """A file's SHA-256."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -33,7 +33,9 @@ impl Target {
 /// Builds what is stale and checks the sizes; gives the folder for MICROPYPATH.
 pub fn build(project: &Project, target: &Target) -> Result<PathBuf> {
     setup::python(project)?;
-    let elf = link(project, target, &compile(project, target)?)?;
+    let library = compile(project, target)?;
+    let elf = library.with_file_name(format!("native_{}.elf", target.name));
+    link(project, &library, &elf)?;
     let module = Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))?;
     let dist = project.dist(target.name);
     let package = dist.join("ftpdlite");
@@ -45,8 +47,9 @@ pub fn build(project: &Project, target: &Target) -> Result<PathBuf> {
     remove_others(&package, &made)?;
     let text = module.text.len();
     println!(
-        "{}: text {text} bytes, {file_name} {} bytes, shim {shim} bytes, in {}",
+        "{}: text {text} bytes ({} of them constants), {file_name} {} bytes, shim {shim} bytes, in {}",
         target.name,
+        module.constants,
         file.len(),
         dist.strip_prefix(&project.root).unwrap_or(&dist).display(),
     );
@@ -64,14 +67,13 @@ fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
     Ok(project.target.join(target.triple).join("module/libftpdlite.a"))
 }
 
-fn link(project: &Project, target: &Target, library: &Path) -> Result<PathBuf> {
-    let elf = library.with_file_name(format!("native_{}.elf", target.name));
+/// Links a library or object file as a module.
+pub fn link(project: &Project, input: &Path, elf: &Path) -> Result {
     let mut linker = program(linker()?);
     linker.args(["-flavor", "gnu", "-shared", "-Bsymbolic", "-z", "notext", "-z", "norelro", "--gc-sections"]);
     linker.args(["--hash-style=sysv", "--build-id=none", "--strip-debug", "-e", "mpy_init", "-T"]);
-    linker.arg(project.root.join("micropython/module.ld")).arg("-o").arg(&elf).arg(library);
-    run_quietly(&mut linker).map_err(|error| format!("the module does not link; {error}"))?;
-    Ok(elf)
+    linker.arg(project.root.join("micropython/module.ld")).arg("-o").arg(elf).arg(input);
+    run_quietly(&mut linker).map_err(|error| format!("the module does not link; {error}"))
 }
 
 /// The linker that comes with the Rust toolchain.

@@ -1,1 +1,217 @@
-fn main() {}
+//! `cargo xtask NAME`: every command that a developer types. `cargo xtask help` lists them.
+
+mod abi;
+mod build;
+mod check;
+mod mpy;
+mod project;
+mod serve;
+mod setup;
+
+use build::Target;
+use lexopt::prelude::*;
+use project::{Project, Result, program, run};
+use std::process::ExitCode;
+
+/// A command: its name, what it is for in a line, its help text, and what it does.
+struct Command {
+    name: &'static str,
+    summary: &'static str,
+    help: &'static str,
+    run: fn(&Project, lexopt::Parser) -> Result,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "setup",
+        summary: "fetch the tools that the other commands need",
+        help: "Usage: cargo xtask setup
+
+Makes .xtask/ (git-ignored): a Python environment with the MicroPython runtime, its bytecode compiler, libclang
+and pytest, and the FTP clients that the end-to-end tests drive. As root the clients are installed with apt-get;
+else they are unpacked into .xtask. The other commands fetch what they miss themselves.",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            setup::setup(project)
+        },
+    },
+    Command {
+        name: "build",
+        summary: "build the package into dist/ARCH_6.3",
+        help: "Usage: cargo xtask build [--arch ARCH]
+
+Builds what is stale: the native module and the bytecode of the Python shim, into dist/ARCH_6.3, the folder that
+goes on MICROPYPATH or into a board's /lib. Prints the sizes and fails when budgets.toml allows less.
+
+  --arch ARCH   x64, which is the default",
+        run: |project, mut arguments| {
+            let mut target = &build::TARGETS[0];
+            while let Some(argument) = arguments.next().map_err(text)? {
+                match argument {
+                    Long("arch") => target = Target::named(&value(&mut arguments)?)?,
+                    other => return Err(text(other.unexpected())),
+                }
+            }
+            build::build(project, target).map(drop)
+        },
+    },
+    Command {
+        name: "serve",
+        summary: "serve a folder on 127.0.0.1:2121",
+        help: "Usage: cargo xtask serve [--root DIR] [--host HOST] [--port PORT] [--user NAME:PASSWORD]... [--debug]
+
+Builds what is stale and serves with MicroPython's Unix port until Ctrl-C.
+
+  --root DIR             the folder that clients see as /; default is a fresh sample folder
+  --host HOST            the address to listen on; default 127.0.0.1, 0.0.0.0 is all of them
+  --port PORT            default 2121
+  --user NAME:PASSWORD   an account, any number of them: the first may write, the others only read;
+                         default user:password
+  --debug                print commands and replies",
+        run: serve::command,
+    },
+    Command {
+        name: "runtime",
+        summary: "fetch MicroPython's Unix port and print its path",
+        help: "Usage: cargo xtask runtime
+
+Prints the path of a `micropython` that loads native modules, fetching it first where it is missing. With
+MICROPYPATH=dist/x64_6.3 it runs the README's program.",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            setup::python(project)?;
+            println!("{}", project.micropython().display());
+            Ok(())
+        },
+    },
+    Command {
+        name: "test",
+        summary: "run every check and test",
+        help: "Usage: cargo xtask test [--filter TEXT]
+
+Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build with its size
+budgets, the comparison with MicroPython's headers, and the end-to-end tests over sockets. It goes on after a
+failure, ends with a summary, and fails when one of them failed.
+
+  --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
+        run: check::test,
+    },
+    Command {
+        name: "check-abi",
+        summary: "compare micropython/abi.h with MicroPython's headers",
+        help: "Usage: cargo xtask check-abi
+
+Fetches MicroPython's source packages from Debian and compares the layout of every structure, the order of the
+function table and every number in micropython/abi.h with MicroPython's own headers, for 64 and for 32 bits. Then
+it makes mistakes in a copy of abi.h, which must be noticed.",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            abi::check(project)
+        },
+    },
+    Command {
+        name: "bench",
+        summary: "measure against pyftpdlib",
+        help: "Usage: cargo xtask bench [ARGUMENTS]
+
+Builds what is stale and runs tests/bench/bench.py, which gets the arguments.",
+        run: check::bench,
+    },
+    Command {
+        name: "fmt",
+        summary: "format the Rust code",
+        help: "Usage: cargo xtask fmt",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            run(project.cargo().args(["fmt", "--all"]))
+        },
+    },
+    Command {
+        name: "lint",
+        summary: "check formatting and run clippy",
+        help: "Usage: cargo xtask lint",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            setup::python(project)?;
+            check::lint(project)
+        },
+    },
+    Command {
+        name: "clean",
+        summary: "remove what was built; the tools stay",
+        help: "Usage: cargo xtask clean [--tools]
+
+Removes dist/ and cargo's target directory.
+
+  --tools   remove .xtask/ too",
+        run: |project, mut arguments| {
+            let mut folders = vec![project.root.join("dist")];
+            while let Some(argument) = arguments.next().map_err(text)? {
+                match argument {
+                    Long("tools") => folders.push(project.tools.clone()),
+                    other => return Err(text(other.unexpected())),
+                }
+            }
+            for folder in folders.into_iter().filter(|folder| folder.exists()) {
+                run(program("rm").arg("-rf").arg(folder))?;
+            }
+            run(project.cargo().arg("clean").arg("--target-dir").arg(&project.target))
+        },
+    },
+];
+
+/// An error of the arguments as text.
+fn text(error: impl std::fmt::Display) -> String {
+    format!("{error}; see cargo xtask help")
+}
+
+/// An option's value.
+fn value(arguments: &mut lexopt::Parser) -> Result<String> {
+    arguments.value().map_err(text)?.string().map_err(text)
+}
+
+fn no_arguments(mut arguments: lexopt::Parser) -> Result {
+    match arguments.next().map_err(text)? {
+        Some(argument) => Err(text(argument.unexpected())),
+        None => Ok(()),
+    }
+}
+
+fn help() -> String {
+    let mut text = "Usage: cargo xtask COMMAND [OPTIONS]\n\n".to_owned();
+    for command in COMMANDS {
+        text += &format!("  {:<10} {}\n", command.name, command.summary);
+    }
+    text + "  help       print this\n\n`cargo xtask COMMAND --help` tells more."
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    let name = arguments.next().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let arguments: Vec<_> = arguments.collect();
+    let wants_help = |word: &str| matches!(word, "" | "help" | "--help" | "-h");
+    let command = COMMANDS.iter().find(|command| command.name == name);
+    let result = match command {
+        // What follows `bench` is the benchmark's.
+        Some(command) if name != "bench" && arguments.iter().any(|word| word == "--help" || word == "-h") => {
+            println!("{}", command.help);
+            Ok(())
+        }
+        Some(command) => {
+            Project::find().and_then(|project| (command.run)(&project, lexopt::Parser::from_args(arguments)))
+        }
+        None if wants_help(&name) => {
+            let asked = arguments.first().and_then(|word| COMMANDS.iter().find(|command| *word == *command.name));
+            println!("{}", asked.map_or_else(help, |command| command.help.into()));
+            Ok(())
+        }
+        None => Err(format!("there is no command {name}; see cargo xtask help")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            project::say(format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -4,9 +4,10 @@
 //! which says which word to add what to.
 
 use object::elf;
-use object::read::elf::{ElfFile, FileHeader};
-use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionKind};
+use object::read::elf::{ElfFile, FileHeader, SectionHeader};
+use object::{Architecture, Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, RelocationFlags, RelocationTarget};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The architecture's number in a `.mpy` header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,8 +55,28 @@ pub struct Module {
     pub names: Vec<String>,
     /// Code and constants; execution starts at the first byte.
     pub text: Vec<u8>,
+    /// How many bytes at the end of the text are constants and pointers.
+    pub constants: usize,
     /// Word index in the text → what is added there.
     pub relocations: BTreeMap<usize, Destination>,
+}
+
+/// What a dynamic relocation asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wants {
+    /// The address where the module was loaded.
+    Base,
+    /// The address of a symbol.
+    Symbol,
+}
+
+/// What a relocation type asks for; `None` for those that a `.mpy` file cannot say.
+fn wants(architecture: Architecture, r_type: u32) -> Option<Wants> {
+    match (architecture, r_type) {
+        (Architecture::X86_64, elf::R_X86_64_RELATIVE) => Some(Wants::Base),
+        (Architecture::X86_64, elf::R_X86_64_GLOB_DAT | elf::R_X86_64_64) => Some(Wants::Symbol),
+        _ => None,
+    }
 }
 
 /// A number in base 128, the most significant digit first.
@@ -137,32 +158,37 @@ impl Module {
     fn read<H: FileHeader<Endian = object::Endianness>>(data: &[u8]) -> Result<Module, String> {
         let file = ElfFile::<H>::parse(data).map_err(|error| error.to_string())?;
         let word = if file.is_64() { 8 } else { 4 };
-        let symbol_in = |range: std::ops::Range<u64>| {
-            let found = file.symbols().find(|symbol| symbol.size() > 0 && range.contains(&symbol.address()));
-            found.and_then(|symbol| symbol.name().ok().map(str::to_owned)).unwrap_or_else(|| "an unnamed symbol".into())
-        };
+        let name_in = |range: Range<u64>| symbol_in(&file, range);
+        for symbol in file.dynamic_symbols().filter(|symbol| symbol.is_undefined()) {
+            let name = symbol.name().unwrap_or("?");
+            if !name.is_empty() && destination(name).is_none() {
+                return Err(format!("{name} is used but is neither in the module nor in MicroPython's function table"));
+            }
+        }
         let mut text = Vec::new();
         let mut names = Vec::new();
         for section in file.sections() {
             let name = section.name().unwrap_or("?");
-            let size = section.size();
+            let (header, start, size) = (section.elf_section_header(), section.address(), section.size());
             let bytes = section.data().map_err(|error| error.to_string())?;
-            if name == ".text" {
-                if section.address() != 0 {
-                    return Err(format!("section .text starts at {:#x}, not at 0", section.address()));
+            let is_loaded = header.sh_flags(file.endian()).into() & u64::from(elf::SHF_ALLOC) != 0;
+            // What the linker tells about the file stays here.
+            let is_content = matches!(header.sh_type(file.endian()), elf::SHT_PROGBITS | elf::SHT_NOBITS)
+                || (elf::SHT_INIT_ARRAY..=elf::SHT_PREINIT_ARRAY).contains(&header.sh_type(file.endian()));
+            match name {
+                ".text" if start != 0 => return Err(format!("section .text starts at {start:#x}, not at 0")),
+                ".text" => text = bytes.to_vec(),
+                ".mpy_qstr" => {
+                    let list = std::str::from_utf8(bytes).map_err(|_| "section .mpy_qstr is not text")?;
+                    names = list.split_terminator('\0').map(str::to_owned).collect();
                 }
-                text = bytes.to_vec();
-            } else if name == ".mpy_qstr" {
-                let list = std::str::from_utf8(bytes).map_err(|_| "section .mpy_qstr is not text")?;
-                names = list.split_terminator('\0').map(str::to_owned).collect();
-            } else if size > 0
-                && matches!(section.kind(), SectionKind::Data | SectionKind::UninitializedData | SectionKind::Tls | SectionKind::UninitializedTls | SectionKind::Common)
-                && !matches!(name, ".dynamic" | ".got" | ".got.plt")
-            {
-                let symbol = symbol_in(section.address()..section.address() + size);
-                return Err(format!(
-                    "section {name} has {size} bytes of writable data ({symbol}): a module keeps its state in objects of the GC"
-                ));
+                _ if is_loaded && is_content && size > 0 => {
+                    let symbol = name_in(start..start + size);
+                    return Err(format!(
+                        "section {name} has {size} bytes ({symbol}): a module has only code and constants, and keeps its state in objects of the GC"
+                    ));
+                }
+                _ => {}
             }
         }
         match file.symbol_by_name("mpy_init") {
@@ -170,46 +196,58 @@ impl Module {
             Some(entry) => return Err(format!("mpy_init is at {:#x}, not at 0", entry.address())),
             None => return Err("there is no mpy_init".into()),
         }
+        let constants = file.symbol_by_name("mpy_constants").map_or(0, |symbol| text.len() - symbol.address() as usize);
         let mut relocations = BTreeMap::new();
         for (offset, relocation) in file.dynamic_relocations().into_iter().flatten() {
-            let place = || symbol_in(offset.saturating_sub(word)..offset + word);
-            if offset % word != 0 {
-                return Err(format!("the pointer at {offset:#x} ({}) is not aligned to a word", place()));
-            }
+            let place = || format!("at {offset:#x} of .text ({})", name_in(offset..offset + word));
             if offset + word > text.len() as u64 {
-                return Err(format!("the pointer at {offset:#x} ({}) is outside of .text", place()));
+                return Err(format!("the pointer at {offset:#x} is outside of .text"));
             }
             let RelocationFlags::Elf { r_type } = relocation.flags() else {
-                return Err(format!("the relocation at {offset:#x} is not ELF's"));
+                return Err(format!("the relocation {} is not ELF's", place()));
             };
-            let destination = match (r_type, relocation.target()) {
-                (elf::R_X86_64_RELATIVE, _) => Destination::Text,
-                (elf::R_X86_64_GLOB_DAT | elf::R_X86_64_64, RelocationTarget::Symbol(index)) => {
-                    let table = file.dynamic_symbol_table();
-                    let symbol = table.and_then(|table| object::ObjectSymbolTable::symbol_by_index(&table, index).ok());
-                    match symbol.as_ref().and_then(|symbol| symbol.name().ok()) {
-                        Some("mp_fun_table") => Destination::FunctionTable,
-                        Some("mp_qstr_table") => Destination::QstrTable,
-                        other => {
-                            return Err(format!(
-                                "{} is called or read at {offset:#x} but exists neither in the module nor in MicroPython's function table",
-                                other.unwrap_or("an unnamed symbol")
-                            ));
-                        }
-                    }
+            let symbol = match relocation.target() {
+                RelocationTarget::Symbol(index) => {
+                    let symbol = file.dynamic_symbol_table().and_then(|table| table.symbol_by_index(index).ok());
+                    symbol.and_then(|symbol| symbol.name().ok()).unwrap_or("?")
                 }
-                (other, _) => return Err(format!("relocation type {other} at {offset:#x} ({}) is not known", place())),
+                _ => "",
             };
+            let destination = match wants(file.architecture(), r_type) {
+                Some(Wants::Base) => Destination::Text,
+                Some(Wants::Symbol) => {
+                    destination(symbol).ok_or_else(|| format!("{symbol}, used {}, is not in the module", place()))?
+                }
+                None => return Err(format!("relocation type {r_type} {} is not known", place())),
+            };
+            if offset % word != 0 {
+                return Err(format!("the pointer {} is not aligned to a word", place()));
+            }
             // Where the addend stands in the relocation, the loader expects it in the word.
             let at = offset as usize;
-            let slot = &mut text[at..at + word as usize];
             if !relocation.has_implicit_addend() {
-                slot.copy_from_slice(&relocation.addend().to_le_bytes()[..word as usize]);
+                text[at..at + word as usize].copy_from_slice(&relocation.addend().to_le_bytes()[..word as usize]);
             }
             relocations.insert(at / word as usize, destination);
         }
-        Ok(Module { names, text, relocations })
+        Ok(Module { names, text, constants, relocations })
     }
+}
+
+/// What the loader puts at the address of a symbol.
+fn destination(symbol: &str) -> Option<Destination> {
+    match symbol {
+        "mp_fun_table" => Some(Destination::FunctionTable),
+        "mp_qstr_table" => Some(Destination::QstrTable),
+        _ => None,
+    }
+}
+
+/// The name of a symbol that overlaps a range of addresses.
+fn symbol_in<'data, H: FileHeader>(file: &ElfFile<'data, H>, range: Range<u64>) -> &'data str {
+    let overlaps = |start: u64, size: u64| size > 0 && start < range.end && range.start < start + size;
+    let found = file.symbols().find(|symbol| overlaps(symbol.address(), symbol.size()));
+    found.and_then(|symbol| symbol.name().ok()).unwrap_or("an unnamed symbol")
 }
 
 #[cfg(test)]
@@ -242,8 +280,106 @@ mod tests {
 
     #[test]
     fn a_module_starts_with_its_header_and_names() {
-        let module = Module { names: vec!["os".into()], text: vec![1, 2, 3], relocations: BTreeMap::new() };
+        let module =
+            Module { names: vec!["os".into()], text: vec![1, 2, 3], constants: 0, relocations: BTreeMap::new() };
         let bytes = module.encode(Arch::X64, "a.mpy");
         assert_eq!(bytes, b"M\x06\x0b\x1f\x02\x00\x0aa.mpy\0\x04os\0\x1a\x01\x02\x03\x10\xff");
+    }
+
+    #[test]
+    fn only_addresses_of_the_module_and_of_symbols_are_known() {
+        assert_eq!(wants(Architecture::X86_64, elf::R_X86_64_RELATIVE), Some(Wants::Base));
+        assert_eq!(wants(Architecture::X86_64, elf::R_X86_64_GLOB_DAT), Some(Wants::Symbol));
+        assert_eq!(wants(Architecture::X86_64, elf::R_X86_64_IRELATIVE), None);
+        // The same number means something else to another machine.
+        assert_eq!(wants(Architecture::Arm, elf::R_X86_64_RELATIVE), None);
+    }
+
+    /// What becomes of C code that is compiled and linked as the module is; an entry stands before it.
+    fn linked(code: &str) -> Result<Module, String> {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("ftpdlite-mpy-{}-{count}", std::process::id()));
+        let [source, object, elf] = ["module.c", "module.o", "module.elf"].map(|name| folder.join(name));
+        let entry = "extern const char mp_fun_table[] __attribute__((visibility(\"default\")));\n";
+        crate::project::write_if_changed(&source, format!("{entry}{code}").as_bytes())?;
+        let mut compiler = crate::project::program("cc");
+        compiler.args([
+            "-c",
+            "-Os",
+            "-fPIC",
+            "-fno-plt",
+            "-ffreestanding",
+            "-fvisibility=hidden",
+            "-ffunction-sections",
+        ]);
+        crate::project::run_quietly(compiler.arg(&source).arg("-o").arg(&object))?;
+        crate::build::link(&crate::project::Project::find()?, &object, &elf)?;
+        let module = Module::from_elf(&crate::project::read(&elf)?);
+        let _ = std::fs::remove_dir_all(folder);
+        module
+    }
+
+    /// An entry that uses what it is given.
+    fn entry(uses: &str) -> String {
+        format!(
+            "__attribute__((visibility(\"default\"), section(\".text.mpy_init\"))) long mpy_init(long n) {{ return {uses}; }}\n"
+        )
+    }
+
+    fn refusal(code: &str) -> String {
+        linked(code).expect_err("the module must be refused")
+    }
+
+    #[test]
+    fn pointers_and_tables_are_relocated() {
+        let names = "static const char names[] __attribute__((used, section(\".mpy_qstr\"))) = \"one\\0two\";\n";
+        let pointers = "static const char *const texts[] = {\"a\", \"b\", \"c\"};\n";
+        let module =
+            linked(&format!("{names}{pointers}{}", entry("(long)mp_fun_table + *texts[n]"))).expect("a module");
+        assert_eq!(module.names, ["one", "two"]);
+        let count = |wanted| module.relocations.values().filter(|found| **found == wanted).count();
+        assert_eq!((count(Destination::Text), count(Destination::FunctionTable)), (3, 1));
+        assert!((1..module.text.len()).contains(&module.constants));
+        // A pointer's word says where in the text it points.
+        let (&word, _) = module.relocations.iter().find(|(_, found)| **found == Destination::Text).expect("a pointer");
+        let at = u64::from_le_bytes(module.text[word * 8..][..8].try_into().expect("a word")) as usize;
+        assert_eq!(&module.text[at..at + 2], b"a\0");
+    }
+
+    #[test]
+    fn writable_data_is_refused_and_named() {
+        let error = refusal(&format!("static int hits;\n{}", entry("++hits")));
+        assert!(error.contains(".bss") && error.contains("hits"), "{error}");
+        let error = refusal(&format!("static int limit = 5;\n{}", entry("limit++")));
+        assert!(error.contains(".data") && error.contains("limit"), "{error}");
+    }
+
+    #[test]
+    fn code_in_a_section_of_its_own_is_refused() {
+        let error = refusal(&format!(
+            "__attribute__((section(\"fast\"), noinline)) long f(long n) {{ return n * n; }}\n{}",
+            entry("f(n)")
+        ));
+        assert!(error.contains("section fast"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_function_is_named() {
+        let error = refusal(&format!("long puts(const char *);\n{}", entry("puts(\"a\")")));
+        assert!(error.contains("puts"), "{error}");
+    }
+
+    #[test]
+    fn an_unaligned_pointer_is_refused_and_named() {
+        let crooked = "static const struct __attribute__((packed)) { char c; const char *text; } crooked[] = {{1, \"a\"}, {2, \"b\"}};\n";
+        let error = refusal(&format!("{crooked}{}", entry("*crooked[n].text")));
+        assert!(error.contains("aligned") && error.contains("crooked"), "{error}");
+    }
+
+    #[test]
+    fn a_module_without_its_entry_first_is_refused() {
+        let error = refusal("__attribute__((visibility(\"default\"))) long other(void) { return 1; }\n");
+        assert!(error.contains("mpy_init"), "{error}");
     }
 }

@@ -1,0 +1,305 @@
+"""The FTP clients of the world, each with the same few methods. A method that a client has not is missing.
+
+Every command line is bounded in time, reads no configuration of the user's, and must end with exit code 0.
+"""
+
+import ftplib
+import os
+import shutil
+import subprocess
+
+import pytest
+
+SECONDS = 90
+
+
+class CommandLine:
+    """A client that is a program. `package` is the Debian package that has it."""
+
+    program = package = ""
+
+    def __init__(self, server, folder):
+        if shutil.which(self.program) is None:
+            pytest.skip(f"the Debian package {self.package} is not installed")
+        self.server = server
+        self.home = folder / "home"
+        self.home.mkdir()
+        self.url = f"ftp://{server.host}:{server.port}"
+
+    def run(self, *arguments, script=None, expect=0):
+        """Runs the program; gives what it printed."""
+        environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "dumb"}
+        done = subprocess.run(
+            [self.program, *map(str, arguments)],
+            input=script.encode() if script is not None else None,
+            stdin=subprocess.DEVNULL if script is None else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=self.home,
+            timeout=SECONDS,
+        )
+        output = done.stdout.decode(errors="replace")
+        assert done.returncode == expect, f"{self.program} {arguments}: exit code {done.returncode}\n{output[-4000:]}"
+        return output
+
+
+class Curl(CommandLine):
+    program = package = "curl"
+
+    def curl(self, *arguments):
+        return self.run("--silent", "--show-error", "--user", "tester:secret", "--max-time", SECONDS, *arguments)
+
+    def download(self, remote, local):
+        self.curl("--output", local, f"{self.url}/{remote}")
+
+    def upload(self, local, remote):
+        self.curl("--upload-file", local, f"{self.url}/{remote}")
+
+    def resume_download(self, remote, local):
+        self.curl("--continue-at", "-", "--output", local, f"{self.url}/{remote}")
+
+    def resume_upload(self, local, remote):
+        self.curl("--continue-at", "-", "--upload-file", local, f"{self.url}/{remote}")
+
+    def names(self, folder):
+        return self.curl("--list-only", f"{self.url}/{folder}/").split("\n")[:-1]
+
+    def listing(self, folder):
+        return self.curl(f"{self.url}/{folder}/")
+
+    def quote(self, *commands):
+        arguments = [argument for command in commands for argument in ("--quote", command)]
+        self.curl("--head", f"{self.url}/", *arguments)
+
+    def rename(self, old, new):
+        self.quote(f"RNFR {old}", f"RNTO {new}")
+
+    def delete(self, name):
+        self.quote(f"DELE {name}")
+
+    def make_directory(self, name):
+        self.quote(f"MKD {name}")
+
+    def remove_directory(self, name):
+        self.quote(f"RMD {name}")
+
+
+class Wget(CommandLine):
+    program = package = "wget"
+
+    def wget(self, *arguments):
+        return self.run("--no-verbose", "--tries=1", "--timeout=30", "--user=tester", "--password=secret", *arguments)
+
+    def download(self, remote, local):
+        self.wget("--output-document", local, f"{self.url}/{remote}")
+
+    def resume_download(self, remote, local):
+        # --continue and --output-document together want a name in the working directory.
+        os.rename(local, self.home / remote)
+        self.wget("--continue", f"{self.url}/{remote}")
+        os.rename(self.home / remote, local)
+
+    def listing(self, folder):
+        # The index page that wget makes of LIST.
+        return self.wget("--output-document=-", f"{self.url}/{folder}/")
+
+
+class Tnftp(CommandLine):
+    program = package = "tnftp"
+
+    def script(self, *commands, expect=0):
+        lines = [f"open {self.server.host} {self.server.port}", "user tester secret", "binary", *commands, "bye", ""]
+        return self.run("-n", "-v", script="\n".join(lines), expect=expect)
+
+    def download(self, remote, local):
+        self.script(f"get {remote} {local}")
+
+    def upload(self, local, remote):
+        self.script(f"put {local} {remote}")
+
+    def resume_download(self, remote, local):
+        self.script(f"reget {remote} {local}")
+
+    def names(self, folder):
+        file = self.home / "names"
+        self.script(f"nlist {folder} {file}")
+        return [os.path.basename(name) for name in file.read_text().split("\n")[:-1]]
+
+    def listing(self, folder):
+        return self.script(f"ls {folder}")
+
+    def rename(self, old, new):
+        self.script(f"rename {old} {new}")
+
+    def delete(self, name):
+        self.script(f"delete {name}")
+
+    def make_directory(self, name):
+        self.script(f"mkdir {name}")
+
+    def remove_directory(self, name):
+        self.script(f"rmdir {name}")
+
+
+class Lftp(CommandLine):
+    program = package = "lftp"
+
+    def script(self, *commands):
+        head = [
+            "set cmd:fail-exit yes",
+            "set net:max-retries 1",
+            "set net:timeout 30",
+            "set ftp:ssl-allow no",
+            f"open -u tester,secret {self.url}",
+        ]
+        return self.run("--norc", "-c", "; ".join([*head, *commands]))
+
+    def download(self, remote, local):
+        self.script(f"get {remote} -o {local}")
+
+    def upload(self, local, remote):
+        self.script(f"put {local} -o {remote}")
+
+    def resume_download(self, remote, local):
+        self.script(f"get -c {remote} -o {local}")
+
+    def resume_upload(self, local, remote):
+        self.script(f"put -c {local} -o {remote}")
+
+    def names(self, folder):
+        return [os.path.basename(name) for name in self.script(f"nlist {folder}").split("\n")[:-1]]
+
+    def listing(self, folder):
+        return self.script(f"ls {folder}")
+
+    def rename(self, old, new):
+        self.script(f"mv {old} {new}")
+
+    def delete(self, name):
+        self.script(f"rm {name}")
+
+    def make_directory(self, name):
+        self.script(f"mkdir {name}")
+
+    def remove_directory(self, name):
+        self.script(f"rmdir {name}")
+
+
+class Ncftp(CommandLine):
+    program = "ncftpget"
+    package = "ncftp"
+
+    def ncftp(self, program, *arguments):
+        self.program = program
+        # -t, -r: one try, in bounded time. -V: no progress meter.
+        return self.run("-u", "tester", "-p", "secret", "-P", self.server.port, "-t", "30", "-r", "1", *arguments)
+
+    def download(self, remote, local):
+        # It keeps the remote name.
+        self.ncftp("ncftpget", "-V", "-Z", self.server.host, self.home, remote)
+        os.replace(self.home / remote, local)
+
+    def upload(self, local, remote):
+        os.symlink(local, self.home / remote)
+        self.ncftp("ncftpput", "-V", "-Z", self.server.host, "/", self.home / remote)
+
+    def resume_download(self, remote, local):
+        os.replace(local, self.home / remote)
+        self.ncftp("ncftpget", "-V", "-z", self.server.host, self.home, remote)
+        os.replace(self.home / remote, local)
+
+    def resume_upload(self, local, remote):
+        os.symlink(local, self.home / remote)
+        self.ncftp("ncftpput", "-V", "-z", self.server.host, "/", self.home / remote)
+
+    def ls(self, *arguments):
+        return self.ncftp("ncftpls", *arguments)
+
+    def names(self, folder):
+        return self.ls("-1", f"{self.url}/{folder}/").split("\n")[:-1]
+
+    def listing(self, folder):
+        return self.ls("-l", f"{self.url}/{folder}/")
+
+    def quote(self, *commands):
+        self.ls(*(argument for command in commands for argument in ("-W", command)), f"{self.url}/")
+
+    def rename(self, old, new):
+        self.quote(f"RNFR {old}", f"RNTO {new}")
+
+    def delete(self, name):
+        self.quote(f"DELE {name}")
+
+    def make_directory(self, name):
+        self.quote(f"MKD {name}")
+
+    def remove_directory(self, name):
+        self.quote(f"RMD {name}")
+
+
+class Ftplib:
+    """Python's own."""
+
+    program = "ftplib"
+
+    def __init__(self, server, folder):
+        self.server = server
+
+    def connect(self):
+        ftp = ftplib.FTP(timeout=30)
+        ftp.connect(self.server.host, self.server.port)
+        ftp.login("tester", "secret")
+        return ftp
+
+    def download(self, remote, local, rest=None):
+        with self.connect() as ftp, open(local, "ab" if rest else "wb") as file:
+            ftp.retrbinary(f"RETR {remote}", file.write, blocksize=1 << 16, rest=rest)
+
+    def upload(self, local, remote, rest=None):
+        with self.connect() as ftp, open(local, "rb") as file:
+            file.seek(rest or 0)
+            ftp.storbinary(f"STOR {remote}", file, blocksize=1 << 16, rest=rest)
+
+    def resume_download(self, remote, local):
+        self.download(remote, local, rest=os.path.getsize(local))
+
+    def resume_upload(self, local, remote):
+        with self.connect() as ftp:
+            ftp.voidcmd("TYPE I")
+            size = ftp.size(remote)
+        self.upload(local, remote, rest=size)
+
+    def names(self, folder):
+        with self.connect() as ftp:
+            return ftp.nlst(folder)
+
+    def listing(self, folder):
+        lines = []
+        with self.connect() as ftp:
+            ftp.dir(folder, lines.append)
+        return "\n".join(lines)
+
+    def rename(self, old, new):
+        with self.connect() as ftp:
+            ftp.rename(old, new)
+
+    def delete(self, name):
+        with self.connect() as ftp:
+            ftp.delete(name)
+
+    def make_directory(self, name):
+        with self.connect() as ftp:
+            assert ftp.mkd(name) == f"/{name}"
+
+    def remove_directory(self, name):
+        with self.connect() as ftp:
+            ftp.rmd(name)
+
+
+CLIENTS = [Curl, Wget, Tnftp, Lftp, Ncftp, Ftplib]
+
+
+def with_method(*methods):
+    """The clients that have all these methods."""
+    return [client for client in CLIENTS if all(hasattr(client, method) for method in methods)]

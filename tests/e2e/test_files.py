@@ -1,0 +1,169 @@
+"""Files that are larger than 32 bits can say, disks that are full, and the file systems that boards have."""
+
+import hashlib
+import os
+
+import pytest
+from control import reset
+from server import MAIN
+
+GIB = 1 << 30
+
+
+def test_a_file_of_5_gib_is_sized_listed_and_read_and_written_beyond_4_gib(server):
+    path = server.root / "huge"
+    with open(path, "wb") as file:
+        file.seek(4 * GIB + 5)
+        file.write(b"beyond")
+        file.truncate(5 * GIB)
+        file.seek(5 * GIB - 9)
+        file.write(b"the tail.")
+    with server.login() as control:
+        assert control("SIZE huge") == f"213 {5 * GIB}"
+        assert f" {5 * GIB} " in control.retrieve("LIST huge").decode()
+        control.expect("OPTS MLST size;", "200")
+        assert f" Size={5 * GIB}; /huge" in control("MLST huge")
+
+        control.expect("REST 4294967301", "350 Restarting at 4294967301.")
+        data = control.data()
+        assert control("RETR huge") == f"150 Opening data connection for huge ({5 * GIB} bytes)."
+        assert data.recv(6) == b"beyond"
+        reset(data)
+        control.reply()
+        control.expect(f"REST {5 * GIB - 9}", "350")
+        assert control.retrieve("RETR huge") == b"the tail."
+
+        control.expect("REST 4294967301", "350")
+        control.store("STOR huge", b"BEYOND")
+        control.store("APPE huge", b" And more.")
+        assert control("SIZE huge") == f"213 {5 * GIB + 10}"
+        control.expect(f"REST {5 * GIB + 11}", "350")
+        control.data().close()
+        control.expect("RETR huge", "554")
+    with open(path, "rb") as file:
+        file.seek(4 * GIB + 5)
+        assert file.read(6) == b"BEYOND"
+        file.seek(5 * GIB - 9)
+        assert file.read() == b"the tail. And more."
+
+
+def test_a_full_disk_gets_452_and_the_server_goes_on(server):
+    (server.root / "full").symlink_to("/dev/full")
+    with server.login() as control:
+        with control.data() as data:
+            control.expect("STOR full", "150")
+            try:
+                data.sendall(b"x" * 1_000_000)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+        assert control.reply() == "452 No space left on device."
+        control.store("STOR other", b"content")
+        assert control.retrieve("RETR other") == b"content"
+
+
+def test_a_file_that_cannot_be_read_to_its_end_gets_451(server):
+    # Reading a process's memory at address 0 is an I/O error.
+    (server.root / "bad").symlink_to("/proc/self/mem")
+    with server.login() as control:
+        with control.data() as data:
+            control.expect("RETR bad", "150")
+            assert data.recv(10) == b""
+        assert control.reply() == "451 Local error in processing."
+        control.expect("NOOP", "200")
+
+
+def test_a_file_that_grows_or_shrinks_while_it_is_sent(server):
+    path = server.root / "file"
+    path.write_bytes(b"x" * (32 << 20))
+    with server.login() as control:
+        with control.data(receive_buffer=4096) as data:
+            control.expect("RETR file", "150")
+            data.recv(10)
+            os.truncate(path, 1 << 20)
+            while data.recv(1 << 20):
+                pass
+        assert control.reply()[:3] in ("226", "451")
+        assert len(control.retrieve("RETR file")) == 1 << 20
+
+
+# A board's file system in RAM, mounted where the server is told to serve.
+ON_A_RAM_DISK = (
+    """\
+import os, vfs
+
+class RAMDisk:
+    def __init__(self, blocks):
+        self.data = bytearray(blocks * 512)
+
+    def readblocks(self, block, buffer, offset=0):
+        start = block * 512 + offset
+        buffer[:] = memoryview(self.data)[start : start + len(buffer)]
+
+    def writeblocks(self, block, buffer, offset=None):
+        start = block * 512 + (offset or 0)
+        self.data[start : start + len(buffer)] = buffer
+
+    def ioctl(self, operation, argument):
+        if operation == 4:
+            return len(self.data) // 512
+        if operation == 5:
+            return 512
+        if operation == 6:
+            return 0
+
+disk = RAMDisk(300)
+FILE_SYSTEM.mkfs(disk)
+vfs.mount(FILE_SYSTEM(disk), "/ram")
+"""
+    + MAIN.replace("root={root!r}", "root='/ram'")
+)
+
+
+@pytest.mark.parametrize("kind", ["vfs.VfsFat", "vfs.VfsLfs2"])
+def test_a_boards_file_system_is_served_until_it_is_full(start_server, kind):
+    server = start_server(program=ON_A_RAM_DISK.replace("FILE_SYSTEM", kind), heap="1m")
+    content = hashlib.shake_128(b"").digest(20_000)
+    with server.login() as control:
+        control.expect("MKD folder", "257")
+        control.expect("CWD folder", "250")
+        control.store("STOR a file.bin", content)
+        control.store("APPE a file.bin", b"tail")
+        assert control("SIZE a file.bin") == "213 20004"
+        assert control.retrieve("RETR a file.bin") == content + b"tail"
+        control.expect("REST 20000", "350")
+        assert control.retrieve("RETR a file.bin") == b"tail"
+        control.expect("REST 20000", "350")
+        control.store("STOR a file.bin", b"TAIL")
+        assert control.retrieve("RETR a file.bin") == content + b"TAIL"
+        assert control.retrieve("NLST") == b"a file.bin\r\n"
+        listed = control.retrieve("LIST").decode()
+        assert listed.startswith("-rw-r--r--   1 owner group      20004 ") and listed.endswith(" a file.bin\r\n")
+        control.expect("OPTS MLST type;size;", "200")
+        assert b"Type=file;Size=20004; a file.bin\r\n" in control.retrieve("MLSD")
+        assert control("MDTM a file.bin").startswith("213 ")
+        assert "free of" in control("SITE DF")
+
+        # RNTO over a file replaces it, on FAT, too.
+        control.store("STOR other", b"other")
+        control.expect("RNFR other", "350")
+        control.expect("RNTO a file.bin", "250")
+        assert control.retrieve("RETR a file.bin") == b"other"
+        control.expect("RMD /folder", "550 Directory not empty.")
+
+        # More than fits.
+        with control.data() as data:
+            control.expect("STOR big", "150")
+            try:
+                data.sendall(b"x" * 300_000)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+        assert control.reply() == "452 No space left on device."
+        control("DELE big")
+        control.store("STOR small", b"fits")
+        assert control.retrieve("RETR small") == b"fits"
+        control.expect("DELE small", "250")
+        control.expect("DELE a file.bin", "250")
+        control.expect("CDUP", "250")
+        control.expect("RMD folder", "250")
+        assert control.retrieve("NLST") == b""
+    server.assert_nothing_leaked()

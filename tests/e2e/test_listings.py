@@ -1,0 +1,122 @@
+"""Listings of directories that are large, strange, or changing."""
+
+import os
+import re
+import threading
+
+import pytest
+
+ENTRIES = 10_000
+LONG = re.compile(r"-rw-r--r--   1 owner group +0 \w{3} [ \d]\d \d\d:\d\d (.*)")
+
+
+def fill(folder, names):
+    """Makes empty files with these names."""
+    folder.mkdir()
+    for name in names:
+        os.close(os.open(folder / name, os.O_CREAT | os.O_WRONLY))
+
+
+def lines(listing):
+    """The lines of a listing as it came over the data connection."""
+    text = listing.decode(errors="surrogateescape")
+    assert text.endswith("\r\n")
+    return text[:-2].split("\r\n")
+
+
+def test_a_directory_of_10000_entries_is_listed_in_a_heap_of_128_kib(start_server):
+    server = start_server(heap="128k")
+    names = {f"entry number {index} of a large directory.txt" for index in range(ENTRIES)}
+    fill(server.root / "many", names)
+    with server.login() as control:
+        assert sorted(lines(control.retrieve("NLST many"))) == sorted(names)
+        assert sorted(LONG.fullmatch(line)[1] for line in lines(control.retrieve("LIST many"))) == sorted(names)
+        control.expect("OPTS MLST type;size;", "200")
+        listed = lines(control.retrieve("MLSD many"))
+        assert sorted(listed) == sorted({f"Type=file;Size=0; {name}" for name in names} | {"Type=cdir; .", "Type=pdir; .."})
+        # The same on the control connection.
+        status = control("STAT many").split("\n")
+        assert sorted(LONG.fullmatch(line)[1] for line in status[1:-1]) == sorted(names)
+        control.expect("NOOP", "200")
+    server.assert_nothing_leaked()
+
+
+def test_a_listing_that_is_cut_off_leaves_the_next_one_whole(server):
+    names = {f"entry number {index} of a large directory.txt" for index in range(2000)}
+    fill(server.root / "many", names)
+    with server.login() as control:
+        data = control.data(receive_buffer=4096)
+        control.expect("LIST many", "150")
+        data.recv(100)
+        data.close()
+        assert control.reply().startswith("426 ")
+        assert sorted(lines(control.retrieve("NLST many"))) == sorted(names)
+
+
+def test_entries_that_vanish_during_a_listing_do_no_harm(server):
+    names = [f"entry number {index}" for index in range(3000)]
+    fill(server.root / "many", names)
+    remover = threading.Thread(target=lambda: [os.unlink(server.root / "many" / name) for name in names])
+    with server.login() as control:
+        remover.start()
+        listing = control.retrieve("LIST many")
+        remover.join()
+        assert listing == b"" or len(lines(listing)) <= len(names)
+        assert control.retrieve("LIST many") == b""
+
+
+@pytest.mark.parametrize(
+    "name, shown",
+    [
+        (b"blank at the end ", b"blank at the end "),
+        (b" blank at the front", b" blank at the front"),
+        (b"-la", b"-la"),
+        (b"*.txt", b"*.txt"),
+        (b"a\\b", b"a\\b"),
+        ("Äpfel, 北京 🛩".encode(), "Äpfel, 北京 🛩".encode()),
+        (b"two\r\nlines", b"two??lines"),
+        (b"x" * 255, b"x" * 255),
+    ],
+)
+def test_a_strange_name_is_listed(server, name, shown):
+    (server.root / "folder").mkdir()
+    with open(os.fsencode(server.root / "folder") + b"/" + name, "wb") as file:
+        file.write(b"content")
+    with server.login() as control:
+        assert control.retrieve("NLST folder") == shown + b"\r\n"
+        assert control.retrieve("LIST folder").endswith(b" " + shown + b"\r\n")
+        assert b" " + shown + b"\r\n" in control.retrieve("MLSD folder")
+
+
+@pytest.mark.parametrize("name", ["blank at the end ", " blank at the front", "Äpfel, 北京 🛩", "a\\b", "\udc80\udc81 is no UTF-8"])
+def test_a_strange_name_is_served(server, name):
+    with server.login() as control:
+        control.store(f"STOR {name}", b"content")
+        assert (server.root / name).read_bytes() == b"content"
+        assert control("SIZE " + name) == "213 7"
+        assert control.retrieve(f"RETR {name}") == b"content"
+        control.expect(f"RNFR {name}", "350")
+        control.expect(f"RNTO {name}2", "250")
+        control.expect(f"DELE {name}2", "250")
+        assert not os.listdir(server.root)
+
+
+def test_a_link_is_listed_as_what_it_leads_to_and_a_broken_one_does_no_harm(server):
+    (server.root / "folder").mkdir()
+    (server.root / "folder" / "file").write_bytes(b"content")
+    (server.root / "folder" / "link").symlink_to("file")
+    (server.root / "folder" / "broken").symlink_to("nowhere")
+    with server.login() as control:
+        assert sorted(lines(control.retrieve("NLST folder"))) == ["broken", "file", "link"]
+        listed = {line.rsplit(" ", 1)[1]: line for line in lines(control.retrieve("LIST folder"))}
+        assert sorted(listed) == ["broken", "file", "link"]
+        assert listed["link"].startswith("-rw-r--r--   1 owner group          7 ")
+
+
+def test_the_unique_fact_tells_files_apart(server):
+    for name in ("a", "b"):
+        (server.root / name).touch()
+    with server.login() as control:
+        control.expect("OPTS MLST unique;", "200")
+        found = dict(line.rsplit(" ", 1)[::-1] for line in lines(control.retrieve("MLSD")))
+    assert found["a"].startswith("Unique=") and found["a"] != found["b"]

