@@ -56,7 +56,6 @@ _NO_SPACE = const(4)
 _ABORTED = const(5)
 
 # Why a session is dismissed.
-_IDLE = const(0)
 _KICKED = const(1)
 _STOPPED = const(2)
 _TOO_MANY = const(3)

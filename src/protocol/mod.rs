@@ -11,5 +11,6 @@ pub mod input;
 pub mod listing;
 pub mod path;
 pub mod session;
+mod site;
 pub mod time;
 pub mod writer;

@@ -13,6 +13,7 @@ use super::glob;
 use super::input::{Input, Line};
 use super::listing::{Entry, Facts, Kind, Permission, facts_line};
 use super::path::{Path, name, resolve};
+use super::site::{say_space, say_uptime};
 use super::time::write_stamp;
 use super::writer::Writer;
 
@@ -218,7 +219,7 @@ enum Data {
 
 /// What the next outcome belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Ready,
     Login,
     Cwd,
@@ -331,7 +332,7 @@ pub struct Session {
 }
 
 /// One reply line.
-fn say(out: &mut Writer<'_>, line: &[u8]) {
+pub(super) fn say(out: &mut Writer<'_>, line: &[u8]) {
     out.put(line);
     out.put(b"\r\n");
 }
@@ -349,10 +350,10 @@ fn say_number(out: &mut Writer<'_>, code: &[u8], number: u64, rest: &[u8]) {
     say(out, rest);
 }
 
-const NO_PERMISSION: &[u8] = b"550 Permission denied.";
+pub(super) const NO_PERMISSION: &[u8] = b"550 Permission denied.";
 const NOT_A_DIRECTORY: &[u8] = b"550 Not a directory.";
 const IS_A_DIRECTORY: &[u8] = b"550 Is a directory.";
-const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
+pub(super) const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
 const PATH_TOO_LONG: &[u8] = b"550 Path too long.";
 
 /// The reply for a system call that failed.
@@ -665,7 +666,7 @@ impl Session {
         self.idle = 0;
     }
 
-    fn act(&mut self, action: Action, state: State) -> Step {
+    pub(super) fn act(&mut self, action: Action, state: State) -> Step {
         self.state = state;
         Step::Act(action)
     }
@@ -944,7 +945,7 @@ impl Session {
     }
 
     /// Resolves the argument and asks for an action on it.
-    fn with_path(
+    pub(super) fn with_path(
         &mut self,
         argument: &[u8],
         action: Action,
@@ -1273,98 +1274,10 @@ impl Session {
         }
         say(out, b"211 End of status");
     }
-
-    /// SITE: what the original offered (its README), and the two that clients try.
-    fn site_command(&mut self, argument: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
-        let (name, argument) = match argument.iter().position(|&byte| byte == b' ') {
-            Some(at) => (&argument[..at], argument[at..].trim_ascii()),
-            None => (argument, &b""[..]),
-        };
-        let found = SITE_COMMANDS.iter().find(|site| site.name.eq_ignore_ascii_case(name));
-        let line: &[u8] = match found {
-            None => b"500 Unknown SITE command.",
-            Some(site) if !self.permission().contains(site.needs) => NO_PERMISSION,
-            Some(_) if !set(&mut work.text, argument) => BAD_ARGUMENT,
-            Some(site) => match site.run {
-                Site::Help => {
-                    say(out, b"214-The following SITE commands are known:");
-                    for site in SITE_COMMANDS {
-                        out.byte(b' ');
-                        out.put(site.name);
-                        say(out, site.syntax);
-                    }
-                    b"214 End of help."
-                }
-                Site::Df => return self.with_path(b"", Action::Space, State::Df, work, out),
-                Site::Free => return self.act(Action::Memory, State::Memory),
-                Site::Gc => return self.act(Action::Collect, State::Memory),
-                Site::Uptime => return self.act(Action::Uptime, State::Uptime),
-                Site::Who => {
-                    say(out, b"211-Sessions:");
-                    return self.act(Action::Who, State::Who);
-                }
-                Site::HashPassword | Site::Kick | Site::Shutdown if argument.is_empty() => b"501 Argument required.",
-                Site::HashPassword => return self.act(Action::HashPassword, State::HashPassword),
-                Site::Kick => return self.act(Action::Kick, State::Kick),
-                Site::Shutdown if argument == b"-h" || argument == b"-r" => {
-                    say(out, b"200 Shutting down.");
-                    return self.act(Action::Shutdown, State::Silent);
-                }
-                Site::Shutdown => BAD_ARGUMENT,
-                Site::Chmod => b"504 SITE CHMOD is not supported.",
-                Site::Utime => b"504 SITE UTIME is not supported.",
-            },
-        };
-        say(out, line);
-        Step::Again
-    }
 }
 
 const ONLY_EPSV: &[u8] = b"501 Only EPSV is allowed after EPSV ALL.";
 const NOT_THIS_PROTOCOL: &[u8] = b"522 Network protocol not supported, use (1,2).";
-
-#[derive(Clone, Copy)]
-enum Site {
-    Chmod,
-    Df,
-    Free,
-    Gc,
-    HashPassword,
-    Help,
-    Kick,
-    Shutdown,
-    Uptime,
-    Utime,
-    Who,
-}
-
-struct SiteCommand {
-    name: &'static [u8],
-    run: Site,
-    needs: Permission,
-    syntax: &'static [u8],
-}
-
-macro_rules! site_commands {
-    ($($name:literal $run:ident $needs:ident $syntax:literal)*) => {
-        &[$(SiteCommand { name: $name, run: Site::$run, needs: Permission::$needs, syntax: $syntax }),*]
-    };
-}
-
-#[rustfmt::skip]
-static SITE_COMMANDS: &[SiteCommand] = site_commands! {
-    b"CHMOD"    Chmod         NONE  b" <SP> mode <SP> pathname"
-    b"DF"       Df            NONE  b""
-    b"FREE"     Free          NONE  b""
-    b"GC"       Gc            NONE  b""
-    b"HASHPASS" HashPassword  NONE  b" <SP> password"
-    b"HELP"     Help          NONE  b""
-    b"KICK"     Kick          SITE  b" <SP> username | address"
-    b"SHUTDOWN" Shutdown      SITE  b" <SP> -h | -r"
-    b"UPTIME"   Uptime        NONE  b""
-    b"UTIME"    Utime         NONE  b" <SP> time <SP> pathname"
-    b"WHO"      Who           NONE  b""
-};
 
 impl Transfer {
     /// The command that starts it, for STAT and WHO.
@@ -1394,29 +1307,7 @@ fn root() -> Path {
 }
 
 /// Copies `bytes`, if they fit.
-fn set(text: &mut Path, bytes: &[u8]) -> bool {
+pub(super) fn set(text: &mut Path, bytes: &[u8]) -> bool {
     text.clear();
     text.extend_from_slice(bytes).is_ok()
-}
-
-fn say_space(out: &mut Writer<'_>, free: u64, total: u64, of: &[u8]) {
-    out.put(b"211 ");
-    out.dec(free);
-    out.put(b" free of ");
-    out.dec(total);
-    say(out, of);
-}
-
-/// `211 Up 3 days, 04:05:06.`
-fn say_uptime(out: &mut Writer<'_>, seconds: u64) {
-    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-    out.put(b"211 Up ");
-    out.dec((seconds / 86400).into());
-    out.put(b" days, ");
-    out.dec2(seconds / 3600 % 24);
-    out.byte(b':');
-    out.dec2(seconds / 60 % 60);
-    out.byte(b':');
-    out.dec2(seconds % 60);
-    say(out, b".");
 }

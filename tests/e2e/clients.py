@@ -209,33 +209,29 @@ class Ncftp(CommandLine):
         self.ncftp("ncftpget", "-V", "-z", self.server.host, self.home, remote)
         os.replace(self.home / remote, local)
 
-    def resume_upload(self, local, remote):
-        os.symlink(local, self.home / remote)
-        self.ncftp("ncftpput", "-V", "-z", self.server.host, "/", self.home / remote)
-
-    def ls(self, *arguments):
-        return self.ncftp("ncftpls", *arguments)
-
     def names(self, folder):
-        return self.ls("-1", f"{self.url}/{folder}/").split("\n")[:-1]
+        return self.ncftp("ncftpls", "-1", f"{self.url}/{folder}/").split("\n")[:-1]
 
     def listing(self, folder):
-        return self.ls("-l", f"{self.url}/{folder}/")
+        return self.ncftp("ncftpls", "-l", f"{self.url}/{folder}/")
 
-    def quote(self, *commands):
-        self.ls(*(argument for command in commands for argument in ("-W", command)), f"{self.url}/")
+    def script(self, *commands):
+        self.program = "ncftp"
+        server = self.server
+        lines = [f"open -u tester -p secret -P {server.port} {server.host}", *commands, "quit", ""]
+        return self.run(script="\n".join(lines))
 
     def rename(self, old, new):
-        self.quote(f"RNFR {old}", f"RNTO {new}")
+        self.script(f"rename {old} {new}")
 
     def delete(self, name):
-        self.quote(f"DELE {name}")
+        self.script(f"rm {name}")
 
     def make_directory(self, name):
-        self.quote(f"MKD {name}")
+        self.script(f"mkdir {name}")
 
     def remove_directory(self, name):
-        self.quote(f"RMD {name}")
+        self.script(f"rmdir {name}")
 
 
 class Ftplib:

@@ -245,7 +245,6 @@ class TestWget:
         os.utime(server.root / "file", (1704164645, 1704164645))
         client.wget("--timestamping", f"{client.url}/file")
         assert (client.home / "file").read_bytes() == b"content"
-        assert "file" not in client.wget("--timestamping", f"{client.url}/file").replace("\n", "")[:0]
         (server.root / "file").write_bytes(b"changed, and newer")
         client.wget("--timestamping", f"{client.url}/file")
         assert (client.home / "file").read_bytes() == b"changed, and newer"
@@ -261,15 +260,24 @@ class TestTnftp:
     def test_several_files_by_wildcard(self, client, server):
         for name in ("a.txt", "b.txt", "c.bin"):
             (server.root / name).write_bytes(name.encode())
-        client.script("prompt off", "mget *.txt")
+        client.script("prompt", "mget *.txt")
         assert {name for name in os.listdir(client.home) if not name.startswith(".")} == {"a.txt", "b.txt"}
 
     def test_what_it_asks_for_besides(self, client, server):
         (server.root / "file").write_bytes(b"content")
         os.utime(server.root / "file", (1704164645, 1704164645))
-        output = client.script("pwd", "system", "size file", "modtime file", "features", "rstatus", "rhelp", "mls file", "mlsd /", "site help")
-        for text in ('257 "/"', "215 UNIX", "213 7", "213 20240102030405", "REST STREAM", "211 End of status", "214 End of help", "Size=7;"):
-            assert text in output or text == "213 20240102030405", f"{text} is not in\n{output}"
+        output = client.script("pwd", "system", "size file", "modtime file", "features", "rstatus", "rhelp", "mlst file", "site help")
+        for text in (
+            "Remote directory: /",
+            "215 UNIX Type: L8",
+            "file\t7",
+            "Tue, 02 Jan 2024 03:04:05",
+            "REST STREAM",
+            "211 End of status",
+            "Size=7;",
+            "CHMOD",
+        ):
+            assert text in output, f"{text} is not in\n{output}"
 
     def test_active_mode(self, client, server, tmp_path):
         (server.root / "file").write_bytes(b"content")

@@ -1,5 +1,7 @@
 //! A host for the sans-IO core: a file system in memory, and data connections that are just byte vectors.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use ftpdlite::protocol::address::{Endpoint, Ip};
 use ftpdlite::protocol::glob;
 use ftpdlite::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};

@@ -58,13 +58,17 @@ pub fn build(project: &Project, target: &Target) -> Result<PathBuf> {
 }
 
 fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
+    let library = project.target.join(target.triple).join("module/libftpdlite.a");
+    if !library.exists() {
+        say(format!("compiles the module for {}; the first time takes a minute", target.name));
+    }
     let mut cargo = project.cargo();
     cargo.args(["rustc", "--quiet", "--package", "ftpdlite", "--lib", "--crate-type", "staticlib"]);
     cargo.args(["--features", "native", "--profile", "module", "--target", target.triple, "--target-dir"]);
     cargo.arg(&project.target);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"));
     run(&mut cargo).map_err(|error| format!("the module does not compile; {error}"))?;
-    Ok(project.target.join(target.triple).join("module/libftpdlite.a"))
+    Ok(library)
 }
 
 /// Links a library or object file as a module.

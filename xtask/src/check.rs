@@ -9,6 +9,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+/// A part of `test`: its name and what it does.
+type Step<'a> = (&'static str, Box<dyn Fn() -> Result + 'a>);
+
 /// Formatting and clippy.
 pub fn lint(project: &Project) -> Result {
     format(project)?;
@@ -47,7 +50,7 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
     let filter = filter.as_deref();
     setup::setup(project)?;
     let x64 = Target::named("x64")?;
-    let mut steps: Vec<(&str, Box<dyn Fn() -> Result>)> = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     if filter.is_none() {
         steps.push(("formatting", Box::new(|| format(project))));
         steps.push(("clippy", Box::new(|| clippy(project))));

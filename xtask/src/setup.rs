@@ -29,9 +29,9 @@ const CLIENTS: &[(&str, &str)] = &[
 
 /// Everything.
 pub fn setup(project: &Project) -> Result {
-    rust_components()?;
     python(project)?;
-    clients(project)
+    clients(project)?;
+    rust_components()
 }
 
 /// rustfmt and clippy, which `cargo xtask test` runs.

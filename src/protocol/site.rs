@@ -1,0 +1,117 @@
+//! SITE: the subcommands that the original offered, and the two that clients try (RFC 959 4.1.3).
+
+use super::listing::Permission;
+use super::session::{Action, BAD_ARGUMENT, NO_PERMISSION, Session, State, Step, Workspace, say, set};
+use super::writer::Writer;
+
+#[derive(Clone, Copy)]
+enum Site {
+    Chmod,
+    Df,
+    Free,
+    Gc,
+    HashPassword,
+    Help,
+    Kick,
+    Shutdown,
+    Uptime,
+    Utime,
+    Who,
+}
+
+struct SiteCommand {
+    name: &'static [u8],
+    run: Site,
+    needs: Permission,
+    syntax: &'static [u8],
+}
+
+macro_rules! site_commands {
+    ($($name:literal $run:ident $needs:ident $syntax:literal)*) => {
+        &[$(SiteCommand { name: $name, run: Site::$run, needs: Permission::$needs, syntax: $syntax }),*]
+    };
+}
+
+#[rustfmt::skip]
+static SITE_COMMANDS: &[SiteCommand] = site_commands! {
+    b"CHMOD"    Chmod         NONE  b" <SP> mode <SP> pathname"
+    b"DF"       Df            NONE  b""
+    b"FREE"     Free          NONE  b""
+    b"GC"       Gc            NONE  b""
+    b"HASHPASS" HashPassword  NONE  b" <SP> password"
+    b"HELP"     Help          NONE  b""
+    b"KICK"     Kick          SITE  b" <SP> username | address"
+    b"SHUTDOWN" Shutdown      SITE  b" <SP> -h | -r"
+    b"UPTIME"   Uptime        NONE  b""
+    b"UTIME"    Utime         NONE  b" <SP> time <SP> pathname"
+    b"WHO"      Who           NONE  b""
+};
+
+impl Session {
+    /// SITE: what the original offered (its README), and the two that clients try.
+    pub(super) fn site_command(&mut self, argument: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+        let (name, argument) = match argument.iter().position(|&byte| byte == b' ') {
+            Some(at) => (&argument[..at], argument[at..].trim_ascii()),
+            None => (argument, &b""[..]),
+        };
+        let found = SITE_COMMANDS.iter().find(|site| site.name.eq_ignore_ascii_case(name));
+        let line: &[u8] = match found {
+            None => b"500 Unknown SITE command.",
+            Some(site) if !self.permission().contains(site.needs) => NO_PERMISSION,
+            Some(_) if !set(&mut work.text, argument) => BAD_ARGUMENT,
+            Some(site) => match site.run {
+                Site::Help => {
+                    say(out, b"214-The following SITE commands are known:");
+                    for site in SITE_COMMANDS {
+                        out.byte(b' ');
+                        out.put(site.name);
+                        say(out, site.syntax);
+                    }
+                    b"214 End of help."
+                }
+                Site::Df => return self.with_path(b"", Action::Space, State::Df, work, out),
+                Site::Free => return self.act(Action::Memory, State::Memory),
+                Site::Gc => return self.act(Action::Collect, State::Memory),
+                Site::Uptime => return self.act(Action::Uptime, State::Uptime),
+                Site::Who => {
+                    say(out, b"211-Sessions:");
+                    return self.act(Action::Who, State::Who);
+                }
+                Site::HashPassword | Site::Kick | Site::Shutdown if argument.is_empty() => b"501 Argument required.",
+                Site::HashPassword => return self.act(Action::HashPassword, State::HashPassword),
+                Site::Kick => return self.act(Action::Kick, State::Kick),
+                Site::Shutdown if argument == b"-h" || argument == b"-r" => {
+                    say(out, b"200 Shutting down.");
+                    return self.act(Action::Shutdown, State::Silent);
+                }
+                Site::Shutdown => BAD_ARGUMENT,
+                Site::Chmod => b"504 SITE CHMOD is not supported.",
+                Site::Utime => b"504 SITE UTIME is not supported.",
+            },
+        };
+        say(out, line);
+        Step::Again
+    }
+}
+
+pub(super) fn say_space(out: &mut Writer<'_>, free: u64, total: u64, of: &[u8]) {
+    out.put(b"211 ");
+    out.dec(free);
+    out.put(b" free of ");
+    out.dec(total);
+    say(out, of);
+}
+
+/// `211 Up 3 days, 04:05:06.`
+pub(super) fn say_uptime(out: &mut Writer<'_>, seconds: u64) {
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    out.put(b"211 Up ");
+    out.dec((seconds / 86400).into());
+    out.put(b" days, ");
+    out.dec2(seconds / 3600 % 24);
+    out.byte(b':');
+    out.dec2(seconds / 60 % 60);
+    out.byte(b':');
+    out.dec2(seconds % 60);
+    say(out, b".");
+}

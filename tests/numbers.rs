@@ -1,0 +1,62 @@
+//! The shim knows actions, ends and dismissals by numbers of its own: they must be those of the core.
+
+use ftpdlite::protocol::listing::Permission;
+use ftpdlite::protocol::session::{Action, Dismissal, End};
+
+const SHIM: &str = include_str!("../py/ftpdlite/__init__.py");
+
+fn constant(name: &str) -> u32 {
+    let line = format!("\n_{name} = const(");
+    let at = SHIM.find(&line).unwrap_or_else(|| panic!("the shim has no constant _{name}")) + line.len();
+    SHIM[at..].split(')').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_shim_numbers_what_the_core_numbers() {
+    for (name, number) in [
+        ("LOGIN", Action::Login as u32),
+        ("RESET", Action::Reset as u32),
+        ("STAT", Action::Stat as u32),
+        ("MAKE_DIRECTORY", Action::MakeDirectory as u32),
+        ("REMOVE_DIRECTORY", Action::RemoveDirectory as u32),
+        ("REMOVE_FILE", Action::RemoveFile as u32),
+        ("RENAME_FROM", Action::RenameFrom as u32),
+        ("RENAME", Action::Rename as u32),
+        ("PASSIVE", Action::Passive as u32),
+        ("UNLISTEN", Action::Unlisten as u32),
+        ("OPEN_READ", Action::OpenRead as u32),
+        ("OPEN_WRITE", Action::OpenWrite as u32),
+        ("OPEN_APPEND", Action::OpenAppend as u32),
+        ("OPEN_LIST", Action::OpenList as u32),
+        ("TRANSFER", Action::Transfer as u32),
+        ("ABORT", Action::Abort as u32),
+        ("CLOSE_FILE", Action::CloseFile as u32),
+        ("SPACE", Action::Space as u32),
+        ("MEMORY", Action::Memory as u32),
+        ("COLLECT", Action::Collect as u32),
+        ("UPTIME", Action::Uptime as u32),
+        ("WHO", Action::Who as u32),
+        ("HASH_PASSWORD", Action::HashPassword as u32),
+        ("KICK", Action::Kick as u32),
+        ("SHUTDOWN", Action::Shutdown as u32),
+        ("NO_CONNECTION", End::NoConnection as u32),
+        ("BROKEN", End::Broken as u32),
+        ("LOCAL_ERROR", End::LocalError as u32),
+        ("NO_SPACE", End::NoSpace as u32),
+        ("ABORTED", End::Aborted as u32),
+        ("KICKED", Dismissal::Kicked as u32),
+        ("STOPPED", Dismissal::Shutdown as u32),
+        ("TOO_MANY", Dismissal::TooMany as u32),
+    ] {
+        assert_eq!(constant(name), number, "_{name}");
+    }
+    assert_eq!(Permission::from_bits(constant("READ") as u8), Permission::READ_ONLY);
+    assert_eq!(Permission::from_bits(constant("ALL") as u8), Permission::ALL);
+}
+
+#[test]
+fn an_end_is_its_number() {
+    for end in [End::Complete, End::NoConnection, End::Broken, End::LocalError, End::NoSpace, End::Aborted] {
+        assert_eq!(End::from_number(end as u32), end);
+    }
+}
