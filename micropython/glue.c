@@ -9,19 +9,13 @@ typedef struct {
     void *registers[REGISTER_WORDS];
 } handler_t;
 
-// Clang is told that the call returns twice. GCC takes that attribute for declared functions only; there it is enough that nothing but
-// the handler, which is in memory, is looked at after the second return.
-#if defined(__clang__)
-#define RETURNS_TWICE __attribute__((returns_twice))
-#else
-#define RETURNS_TWICE
-#endif
-
-typedef unsigned int (*push_t)(nlr_buf_t *) RETURNS_TWICE;
+// nlr_push returns a second time when an exception arrives. A call through a pointer cannot be declared to do that; what makes it right is
+// that after the second return only the handler is looked at, which is in memory, and that through a volatile pointer.
+typedef unsigned int (*push_t)(nlr_buf_t *);
 
 #if defined(__xtensa__)
 // There the table's nlr_push only links the frame in, and setjmp saves the registers behind its head.
-typedef int (*setjmp_t)(void *) RETURNS_TWICE;
+typedef int (*setjmp_t)(void *);
 
 static inline __attribute__((always_inline)) unsigned int push(handler_t *handler) {
     mp_fun_table.nlr_push(&handler->head);
@@ -40,5 +34,5 @@ void *ftpdlite_try(void (*call)(void *context), void *context) {
         mp_fun_table.nlr_pop();
         return 0;
     }
-    return handler.head.ret_val;
+    return ((volatile handler_t *)&handler)->head.ret_val;
 }

@@ -40,9 +40,9 @@ except KeyboardInterrupt:
 """
 
 
-def environment():
-    """The environment of a MicroPython process that can import ftpdlite."""
-    return {"MICROPYPATH": str(DIST), "PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+def environment(modules=DIST):
+    """The environment of a MicroPython process that looks for modules there."""
+    return {"MICROPYPATH": str(modules), "PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 
 
 def free_ports(count, host="127.0.0.1"):
@@ -80,16 +80,17 @@ class Server:
     """One server process.
 
     folder: where its program and its output go. root: the folder that it serves. program: main.py, in which {host!r}, {port}, {root!r},
-    {first}, {last} (the passive ports) and {settings} are filled in; the keyword arguments left over are {settings}.
+    {first}, {last} (the passive ports) and {settings} are filled in; the keyword arguments left over are {settings}. modules: MICROPYPATH.
     """
 
-    def __init__(self, folder, root=None, program=MAIN, heap="256k", host="127.0.0.1", passive_ports=40, **settings):
+    def __init__(self, folder, root=None, program=MAIN, heap="256k", host="127.0.0.1", passive_ports=40, modules=DIST, **settings):
         self.folder = pathlib.Path(folder)
         self.root = pathlib.Path(root or self.folder / "root")
         self.root.mkdir(parents=True, exist_ok=True)
         self.host = host
         self.port = free_ports(passive_ports + 1, host)
         self.heap = heap
+        self.modules = modules
         settings.setdefault("login_delay", 0)
         self.program = program.format(
             host=host,
@@ -116,7 +117,7 @@ class Server:
         with open(self.folder / "output.txt", "wb") as output:
             self.process = subprocess.Popen(
                 [RUNTIME, "-X", f"heapsize={self.heap}", self.folder / "start.py"],
-                env=environment(),
+                env=environment(self.modules),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -155,6 +156,10 @@ class Server:
             except OSError:
                 pass
         return found
+
+    def is_asleep(self):
+        """Whether it waits for something to do."""
+        return pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1][0] == "S"
 
     def sessions(self, account="tester:secret"):
         """The lines of SITE WHO, but for the session that asks."""

@@ -78,12 +78,8 @@ pub fn python(project: &Project) -> Result {
             return Err("python3 must be one of 3.10 to 3.14: the MicroPython runtime is packaged for these".into());
         }
         make_folder(&project.tools)?;
-        let pip_path = make_venv(project, &venv)?;
-        let mut pip = program(project.python());
-        if let Some(path) = pip_path {
-            pip.env("PYTHONPATH", path);
-        }
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES);
+        let mut pip = make_venv(project, &venv)?;
+        pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES);
         run(&mut pip).map_err(|error| format!("pip did not install the tools; {error}"))?;
         write_if_changed(&stamp, wanted.as_bytes())?;
     }
@@ -97,23 +93,33 @@ pub fn python(project: &Project) -> Result {
     Ok(())
 }
 
-/// Makes the environment. Gives the folder of a pip from elsewhere, where Python came without one, as Debian's does.
-fn make_venv(project: &Project, venv: &Path) -> Result<Option<String>> {
+/// Makes the environment. Gives a pip that installs into it: its own, or one from outside where Python brings none, as Debian's does.
+fn make_venv(project: &Project, venv: &Path) -> Result<Command> {
+    let python_runs = |words: &[&str]| run_quietly(program("python3").args(words)).is_ok();
     let make =
         |options: &[&str]| run_quietly(program("python3").args(["-m", "venv", "--clear"]).args(options).arg(venv));
-    let has_pip = || run_quietly(program("python3").args(["-c", "import ensurepip"])).is_ok();
-    if !has_pip() && is_root() && which("apt-get").is_some() {
+    let mut has_pip = python_runs(&["-c", "import ensurepip"]);
+    if !has_pip && is_root() && which("apt-get").is_some() {
         say("installs python3-venv (apt-get)");
         apt_install(&["python3-venv"])?;
+        has_pip = python_runs(&["-c", "import ensurepip"]);
     }
-    if has_pip() {
-        return make(&[]).map(|()| None);
+    if has_pip {
+        make(&[])?;
+        let mut pip = program(project.python());
+        pip.args(["-m", "pip"]);
+        return Ok(pip);
     }
-    say("fetches pip from Debian's python3-pip, for this python3 has none");
-    let folder = project.tools.join("pip");
-    Apt::of_this_machine(&project.tools.join("apt"))?.unpack(&["python3-pip"], &folder)?;
     make(&["--without-pip"])?;
-    Ok(Some(folder.join("usr/lib/python3/dist-packages").display().to_string()))
+    let mut pip = program("python3");
+    if !python_runs(&["-m", "pip", "--version"]) {
+        say("fetches pip from Debian's python3-pip, for this python3 has none");
+        let folder = project.tools.join("pip");
+        Apt::of_this_machine(&project.tools.join("apt"))?.unpack(&["python3-pip"], &folder)?;
+        pip.env("PYTHONPATH", folder.join("usr/lib/python3/dist-packages"));
+    }
+    pip.args(["-m", "pip", "--python"]).arg(project.python());
+    Ok(pip)
 }
 
 /// The FTP clients: installed when we may, else unpacked beside the other tools.
@@ -141,10 +147,11 @@ pub fn clients(project: &Project) -> Result {
     Apt::of_this_machine(&project.tools.join("apt"))?.unpack(&packages, &folder)?;
     make_folder(&bin)?;
     for (name, package) in CLIENTS.iter().filter(|(_, package)| packages.contains(package)) {
-        if !folder.join("usr/bin").join(name).exists() {
-            return Err(format!("Debian's package {package} brought no usr/bin/{name}"));
-        }
-        write_wrapper(&bin.join(name), name)?;
+        // Debian's alternatives give ncftp its name, which only an installation sets up.
+        let names = [(*name).to_owned(), format!("{name}3")];
+        let found = names.iter().find(|name| folder.join("usr/bin").join(name).exists());
+        let found = found.ok_or_else(|| format!("Debian's package {package} brought no usr/bin/{name}"))?;
+        write_wrapper(&bin.join(name), found)?;
     }
     Ok(())
 }

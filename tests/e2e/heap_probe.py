@@ -1,0 +1,28 @@
+# Run by MicroPython, argv HOST PORT ROOT: prints what is allocated on the GC heap, in bytes, when nothing is imported yet, after
+# `import ftpdlite`, when the server is ready, and then for each line on stdin.
+import asyncio
+import gc
+import sys
+
+
+def measure(what):
+    gc.collect()
+    print(what, gc.mem_alloc())
+
+
+async def main(host, port, root):
+    requests = asyncio.StreamReader(sys.stdin)
+    measure("before")
+    from ftpdlite import FTPdLite
+
+    measure("import")
+    server = FTPdLite(host=host, port=int(port), root=root)
+    server.add_account("tester:secret")
+    await server.start()
+    measure("ready")
+    while await requests.readline():
+        measure("sessions")
+    await server.stop()
+
+
+asyncio.run(main(*sys.argv[1:4]))

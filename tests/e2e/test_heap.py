@@ -1,0 +1,68 @@
+"""The heap: a server lives in 64 KiB, and takes no more than budgets.toml allows."""
+
+import tomllib
+
+import heap
+import pytest
+from server import REPOSITORY
+
+BUDGETS = REPOSITORY / "budgets.toml"
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    found = heap.measure(tmp_path_factory.mktemp("root"))
+    print(found)
+    return found
+
+
+@pytest.mark.skipif(not BUDGETS.exists(), reason="there is no budgets.toml")
+@pytest.mark.parametrize("what", ["import", "ready", "session"])
+def test_the_heap_is_within_its_budget(measured, what):
+    assert measured[what] <= tomllib.loads(BUDGETS.read_text())["x64"][what]
+
+
+def test_each_session_takes_the_same(measured):
+    steps = [after - before for before, after in zip([measured["ready"], *measured["sessions"]], measured["sessions"])]
+    # The first one may make what all share.
+    assert max(steps[1:]) <= 2 * min(steps[1:])
+
+
+def test_serving_works_in_a_heap_of_64_kib(start_server, contents):
+    server = start_server(heap="64k")
+    content = contents[1 << 20].read_bytes()
+    for index in range(200):
+        (server.root / f"a file with a long name, number {index}").touch()
+    with server.login() as control:
+        control.store("STOR file", content)
+        assert (server.root / "file").read_bytes() == content
+        assert control.retrieve("RETR file") == content
+        assert control.retrieve("LIST").count(b"\r\n") == 201
+        assert control.retrieve("MLSD").count(b"\r\n") == 203
+        control.expect("MKD folder", "257")
+        control.expect("SITE HASHPASS secret", "211")
+        control.expect("HELP", "214")
+        with server.login("guest:guest") as other, server.login() as third:
+            assert other.retrieve("RETR file") == third.retrieve("RETR file") == content
+    server.assert_nothing_leaked()
+
+
+def test_500_sessions_and_transfers_in_a_heap_of_64_kib_do_not_fill_it(start_server, contents):
+    server = start_server(heap="64k")
+    content = contents[1 << 20].read_bytes()[:50_000]
+
+    def free():
+        with server.login() as control:
+            return int(control("SITE GC").split()[1])
+
+    for _ in range(20):
+        with server.login() as control:
+            control.store("STOR file", content)
+    before = free()
+    for _ in range(500):
+        with server.login() as control:
+            assert control.retrieve("RETR file") == content
+    # The collector is conservative: a few blocks may seem to be in use.
+    assert free() > before - 4096
+    assert (server.root / "file").read_bytes() == content
+    server.assert_nothing_leaked()
