@@ -12,7 +12,7 @@ use crate::protocol::address::{Endpoint, Ip, from_sockaddr, parse_ip, proc_net_l
 use crate::protocol::input::LINE_MAX;
 use crate::protocol::listing::Permission;
 use crate::protocol::path::parent;
-use crate::protocol::session::{Action, Dismissal, End, Outcome, REPLY_MAX, Session, Step, Tick, Transfer};
+use crate::protocol::session::{Action, Dismissal, End, Outcome, REPLY_MAX, Session, Step, Tick, Transfer, Turn};
 use crate::protocol::writer::Writer;
 
 /// What `step` and `pump` return beside the numbers of [`Action`].
@@ -148,7 +148,8 @@ impl SessionObj {
                     server.settings.log_command(self.core.peek(line));
                     let config = server.settings.config();
                     let mut out = Writer::new(&mut server.replies[server.collected..]);
-                    let step = self.core.next(&config, line, &mut server.work, &mut out);
+                    let step =
+                        self.core.next(line, &mut Turn { config: &config, work: &mut server.work, out: &mut out });
                     server.collected += out.len();
                     step
                 }
@@ -196,8 +197,9 @@ impl SessionObj {
 
     fn greet(&mut self, server: &mut ServerObj) {
         if !self.core.is_dismissed() {
+            let config = server.settings.config();
             let mut out = Writer::new(&mut server.replies);
-            self.core.greet(&server.settings.config(), &mut out);
+            self.core.greet(&mut Turn { config: &config, work: &mut server.work, out: &mut out });
             server.collected = out.len();
         }
     }
@@ -229,8 +231,9 @@ impl SessionObj {
             Action::HashPassword => Outcome::Text(value.bytes().unwrap_or_default()),
             _ => Outcome::Done,
         };
+        let config = server.settings.config();
         let mut out = Writer::new(&mut server.replies[server.collected..]);
-        let step = self.core.resume(outcome, &mut server.work, &mut out);
+        let step = self.core.resume(outcome, &mut Turn { config: &config, work: &mut server.work, out: &mut out });
         server.collected += out.len();
         step
     }

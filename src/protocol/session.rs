@@ -1,4 +1,4 @@
-//! One control connection as a state machine (RFC 959 5.4): lines in, replies and [`Action`]s out.
+//! One control connection as a state machine (RFC 959 5.4): lines in, replies and [`Action`]s turn.out.
 //!
 //! The host calls [`Session::next`] until it is given something to do, does it, and brings the outcome to
 //! [`Session::resume`]. A command that needs several actions is a chain of [`State`]s.
@@ -222,6 +222,8 @@ enum Data {
 pub(super) enum State {
     Ready,
     Login,
+    Rein,
+    IdleAbor,
     Cwd,
     Mkd,
     Rmd,
@@ -229,21 +231,21 @@ pub(super) enum State {
     Dele,
     Remove,
     Rnfr,
+    RnfrKept,
     RntoStat,
+    Rename,
     Size,
     Mdtm,
     Mlst,
-    Allo(u64),
-    Passive {
-        extended: bool,
-    },
-    Port {
-        extended: bool,
-    },
+    Allo,
+    Pasv,
+    Epsv,
+    Port,
+    Eprt,
     RetrStat,
+    RetrOpen,
     StorStat,
     StorOpen,
-    RetrOpen(u64),
     ListOpen,
     StatOpen,
     StatList,
@@ -254,8 +256,6 @@ pub(super) enum State {
     Who,
     HashPassword,
     Kick,
-    /// The command whose action is outstanding wants only "done" or "failed", and then this reply.
-    Reply(&'static [u8]),
     /// Nothing is said whatever the outcome.
     Silent,
 }
@@ -301,6 +301,24 @@ impl Dismissal {
     }
 }
 
+/// What a session works with for one step.
+pub struct Turn<'a, 'b> {
+    /// The server's settings.
+    pub config: &'a Config<'a>,
+    /// What the action needs.
+    pub work: &'a mut Workspace,
+    /// Where the reply goes: at least [`REPLY_MAX`] bytes.
+    pub out: &'a mut Writer<'b>,
+}
+
+impl Turn<'_, '_> {
+    /// One reply line, or the end of one.
+    pub(super) fn say(&mut self, line: &[u8]) {
+        self.out.put(line);
+        self.out.put(b"\r\n");
+    }
+}
+
 /// One control connection. The line buffer is the caller's, the same at each call and at least [`super::input::LINE_MAX`] bytes long.
 pub struct Session {
     input: Input,
@@ -321,6 +339,8 @@ pub struct Session {
     transfer: Option<Transfer>,
     ended: Option<End>,
     moved: u64,
+    /// What the state remembers: the size that ALLO asked for, or the size of RETR's file.
+    number: u64,
     abort_asked: bool,
     /// The host was told to cut the transfer.
     cut: bool,
@@ -331,23 +351,17 @@ pub struct Session {
     connected: bool,
 }
 
-/// One reply line.
-pub(super) fn say(out: &mut Writer<'_>, line: &[u8]) {
-    out.put(line);
-    out.put(b"\r\n");
-}
-
 /// `257 "/a b" created.`
-fn say_path(out: &mut Writer<'_>, code: &[u8], path: &[u8], rest: &[u8]) {
-    out.put(code);
-    out.quoted(path);
-    say(out, rest);
+fn say_path(turn: &mut Turn<'_, '_>, code: &[u8], path: &[u8], rest: &[u8]) {
+    turn.out.put(code);
+    turn.out.quoted(path);
+    turn.say(rest);
 }
 
-fn say_number(out: &mut Writer<'_>, code: &[u8], number: u64, rest: &[u8]) {
-    out.put(code);
-    out.dec(number);
-    say(out, rest);
+fn say_number(turn: &mut Turn<'_, '_>, code: &[u8], number: u64, rest: &[u8]) {
+    turn.out.put(code);
+    turn.out.dec(number);
+    turn.say(rest);
 }
 
 pub(super) const NO_PERMISSION: &[u8] = b"550 Permission denied.";
@@ -357,7 +371,7 @@ pub(super) const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
 const PATH_TOO_LONG: &[u8] = b"550 Path too long.";
 
 /// The reply for a system call that failed.
-fn say_failure(out: &mut Writer<'_>, error: u32) {
+fn say_failure(turn: &mut Turn<'_, '_>, error: u32) {
     use errno::*;
     let line: &[u8] = match error {
         ENOENT => b"550 No such file or directory.",
@@ -368,9 +382,9 @@ fn say_failure(out: &mut Writer<'_>, error: u32) {
         EPERM | EACCES | EROFS => NO_PERMISSION,
         ENOSPC => b"452 No space left on device.",
         ENAMETOOLONG => PATH_TOO_LONG,
-        _ => return say_number(out, b"550 Operation failed, error ", error.into(), b"."),
+        _ => return say_number(turn, b"550 Operation failed, error ", error.into(), b"."),
     };
-    say(out, line);
+    turn.say(line);
 }
 
 impl Session {
@@ -394,6 +408,7 @@ impl Session {
             transfer: None,
             ended: None,
             moved: 0,
+            number: 0,
             abort_asked: false,
             cut: false,
             closing: false,
@@ -536,23 +551,27 @@ impl Session {
         out.name(if self.logged_in() { &self.user } else { b"-" });
         out.byte(b' ');
         self.peer.ip.write(out);
-        out.byte(b' ');
-        match self.transfer {
+        let (number, unit): (u64, &[u8]) = match self.transfer {
             Some(transfer) => {
+                out.byte(b' ');
                 out.put(transfer.verb());
                 out.byte(b' ');
-                out.dec(self.moved);
-                say(out, b" bytes");
+                (self.moved, b" bytes\r\n")
             }
-            None => say_number(out, b"idle ", self.idle.into(), b" s"),
-        }
+            None => {
+                out.put(b" idle ");
+                (self.idle.into(), b" s\r\n")
+            }
+        };
+        out.dec(number);
+        out.put(unit);
     }
 
     /// The 220 that a client meets first.
-    pub fn greet(&mut self, config: &Config<'_>, out: &mut Writer<'_>) {
-        out.put(b"220 ");
-        out.name(config.server_name);
-        out.put(b"\r\n");
+    pub fn greet(&mut self, turn: &mut Turn<'_, '_>) {
+        turn.out.put(b"220 ");
+        turn.out.name(turn.config.server_name);
+        turn.say(b"");
     }
 
     /// The line that [`next`](Self::next) will take, if it will take one: what a debugging host shows.
@@ -567,38 +586,38 @@ impl Session {
     }
 
     /// Goes one step: says what is due, or takes one command. Not while an action is outstanding.
-    pub fn next(&mut self, config: &Config<'_>, buffer: &mut [u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+    pub fn next(&mut self, buffer: &mut [u8], turn: &mut Turn<'_, '_>) -> Step {
         if let Some(end) = self.ended.take() {
-            self.say_end(end, out);
+            self.say_end(end, turn);
             return Step::Again;
         }
         if let Some(why) = self.dismissal {
             if self.transfer.is_some() {
                 return self.abort();
             }
-            say(out, why.text());
+            turn.say(why.text());
             return Step::Close;
         }
         if self.transfer.is_some() {
-            return self.next_during_transfer(config, buffer, out);
+            return self.next_during_transfer(buffer, turn);
         }
         let line = match self.input.peek(buffer) {
             Line::Partial if self.closing => return Step::Close,
             Line::Partial => return Step::Input,
             Line::TooLong => {
-                say(out, b"500 Command line too long.");
+                turn.say(b"500 Command line too long.");
                 self.input.consume(buffer);
                 return Step::Again;
             }
             Line::Whole(line) => line,
         };
-        let step = self.execute(config, buffer.get(line).unwrap_or_default(), work, out);
+        let step = self.execute(buffer.get(line).unwrap_or_default(), turn);
         self.input.consume(buffer);
         step
     }
 
     /// ABOR, STAT and NOOP act at once, the others wait in the line buffer.
-    fn next_during_transfer(&mut self, config: &Config<'_>, buffer: &mut [u8], out: &mut Writer<'_>) -> Step {
+    fn next_during_transfer(&mut self, buffer: &mut [u8], turn: &mut Turn<'_, '_>) -> Step {
         if self.input.take_verb(buffer, b"ABOR") {
             self.abort_asked = true;
             return self.abort();
@@ -609,9 +628,9 @@ impl Session {
         if let Line::Whole(line) = self.input.peek(buffer) {
             let line = buffer.get(line).unwrap_or_default();
             if line.eq_ignore_ascii_case(b"NOOP") {
-                say(out, b"200 NOOP ok.");
+                turn.say(b"200 NOOP ok.");
             } else if line.eq_ignore_ascii_case(b"STAT") {
-                self.say_status(config, out);
+                self.say_status(turn);
             } else if self.input.is_full(buffer) || self.closing {
                 return Step::Blocked;
             } else {
@@ -621,7 +640,7 @@ impl Session {
             return Step::Again;
         }
         if self.input.peek(buffer) == Line::TooLong {
-            say(out, b"500 Command line too long.");
+            turn.say(b"500 Command line too long.");
             self.input.consume(buffer);
             return Step::Again;
         }
@@ -644,20 +663,17 @@ impl Session {
         self.act(Action::Abort, State::Silent)
     }
 
-    fn say_end(&mut self, end: End, out: &mut Writer<'_>) {
-        say(
-            out,
-            match end {
-                End::Complete => b"226 Transfer complete.",
-                End::NoConnection => b"425 Can't open data connection.",
-                End::Broken => b"426 Data connection broken, transfer aborted.",
-                End::LocalError => b"451 Local error in processing.",
-                End::NoSpace => b"452 No space left on device.",
-                End::Aborted => b"426 Transfer aborted.",
-            },
-        );
+    fn say_end(&mut self, end: End, turn: &mut Turn<'_, '_>) {
+        turn.say(match end {
+            End::Complete => b"226 Transfer complete.",
+            End::NoConnection => b"425 Can't open data connection.",
+            End::Broken => b"426 Data connection broken, transfer aborted.",
+            End::LocalError => b"451 Local error in processing.",
+            End::NoSpace => b"452 No space left on device.",
+            End::Aborted => b"426 Transfer aborted.",
+        });
         if core::mem::take(&mut self.abort_asked) {
-            say(out, b"226 Abort successful.");
+            turn.say(b"226 Abort successful.");
         }
         self.transfer = None;
         self.cut = false;
@@ -672,12 +688,12 @@ impl Session {
     }
 
     /// Looks the command up, checks what the table demands, and hands it to [`run`](Self::run).
-    fn execute(&mut self, config: &Config<'_>, line: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+    fn execute(&mut self, line: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         self.idle = 0;
         let renaming = core::mem::take(&mut self.rename_pending);
         let found = command::parse(line).ok().and_then(|(verb, argument)| Some((command::find(verb)?, argument)));
         let Some((command, argument)) = found else {
-            say(out, b"500 Unknown command.");
+            turn.say(b"500 Unknown command.");
             return Step::Again;
         };
         let refusal: &[u8] = if command.when == When::NotOffered {
@@ -691,54 +707,47 @@ impl Session {
         } else if command.verb == Verb::Rnto && !renaming {
             b"503 Send RNFR first."
         } else {
-            return self.run(config, command, argument, work, out);
+            return self.run(command, argument, turn);
         };
-        say(out, refusal);
+        turn.say(refusal);
         Step::Again
     }
 
     /// What each command does first; [`resume`](Self::resume) goes on with what the host found.
-    fn run(
-        &mut self,
-        config: &Config<'_>,
-        command: &Command,
-        argument: &[u8],
-        work: &mut Workspace,
-        out: &mut Writer<'_>,
-    ) -> Step {
+    fn run(&mut self, command: &Command, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         let line: &[u8] = match command.verb {
-            Verb::User => return self.user_command(config, argument, work, out),
-            Verb::Pass => return self.pass_command(argument, work, out),
+            Verb::User => return self.user_command(argument, turn),
+            Verb::Pass => return self.pass_command(argument, turn),
             Verb::Acct => b"202 Account not needed.",
             Verb::Quit => {
-                self.say_bye(out);
+                self.say_bye(turn);
                 return Step::Close;
             }
             Verb::Rein => {
                 self.forget();
-                return self.act(Action::Reset, State::Reply(b"220 Ready for new user."));
+                return self.act(Action::Reset, State::Rein);
             }
             Verb::Noop => b"200 NOOP ok.",
             Verb::Clnt => b"200 Noted.",
             Verb::Syst => b"215 UNIX Type: L8",
-            Verb::Help => return self.help_command(argument, out),
-            Verb::Feat => return self.feat_command(out),
-            Verb::Opts => return self.opts_command(argument, out),
+            Verb::Help => return self.help_command(argument, turn),
+            Verb::Feat => return self.feat_command(turn),
+            Verb::Opts => return self.opts_command(argument, turn),
             Verb::Abor => {
                 self.data = Data::Unset;
-                return self.act(Action::Unlisten, State::Reply(b"226 No transfer to abort."));
+                return self.act(Action::Unlisten, State::IdleAbor);
             }
             Verb::Pwd => {
-                say_path(out, b"257 ", &self.cwd, b" is the current directory.");
+                say_path(turn, b"257 ", &self.cwd, b" is the current directory.");
                 return Step::Again;
             }
-            Verb::Cwd => return self.with_path(argument, Action::Stat, State::Cwd, work, out),
-            Verb::Cdup => return self.with_path(b"..", Action::Stat, State::Cwd, work, out),
-            Verb::Mkd => return self.with_path(argument, Action::MakeDirectory, State::Mkd, work, out),
-            Verb::Rmd => return self.with_path(argument, Action::Stat, State::Rmd, work, out),
-            Verb::Dele => return self.with_path(argument, Action::Stat, State::Dele, work, out),
-            Verb::Rnfr => return self.with_path(argument, Action::Stat, State::Rnfr, work, out),
-            Verb::Rnto => return self.with_path(argument, Action::Stat, State::RntoStat, work, out),
+            Verb::Cwd => return self.with_path(argument, Action::Stat, State::Cwd, turn),
+            Verb::Cdup => return self.with_path(b"..", Action::Stat, State::Cwd, turn),
+            Verb::Mkd => return self.with_path(argument, Action::MakeDirectory, State::Mkd, turn),
+            Verb::Rmd => return self.with_path(argument, Action::Stat, State::Rmd, turn),
+            Verb::Dele => return self.with_path(argument, Action::Stat, State::Dele, turn),
+            Verb::Rnfr => return self.with_path(argument, Action::Stat, State::Rnfr, turn),
+            Verb::Rnto => return self.with_path(argument, Action::Stat, State::RntoStat, turn),
             Verb::Type => match parse_type(argument) {
                 Ok(representation) => {
                     self.representation = representation;
@@ -758,203 +767,206 @@ impl Session {
                 Err(error) => argument_error(error, b"504 Structure not supported."),
             },
             Verb::Allo => match parse_allo(argument) {
-                Some(size) => return self.with_path(b"", Action::Space, State::Allo(size), work, out),
+                Some(size) => {
+                    self.number = size;
+                    return self.with_path(b"", Action::Space, State::Allo, turn);
+                }
                 None => BAD_ARGUMENT,
             },
-            Verb::Avbl => return self.with_path(argument, Action::Space, State::Avbl, work, out),
-            Verb::Pasv => return self.pasv_command(out),
-            Verb::Epsv => return self.epsv_command(argument, out),
+            Verb::Avbl => return self.with_path(argument, Action::Space, State::Avbl, turn),
+            Verb::Pasv => return self.pasv_command(turn),
+            Verb::Epsv => return self.epsv_command(argument, turn),
             Verb::Port => {
                 let endpoint = parse_port(argument).ok_or(EprtError::Syntax);
-                return self.active_command(config, endpoint, false, out);
+                return self.active_command(endpoint, false, turn);
             }
-            Verb::Eprt => return self.active_command(config, parse_eprt(argument), true, out),
+            Verb::Eprt => return self.active_command(parse_eprt(argument), true, turn),
             Verb::Rest => match parse_offset(argument) {
                 Some(offset) => {
                     self.offset = offset;
-                    say_number(out, b"350 Restarting at ", offset, b".");
+                    say_number(turn, b"350 Restarting at ", offset, b".");
                     return Step::Again;
                 }
                 None => BAD_ARGUMENT,
             },
-            Verb::Retr => return self.transfer_command(Transfer::Retrieve, argument, State::RetrStat, work, out),
-            Verb::Stor => return self.transfer_command(Transfer::Store, argument, State::StorStat, work, out),
-            Verb::Appe => return self.transfer_command(Transfer::Append, argument, State::StorStat, work, out),
-            Verb::List => return self.list_command(Transfer::List, list_path(argument), work, out),
-            Verb::Nlst => return self.list_command(Transfer::Names, list_path(argument), work, out),
-            Verb::Mlsd => return self.list_command(Transfer::Machine, argument, work, out),
-            Verb::Mlst => return self.with_path(argument, Action::Stat, State::Mlst, work, out),
+            Verb::Retr => return self.transfer_command(Transfer::Retrieve, argument, State::RetrStat, turn),
+            Verb::Stor => return self.transfer_command(Transfer::Store, argument, State::StorStat, turn),
+            Verb::Appe => return self.transfer_command(Transfer::Append, argument, State::StorStat, turn),
+            Verb::List => return self.list_command(Transfer::List, list_path(argument), turn),
+            Verb::Nlst => return self.list_command(Transfer::Names, list_path(argument), turn),
+            Verb::Mlsd => return self.list_command(Transfer::Machine, argument, turn),
+            Verb::Mlst => return self.with_path(argument, Action::Stat, State::Mlst, turn),
             Verb::Size if self.representation == Representation::Ascii => b"550 SIZE not allowed in ASCII mode.",
-            Verb::Size => return self.with_path(argument, Action::Stat, State::Size, work, out),
-            Verb::Mdtm => return self.mdtm_command(argument, work, out),
+            Verb::Size => return self.with_path(argument, Action::Stat, State::Size, turn),
+            Verb::Mdtm => return self.mdtm_command(argument, turn),
             Verb::Stat if argument.is_empty() => {
-                self.say_status(config, out);
+                self.say_status(turn);
                 return Step::Again;
             }
-            Verb::Stat => return self.open_list(list_path(argument), State::StatOpen, work, out),
-            Verb::Site => return self.site_command(argument, work, out),
+            Verb::Stat => return self.open_list(list_path(argument), State::StatOpen, turn),
+            Verb::Site => return self.site_command(argument, turn),
             Verb::Unavailable => b"502 Command not implemented.",
         };
-        say(out, line);
+        turn.say(line);
         Step::Again
     }
 
     /// The host did what the last [`Step::Act`] asked.
-    pub fn resume(&mut self, outcome: Outcome<'_>, work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+    pub fn resume(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, '_>) -> Step {
         let state = core::mem::replace(&mut self.state, State::Ready);
         if state == State::Login {
             // The password is not needed any more.
-            work.text.fill(0);
+            turn.work.text.fill(0);
         }
         match (state, outcome) {
             (State::Silent, _) => {}
             (State::Login, Outcome::Login(permission)) => {
                 self.permission = Some(permission);
                 self.failures = 0;
-                out.put(b"230 User ");
-                out.name(&self.user);
-                say(out, b" logged in.");
+                turn.out.put(b"230 User ");
+                turn.out.name(&self.user);
+                turn.say(b" logged in.");
             }
             (State::Login, _) => {
                 self.failures += 1;
                 self.user_given = false;
                 if self.failures >= FAILURES_MAX {
-                    say(out, b"421 Too many failed logins.");
+                    turn.say(b"421 Too many failed logins.");
                     return Step::Close;
                 }
-                say(out, b"530 Login incorrect.");
+                turn.say(b"530 Login incorrect.");
             }
-            (State::StorStat, outcome) => return self.stor_found(outcome, out),
+            (State::StorStat, outcome) => return self.stor_found(outcome, turn),
             // RNTO to a name that is free; MDTM of a name that only looks like one with a time before it.
             (State::RntoStat, Outcome::Failed(errno::ENOENT)) => {
-                return self.act(Action::Rename, State::Reply(b"250 File renamed."));
+                return self.act(Action::Rename, State::Rename);
             }
             // RFC 3659 7.2.1: a file has no MLSD.
             (State::ListOpen, Outcome::Failed(errno::ENOTDIR)) if self.transfer == Some(Transfer::Machine) => {
                 self.give_transfer_up();
-                say(out, b"501 Not a directory.");
+                turn.say(b"501 Not a directory.");
             }
-            (State::RetrOpen(_) | State::StorOpen | State::ListOpen, Outcome::Failed(error)) => {
+            (State::RetrOpen | State::StorOpen | State::ListOpen, Outcome::Failed(error)) => {
                 self.give_transfer_up();
-                say_failure(out, error);
+                say_failure(turn, error);
             }
-            (State::Allo(_), Outcome::Failed(_)) => say(out, b"202 No storage allocation necessary."),
-            (State::Passive { .. }, Outcome::Failed(_)) => {
+            (State::Allo, Outcome::Failed(_)) => turn.say(b"202 No storage allocation necessary."),
+            (State::Pasv | State::Epsv, Outcome::Failed(_)) => {
                 self.data = Data::Unset;
-                say(out, b"425 Can't open passive connection.");
+                turn.say(b"425 Can't open passive connection.");
             }
             (State::RetrStat, Outcome::Failed(error)) => {
                 self.give_transfer_up();
-                say_failure(out, error);
+                say_failure(turn, error);
             }
-            (_, Outcome::Failed(error)) => say_failure(out, error),
-            (State::Reply(line), _) => say(out, line),
+            (_, Outcome::Failed(error)) => say_failure(turn, error),
+            (State::Rein, _) => turn.say(b"220 Ready for new user."),
+            (State::IdleAbor, _) => turn.say(b"226 No transfer to abort."),
+            (State::RnfrKept, _) => turn.say(b"350 Ready for RNTO."),
+            (State::Rename, _) => turn.say(b"250 File renamed."),
             (State::Cwd, Outcome::Stat { directory: true, .. }) => {
-                self.cwd.clone_from(&work.path);
-                say_path(out, b"250 Directory changed to ", &self.cwd, b".");
+                self.cwd.clone_from(&turn.work.path);
+                say_path(turn, b"250 Directory changed to ", &self.cwd, b".");
             }
-            (State::Cwd | State::Rmd, Outcome::Stat { directory: false, .. }) => say(out, NOT_A_DIRECTORY),
-            (State::Mkd, _) => say_path(out, b"257 ", &work.path, b" created."),
+            (State::Cwd | State::Rmd, Outcome::Stat { directory: false, .. }) => turn.say(NOT_A_DIRECTORY),
+            (State::Mkd, _) => {
+                turn.out.put(b"257 ");
+                turn.out.quoted(&turn.work.path);
+                turn.say(b" created.");
+            }
             (State::Rmd, _) => return self.act(Action::RemoveDirectory, State::Rmdir),
-            (State::Rmdir, _) => say(out, b"250 Directory removed."),
+            (State::Rmdir, _) => turn.say(b"250 Directory removed."),
             (State::Dele | State::RntoStat | State::RetrStat | State::Size, Outcome::Stat { directory: true, .. }) => {
                 self.give_transfer_up();
-                say(out, IS_A_DIRECTORY);
+                turn.say(IS_A_DIRECTORY);
             }
             (State::Dele, _) => return self.act(Action::RemoveFile, State::Remove),
-            (State::Remove, _) => say(out, b"250 File deleted."),
+            (State::Remove, _) => turn.say(b"250 File deleted."),
             (State::Rnfr, _) => {
                 self.rename_pending = true;
-                return self.act(Action::RenameFrom, State::Reply(b"350 Ready for RNTO."));
+                return self.act(Action::RenameFrom, State::RnfrKept);
             }
-            (State::RntoStat, _) => return self.act(Action::Rename, State::Reply(b"250 File renamed.")),
-            (State::Size, Outcome::Stat { size, .. }) => say_number(out, b"213 ", size, b""),
+            (State::RntoStat, _) => return self.act(Action::Rename, State::Rename),
+            (State::Size, Outcome::Stat { size, .. }) => say_number(turn, b"213 ", size, b""),
             (State::Mdtm, Outcome::Stat { modified, .. }) => {
-                out.put(b"213 ");
-                write_stamp(modified, out);
-                say(out, b"");
+                turn.out.put(b"213 ");
+                write_stamp(modified, turn.out);
+                turn.say(b"");
             }
             (State::Mlst, Outcome::Stat { directory, size, modified }) => {
-                out.put(b"250-Listing ");
-                out.name(&work.path);
-                say(out, b"");
-                let entry = Entry { name: &work.path, directory, size, modified, unique: None };
+                turn.out.put(b"250-Listing ");
+                turn.out.name(&turn.work.path);
+                turn.say(b"");
+                let entry = Entry { name: &turn.work.path, directory, size, modified, unique: None };
                 let kind = if directory { Kind::Directory } else { Kind::File };
-                facts_line(&entry, kind, self.facts, self.permission(), true, out);
-                say(out, b"250 End");
+                facts_line(&entry, kind, self.facts, self.permission(), true, turn.out);
+                turn.say(b"250 End");
             }
-            (State::Allo(size), Outcome::Space(free, _)) if size > free => say(out, b"452 No space left on device."),
-            (State::Allo(_), _) => say(out, b"202 No storage allocation necessary."),
-            (State::Avbl, Outcome::Space(free, _)) => say_number(out, b"213 ", free, b""),
-            (State::Passive { extended }, Outcome::Passive(port, address)) => {
-                return self.passive_opened(extended, port, address, out);
+            (State::Allo, Outcome::Space(free, _)) if self.number > free => turn.say(b"452 No space left on device."),
+            (State::Allo, _) => turn.say(b"202 No storage allocation necessary."),
+            (State::Avbl, Outcome::Space(free, _)) => say_number(turn, b"213 ", free, b""),
+            (State::Pasv | State::Epsv, Outcome::Passive(port, address)) => {
+                return self.passive_opened(state == State::Epsv, port, address, turn);
             }
-            (State::Port { extended }, _) => {
-                say(out, if extended { b"200 EPRT command successful." } else { b"200 PORT command successful." });
-            }
+            (State::Port, _) => turn.say(b"200 PORT command successful."),
+            (State::Eprt, _) => turn.say(b"200 EPRT command successful."),
             (State::RetrStat, Outcome::Stat { size, .. }) => {
                 if self.offset > size {
                     self.give_transfer_up();
-                    say(out, b"554 Restart offset past the end of the file.");
+                    turn.say(b"554 Restart offset past the end of the file.");
                 } else {
-                    return self.act(Action::OpenRead, State::RetrOpen(size));
+                    self.number = size;
+                    return self.act(Action::OpenRead, State::RetrOpen);
                 }
             }
-            (State::RetrOpen(size), _) => {
-                out.put(b"150 Opening data connection for ");
-                out.name(name(&work.path));
-                out.put(b" (");
-                out.dec(size);
-                say(out, b" bytes).");
+            (State::RetrOpen, _) => {
+                turn.out.put(b"150 Opening data connection for ");
+                turn.out.name(name(&turn.work.path));
+                turn.out.put(b" (");
+                turn.out.dec(self.number);
+                turn.say(b" bytes).");
                 return self.begin_transfer();
             }
             (State::StorOpen, _) => {
-                out.put(b"150 Opening data connection for ");
-                out.name(name(&work.path));
-                say(out, b".");
+                turn.out.put(b"150 Opening data connection for ");
+                turn.out.name(name(&turn.work.path));
+                turn.say(b".");
                 return self.begin_transfer();
             }
             (State::ListOpen, _) => {
-                say(out, b"150 Opening data connection for directory listing.");
+                turn.say(b"150 Opening data connection for directory listing.");
                 return self.begin_transfer();
             }
             (State::StatOpen, _) => {
-                out.put(b"213-Listing ");
-                out.name(&work.path);
-                say(out, b"");
+                turn.out.put(b"213-Listing ");
+                turn.out.name(&turn.work.path);
+                turn.say(b"");
                 return self.act(Action::ListHere, State::StatList);
             }
             (State::StatList, _) => {
-                say(out, b"213 End of listing.");
+                turn.say(b"213 End of listing.");
                 return self.act(Action::CloseFile, State::Silent);
             }
-            (State::Df, Outcome::Space(free, total)) => say_space(out, free, total, b" bytes on the file system."),
-            (State::Memory, Outcome::Space(free, total)) => say_space(out, free, total, b" bytes of heap."),
-            (State::Uptime, Outcome::Number(seconds)) => say_uptime(out, seconds),
-            (State::Who, _) => say(out, b"211 End of sessions."),
+            (State::Df, Outcome::Space(free, total)) => say_space(turn, free, total, b" bytes on the file system."),
+            (State::Memory, Outcome::Space(free, total)) => say_space(turn, free, total, b" bytes of heap."),
+            (State::Uptime, Outcome::Number(seconds)) => say_uptime(turn, seconds),
+            (State::Who, _) => turn.say(b"211 End of sessions."),
             (State::HashPassword, Outcome::Text(text)) => {
-                out.put(b"211 ");
-                out.name(text);
-                say(out, b"");
+                turn.out.put(b"211 ");
+                turn.out.name(text);
+                turn.say(b"");
             }
-            (State::Kick, Outcome::Number(0)) => say(out, b"550 No such session."),
-            (State::Kick, Outcome::Number(count)) => say_number(out, b"200 Sessions ended: ", count, b"."),
-            _ => say(out, b"451 Local error in processing."),
+            (State::Kick, Outcome::Number(0)) => turn.say(b"550 No such session."),
+            (State::Kick, Outcome::Number(count)) => say_number(turn, b"200 Sessions ended: ", count, b"."),
+            _ => turn.say(b"451 Local error in processing."),
         }
         Step::Again
     }
 
     /// Resolves the argument and asks for an action on it.
-    pub(super) fn with_path(
-        &mut self,
-        argument: &[u8],
-        action: Action,
-        state: State,
-        work: &mut Workspace,
-        out: &mut Writer<'_>,
-    ) -> Step {
-        if resolve(&self.cwd, argument, &mut work.path).is_err() {
-            say(out, PATH_TOO_LONG);
+    pub(super) fn with_path(&mut self, argument: &[u8], action: Action, state: State, turn: &mut Turn<'_, '_>) -> Step {
+        if resolve(&self.cwd, argument, &mut turn.work.path).is_err() {
+            turn.say(PATH_TOO_LONG);
             return Step::Again;
         }
         self.act(action, state)
@@ -973,110 +985,104 @@ impl Session {
         self.extended_only = false;
     }
 
-    fn user_command(
-        &mut self,
-        config: &Config<'_>,
-        argument: &[u8],
-        work: &mut Workspace,
-        out: &mut Writer<'_>,
-    ) -> Step {
+    fn user_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         self.forget();
         if self.user.extend_from_slice(argument).is_err() {
-            say(out, b"501 User name too long.");
+            turn.say(b"501 User name too long.");
             return Step::Again;
         }
-        if config.passwordless {
-            work.text.clear();
+        if turn.config.passwordless {
+            turn.work.text.clear();
             return self.act(Action::Login, State::Login);
         }
         self.user_given = true;
-        out.put(b"331 Password required for ");
-        out.name(argument);
-        say(out, b".");
+        turn.out.put(b"331 Password required for ");
+        turn.out.name(argument);
+        turn.say(b".");
         Step::Again
     }
 
-    fn pass_command(&mut self, argument: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+    fn pass_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         if self.logged_in() {
-            say(out, b"202 Already logged in.");
+            turn.say(b"202 Already logged in.");
             return Step::Again;
         }
         if !self.user_given {
-            say(out, b"503 Login with USER first.");
+            turn.say(b"503 Login with USER first.");
             return Step::Again;
         }
-        if !set(&mut work.text, argument) {
-            say(out, b"501 Password too long.");
+        if !set(&mut turn.work.text, argument) {
+            turn.say(b"501 Password too long.");
             return Step::Again;
         }
         self.act(Action::Login, State::Login)
     }
 
-    fn say_bye(&self, out: &mut Writer<'_>) {
-        out.put(b"221 Bye");
+    fn say_bye(&self, turn: &mut Turn<'_, '_>) {
+        turn.out.put(b"221 Bye");
         if self.logged_in() {
-            out.put(b", ");
-            out.name(&self.user);
+            turn.out.put(b", ");
+            turn.out.name(&self.user);
         }
-        say(out, b".");
+        turn.say(b".");
     }
 
-    fn help_command(&mut self, argument: &[u8], out: &mut Writer<'_>) -> Step {
+    fn help_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         if argument.is_empty() {
-            say(out, b"214-The following commands are known (* is not offered):");
-            command::write_names(out);
-            say(out, b"214 End of help.");
+            turn.say(b"214-The following commands are known (* is not offered):");
+            command::write_names(turn.out);
+            turn.say(b"214 End of help.");
         } else if let Some(command) = command::find(argument) {
-            out.put(b"214 Syntax: ");
-            command::write_syntax(command, out);
-            say(out, b"");
+            turn.out.put(b"214 Syntax: ");
+            command::write_syntax(command, turn.out);
+            turn.say(b"");
         } else {
-            say(out, b"502 Unknown command.");
+            turn.say(b"502 Unknown command.");
         }
         Step::Again
     }
 
-    fn feat_command(&mut self, out: &mut Writer<'_>) -> Step {
-        say(out, b"211-Features:");
-        command::write_features(out);
-        out.put(b" MLST ");
-        self.facts.write_feature(out);
-        say(out, b"\r\n REST STREAM\r\n TVFS\r\n UTF8\r\n211 End");
+    fn feat_command(&mut self, turn: &mut Turn<'_, '_>) -> Step {
+        turn.say(b"211-Features:");
+        command::write_features(turn.out);
+        turn.out.put(b" MLST ");
+        self.facts.write_feature(turn.out);
+        turn.say(b"\r\n REST STREAM\r\n TVFS\r\n UTF8\r\n211 End");
         Step::Again
     }
 
-    fn opts_command(&mut self, argument: &[u8], out: &mut Writer<'_>) -> Step {
+    fn opts_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         let line: &[u8] = match parse_opts(argument) {
             Ok(Opts::Utf8On) => b"200 UTF8 is always on.",
             Ok(Opts::Utf8Off) => b"504 UTF8 cannot be switched off.",
             Ok(Opts::Mlst(facts)) => {
                 self.facts = facts;
-                out.put(b"200 MLST OPTS");
+                turn.out.put(b"200 MLST OPTS");
                 if facts != Facts::NONE {
-                    out.byte(b' ');
+                    turn.out.byte(b' ');
                 }
-                facts.write_selected(out);
+                facts.write_selected(turn.out);
                 b""
             }
             Err(error) => argument_error(error, b"501 Option not understood."),
         };
-        say(out, line);
+        turn.say(line);
         Step::Again
     }
 
-    fn pasv_command(&mut self, out: &mut Writer<'_>) -> Step {
+    fn pasv_command(&mut self, turn: &mut Turn<'_, '_>) -> Step {
         let line: &[u8] = if self.extended_only {
             ONLY_EPSV
         } else if matches!(self.peer.ip, Ip::V6(_)) {
             b"425 PASV is for IPv4, use EPSV."
         } else {
-            return self.act(Action::Passive, State::Passive { extended: false });
+            return self.act(Action::Passive, State::Pasv);
         };
-        say(out, line);
+        turn.say(line);
         Step::Again
     }
 
-    fn epsv_command(&mut self, argument: &[u8], out: &mut Writer<'_>) -> Step {
+    fn epsv_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         let v6 = matches!(self.peer.ip, Ip::V6(_));
         let line: &[u8] = match parse_epsv(argument) {
             Ok(Epsv::All) => {
@@ -1085,25 +1091,25 @@ impl Session {
             }
             Ok(Epsv::V4) if v6 => NOT_THIS_PROTOCOL,
             Ok(Epsv::V6) if !v6 => NOT_THIS_PROTOCOL,
-            Ok(_) => return self.act(Action::Passive, State::Passive { extended: true }),
+            Ok(_) => return self.act(Action::Passive, State::Epsv),
             Err(EprtError::Protocol) => NOT_THIS_PROTOCOL,
             Err(EprtError::Syntax) => BAD_ARGUMENT,
         };
-        say(out, line);
+        turn.say(line);
         Step::Again
     }
 
-    fn passive_opened(&mut self, extended: bool, port: u16, address: &[u8], out: &mut Writer<'_>) -> Step {
+    fn passive_opened(&mut self, extended: bool, port: u16, address: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         if extended {
-            out.put(b"229 Entering Extended Passive Mode (|||");
-            out.dec(port.into());
-            say(out, b"|).");
+            turn.out.put(b"229 Entering Extended Passive Mode (|||");
+            turn.out.dec(port.into());
+            turn.say(b"|).");
         } else if let Some(Ip::V4(address)) = parse_ip(address) {
-            out.put(b"227 Entering Passive Mode (");
-            write_passive(address, port, out);
-            say(out, b").");
+            turn.out.put(b"227 Entering Passive Mode (");
+            write_passive(address, port, turn.out);
+            turn.say(b").");
         } else {
-            say(out, b"425 The server's address is not known, use EPSV.");
+            turn.say(b"425 The server's address is not known, use EPSV.");
             return self.act(Action::Unlisten, State::Silent);
         }
         self.data = Data::Passive;
@@ -1113,10 +1119,9 @@ impl Session {
     /// PORT and EPRT. Only the client's own address and no privileged port, so that nobody can be attacked through the server (RFC 2577 3).
     fn active_command(
         &mut self,
-        config: &Config<'_>,
         endpoint: Result<Endpoint, EprtError>,
         extended: bool,
-        out: &mut Writer<'_>,
+        turn: &mut Turn<'_, '_>,
     ) -> Step {
         let line: &[u8] = if self.extended_only {
             ONLY_EPSV
@@ -1126,70 +1131,61 @@ impl Session {
                 Err(EprtError::Protocol) => NOT_THIS_PROTOCOL,
                 Ok(endpoint)
                     if endpoint.port == 0
-                        || !config.foreign_data && (endpoint.ip != self.peer.ip || endpoint.port < 1024) =>
+                        || !turn.config.foreign_data && (endpoint.ip != self.peer.ip || endpoint.port < 1024) =>
                 {
-                    if extended { b"500 Illegal EPRT command." } else { b"500 Illegal PORT command." }
+                    if extended {
+                        b"500 Illegal EPRT command."
+                    } else {
+                        b"500 Illegal PORT command."
+                    }
                 }
                 Ok(endpoint) => {
                     self.data = Data::Active(endpoint);
-                    return self.act(Action::Unlisten, State::Port { extended });
+                    return self.act(Action::Unlisten, if extended { State::Eprt } else { State::Port });
                 }
             }
         };
-        say(out, line);
+        turn.say(line);
         Step::Again
     }
 
-    fn transfer_command(
-        &mut self,
-        transfer: Transfer,
-        argument: &[u8],
-        state: State,
-        work: &mut Workspace,
-        out: &mut Writer<'_>,
-    ) -> Step {
+    fn transfer_command(&mut self, transfer: Transfer, argument: &[u8], state: State, turn: &mut Turn<'_, '_>) -> Step {
         if self.data == Data::Unset {
-            return self.no_data_connection(out);
+            return self.no_data_connection(turn);
         }
         self.transfer_named(transfer);
-        let step = self.with_path(argument, Action::Stat, state, work, out);
+        let step = self.with_path(argument, Action::Stat, state, turn);
         if step == Step::Again {
             self.give_transfer_up();
         }
         step
     }
 
-    fn list_command(
-        &mut self,
-        transfer: Transfer,
-        argument: &[u8],
-        work: &mut Workspace,
-        out: &mut Writer<'_>,
-    ) -> Step {
+    fn list_command(&mut self, transfer: Transfer, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         if self.data == Data::Unset {
-            return self.no_data_connection(out);
+            return self.no_data_connection(turn);
         }
         self.transfer_named(transfer);
-        let step = self.open_list(argument, State::ListOpen, work, out);
+        let step = self.open_list(argument, State::ListOpen, turn);
         if step == Step::Again {
             self.give_transfer_up();
         }
         step
     }
 
-    fn no_data_connection(&mut self, out: &mut Writer<'_>) -> Step {
+    fn no_data_connection(&mut self, turn: &mut Turn<'_, '_>) -> Step {
         self.offset = 0;
-        say(out, b"425 Use PASV, EPSV, PORT or EPRT first.");
+        turn.say(b"425 Use PASV, EPSV, PORT or EPRT first.");
         Step::Again
     }
 
     /// Asks for a listing of the argument; a glob in its last component becomes the pattern.
-    fn open_list(&mut self, argument: &[u8], state: State, work: &mut Workspace, out: &mut Writer<'_>) -> Step {
-        work.text.clear();
-        let step = self.with_path(argument, Action::OpenList, state, work, out);
+    fn open_list(&mut self, argument: &[u8], state: State, turn: &mut Turn<'_, '_>) -> Step {
+        turn.work.text.clear();
+        let step = self.with_path(argument, Action::OpenList, state, turn);
         // RFC 3659 7.2.1 knows no wildcards for MLSD.
-        if self.transfer != Some(Transfer::Machine) && glob::has_glob(name(&work.path)) {
-            set(&mut work.text, name(&work.path));
+        if self.transfer != Some(Transfer::Machine) && glob::has_glob(name(&turn.work.path)) {
+            set(&mut turn.work.text, name(&turn.work.path));
         }
         step
     }
@@ -1213,11 +1209,11 @@ impl Session {
     }
 
     /// STOR and APPE know what stands at the path.
-    fn stor_found(&mut self, outcome: Outcome<'_>, out: &mut Writer<'_>) -> Step {
+    fn stor_found(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, '_>) -> Step {
         let size = match outcome {
             Outcome::Stat { directory: true, .. } => {
                 self.give_transfer_up();
-                say(out, IS_A_DIRECTORY);
+                turn.say(IS_A_DIRECTORY);
                 return Step::Again;
             }
             Outcome::Stat { size, .. } => size,
@@ -1230,49 +1226,49 @@ impl Session {
         }
         if self.offset > size {
             self.give_transfer_up();
-            say(out, b"554 Restart offset past the end of the file.");
+            turn.say(b"554 Restart offset past the end of the file.");
             return Step::Again;
         }
         self.act(Action::OpenWrite, State::StorOpen)
     }
 
-    fn mdtm_command(&mut self, argument: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+    fn mdtm_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         if split_time(argument).is_some() {
-            say(out, b"504 The file system cannot set times.");
+            turn.say(b"504 The file system cannot set times.");
             return Step::Again;
         }
-        self.with_path(argument, Action::Stat, State::Mdtm, work, out)
+        self.with_path(argument, Action::Stat, State::Mdtm, turn)
     }
 
     /// STAT without an argument: the server and the session, and during a transfer how far it has come.
-    fn say_status(&self, config: &Config<'_>, out: &mut Writer<'_>) {
-        out.put(b"211-");
-        out.name(config.server_name);
-        out.put(b"\r\n Connected from ");
-        self.peer.ip.write(out);
-        out.put(b"\r\n Logged in as ");
-        out.name(&self.user);
-        out.put(b"\r\n TYPE: ");
-        out.put(match self.representation {
+    fn say_status(&self, turn: &mut Turn<'_, '_>) {
+        turn.out.put(b"211-");
+        turn.out.name(turn.config.server_name);
+        turn.out.put(b"\r\n Connected from ");
+        self.peer.ip.write(turn.out);
+        turn.out.put(b"\r\n Logged in as ");
+        turn.out.name(&self.user);
+        turn.out.put(b"\r\n TYPE: ");
+        turn.out.put(match self.representation {
             Representation::Ascii => b"ASCII",
             Representation::Image => b"Image",
         });
-        out.put(b"; STRUcture: File; transfer MODE: Stream\r\n ");
+        turn.out.put(b"; STRUcture: File; transfer MODE: Stream\r\n ");
         match (self.transfer, self.data) {
             (Some(transfer), _) => {
-                out.put(transfer.verb());
-                out.put(b" in progress, ");
-                out.dec(self.moved);
-                say(out, b" bytes moved");
+                turn.out.put(transfer.verb());
+                turn.out.put(b" in progress, ");
+                turn.out.dec(self.moved);
+                turn.say(b" bytes moved");
             }
-            (None, Data::Unset) => say(out, b"No data connection"),
-            (None, Data::Passive) => say(out, b"Waiting for a passive data connection"),
+            (None, Data::Unset) => turn.say(b"No data connection"),
+            (None, Data::Passive) => turn.say(b"Waiting for a passive data connection"),
             (None, Data::Active(endpoint)) => {
-                out.put(b"Data connection to port ");
-                say_number(out, b"", endpoint.port.into(), b"");
+                turn.out.put(b"Data connection to port ");
+                say_number(turn, b"", endpoint.port.into(), b"");
             }
         }
-        say(out, b"211 End of status");
+        turn.say(b"211 End of status");
     }
 }
 

@@ -1,8 +1,7 @@
 //! SITE: the subcommands that the original offered, and the two that clients try (RFC 959 4.1.3).
 
 use super::listing::Permission;
-use super::session::{Action, BAD_ARGUMENT, NO_PERMISSION, Session, State, Step, Workspace, say, set};
-use super::writer::Writer;
+use super::session::{Action, BAD_ARGUMENT, NO_PERMISSION, Session, State, Step, Turn, set};
 
 #[derive(Clone, Copy)]
 enum Site {
@@ -49,7 +48,7 @@ static SITE_COMMANDS: &[SiteCommand] = site_commands! {
 
 impl Session {
     /// SITE: what the original offered (its README), and the two that clients try.
-    pub(super) fn site_command(&mut self, argument: &[u8], work: &mut Workspace, out: &mut Writer<'_>) -> Step {
+    pub(super) fn site_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         let (name, argument) = match argument.iter().position(|&byte| byte == b' ') {
             Some(at) => (&argument[..at], argument[at..].trim_ascii()),
             None => (argument, &b""[..]),
@@ -58,30 +57,30 @@ impl Session {
         let line: &[u8] = match found {
             None => b"500 Unknown SITE command.",
             Some(site) if !self.permission().contains(site.needs) => NO_PERMISSION,
-            Some(_) if !set(&mut work.text, argument) => BAD_ARGUMENT,
+            Some(_) if !set(&mut turn.work.text, argument) => BAD_ARGUMENT,
             Some(site) => match site.run {
                 Site::Help => {
-                    say(out, b"214-The following SITE commands are known:");
+                    turn.say(b"214-The following SITE commands are known:");
                     for site in SITE_COMMANDS {
-                        out.byte(b' ');
-                        out.put(site.name);
-                        say(out, site.syntax);
+                        turn.out.byte(b' ');
+                        turn.out.put(site.name);
+                        turn.say(site.syntax);
                     }
                     b"214 End of help."
                 }
-                Site::Df => return self.with_path(b"", Action::Space, State::Df, work, out),
+                Site::Df => return self.with_path(b"", Action::Space, State::Df, turn),
                 Site::Free => return self.act(Action::Memory, State::Memory),
                 Site::Gc => return self.act(Action::Collect, State::Memory),
                 Site::Uptime => return self.act(Action::Uptime, State::Uptime),
                 Site::Who => {
-                    say(out, b"211-Sessions:");
+                    turn.say(b"211-Sessions:");
                     return self.act(Action::Who, State::Who);
                 }
                 Site::HashPassword | Site::Kick | Site::Shutdown if argument.is_empty() => b"501 Argument required.",
                 Site::HashPassword => return self.act(Action::HashPassword, State::HashPassword),
                 Site::Kick => return self.act(Action::Kick, State::Kick),
                 Site::Shutdown if argument == b"-h" || argument == b"-r" => {
-                    say(out, b"200 Shutting down.");
+                    turn.say(b"200 Shutting down.");
                     return self.act(Action::Shutdown, State::Silent);
                 }
                 Site::Shutdown => BAD_ARGUMENT,
@@ -89,29 +88,29 @@ impl Session {
                 Site::Utime => b"504 SITE UTIME is not supported.",
             },
         };
-        say(out, line);
+        turn.say(line);
         Step::Again
     }
 }
 
-pub(super) fn say_space(out: &mut Writer<'_>, free: u64, total: u64, of: &[u8]) {
-    out.put(b"211 ");
-    out.dec(free);
-    out.put(b" free of ");
-    out.dec(total);
-    say(out, of);
+pub(super) fn say_space(turn: &mut Turn<'_, '_>, free: u64, total: u64, of: &[u8]) {
+    turn.out.put(b"211 ");
+    turn.out.dec(free);
+    turn.out.put(b" free of ");
+    turn.out.dec(total);
+    turn.say(of);
 }
 
 /// `211 Up 3 days, 04:05:06.`
-pub(super) fn say_uptime(out: &mut Writer<'_>, seconds: u64) {
+pub(super) fn say_uptime(turn: &mut Turn<'_, '_>, seconds: u64) {
     let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-    out.put(b"211 Up ");
-    out.dec((seconds / 86400).into());
-    out.put(b" days, ");
-    out.dec2(seconds / 3600 % 24);
-    out.byte(b':');
-    out.dec2(seconds / 60 % 60);
-    out.byte(b':');
-    out.dec2(seconds % 60);
-    say(out, b".");
+    turn.out.put(b"211 Up ");
+    turn.out.dec((seconds / 86400).into());
+    turn.out.put(b" days, ");
+    turn.out.dec2(seconds / 3600 % 24);
+    turn.out.byte(b':');
+    turn.out.dec2(seconds / 60 % 60);
+    turn.out.byte(b':');
+    turn.out.dec2(seconds % 60);
+    turn.say(b".");
 }

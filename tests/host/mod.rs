@@ -6,7 +6,7 @@ use ftpdlite::protocol::address::{Endpoint, Ip};
 use ftpdlite::protocol::glob;
 use ftpdlite::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};
 use ftpdlite::protocol::path::{name, parent};
-use ftpdlite::protocol::session::{Action, Config, End, Outcome, Session, Step, Transfer, Workspace};
+use ftpdlite::protocol::session::{Action, Config, End, Outcome, Session, Step, Transfer, Turn, Workspace};
 use ftpdlite::protocol::time;
 use ftpdlite::protocol::writer::Writer;
 use std::collections::BTreeMap;
@@ -151,7 +151,8 @@ impl Host {
         };
         let mut bytes = [0; 256];
         let mut out = Writer::new(&mut bytes);
-        host.session.greet(&host.config(), &mut out);
+        let config = host.config();
+        host.session.greet(&mut Turn { config: &config, work: &mut host.work, out: &mut out });
         host.replies.extend(out.bytes());
         host
     }
@@ -265,7 +266,9 @@ impl Host {
             let address = self.address.clone();
             let text;
             let step = match action.take() {
-                None => self.session.next(&config, &mut self.buffer, &mut self.work, &mut out),
+                None => self
+                    .session
+                    .next(&mut self.buffer, &mut Turn { config: &config, work: &mut self.work, out: &mut out }),
                 Some(action) => {
                     let outcome;
                     (outcome, text) = self.act(action);
@@ -274,7 +277,7 @@ impl Host {
                         other => other,
                     };
                     let outcome = if text.is_empty() { outcome } else { Outcome::Text(&text) };
-                    self.session.resume(outcome, &mut self.work, &mut out)
+                    self.session.resume(outcome, &mut Turn { config: &config, work: &mut self.work, out: &mut out })
                 }
             };
             assert!(!out.overflowed(), "a reply is longer than REPLY_MAX");

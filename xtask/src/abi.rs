@@ -87,9 +87,7 @@ fn fetch(project: &Project, suite: &str, folder: &Path) -> Result<PathBuf> {
         list.flatten().map(|entry| entry.path()).find(|path| path.join("py/nativeglue.h").is_file())
     };
     let stamp = folder.join("complete");
-    if stamp.exists()
-        && let Some(source) = unpacked()
-    {
+    if let (true, Some(source)) = (stamp.exists(), unpacked()) {
         return Ok(source);
     }
     say(format!("fetches MicroPython's source package from Debian {suite}"));

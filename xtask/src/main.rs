@@ -32,7 +32,9 @@ and pytest, and the FTP clients that the end-to-end tests drive. As root the cli
 else they are unpacked into .xtask. The other commands fetch what they miss themselves.",
         run: |project, arguments| {
             no_arguments(arguments)?;
-            setup::setup(project)
+            setup::setup(project)?;
+            project::say(format!("the tools are in {}", project.tools.display()));
+            Ok(())
         },
     },
     Command {

@@ -62,9 +62,7 @@ impl Project {
                 command.env_remove(name);
             }
         }
-        if env::var_os("LIBCLANG_PATH").is_none()
-            && let Some(folder) = self.libclang()
-        {
+        if let (None, Some(folder)) = (env::var_os("LIBCLANG_PATH"), self.libclang()) {
             command.env("LIBCLANG_PATH", folder);
         }
         command
