@@ -586,6 +586,7 @@ impl Session {
     }
 
     /// Goes one step: says what is due, or takes one command. Not while an action is outstanding.
+    #[inline(never)]
     pub fn next(&mut self, buffer: &mut [u8], turn: &mut Turn<'_, '_>) -> Step {
         if let Some(end) = self.ended.take() {
             self.say_end(end, turn);
@@ -688,6 +689,7 @@ impl Session {
     }
 
     /// Looks the command up, checks what the table demands, and hands it to [`run`](Self::run).
+    #[inline(never)]
     fn execute(&mut self, line: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         self.idle = 0;
         let renaming = core::mem::take(&mut self.rename_pending);
@@ -714,6 +716,7 @@ impl Session {
     }
 
     /// What each command does first; [`resume`](Self::resume) goes on with what the host found.
+    #[inline(never)]
     fn run(&mut self, command: &Command, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         let line: &[u8] = match command.verb {
             Verb::User => return self.user_command(argument, turn),
@@ -812,6 +815,7 @@ impl Session {
     }
 
     /// The host did what the last [`Step::Act`] asked.
+    #[inline(never)]
     pub fn resume(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, '_>) -> Step {
         let state = core::mem::replace(&mut self.state, State::Ready);
         if state == State::Login {

@@ -48,6 +48,7 @@ static SITE_COMMANDS: &[SiteCommand] = site_commands! {
 
 impl Session {
     /// SITE: what the original offered (its README), and the two that clients try.
+    #[inline(never)]
     pub(super) fn site_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         let (name, argument) = match argument.iter().position(|&byte| byte == b' ') {
             Some(at) => (&argument[..at], argument[at..].trim_ascii()),
