@@ -206,8 +206,10 @@ class FTPdLite:
         ports = self.pasv_port_range
         if not (isinstance(ports, (range, list, tuple)) and len(ports)):
             raise ValueError("pasv_port_range must be a range of ports, such as range(49152, 49407)")
-        for port in (ports[0], ports[-1]):
+        for port in (ports[0], ports[-1]) if isinstance(ports, range) else ports:
             _integer("pasv_port_range", port, 1, 65535)
+        if self.allow_foreign_data not in (False, True):
+            raise TypeError("allow_foreign_data must be True or False")
         _integer("port", self.port, 1, 65535)
         _integer("request_buffer_size", self.request_buffer_size, 1, 8192)
         _integer("max_connections", self.max_connections, 1, 1000)
@@ -369,7 +371,7 @@ class FTPdLite:
 
         host, port, debug: in place of what the constructor got. loop: the event loop; default is asyncio's.
         """
-        if host is not None and not isinstance(host, str):
+        if not isinstance(host, str) and (host is not None or isinstance(port, bool)):
             # The second era's run(loop, debug).
             host, port, loop, debug = None, None, host, port
         if host is not None:

@@ -114,7 +114,7 @@ impl Obj {
             return (high as u64) << 32 | low as u64;
         }
         #[cfg(not(target_pointer_width = "32"))]
-        return low as u64;
+        return low;
     }
 
     /// The bytes of a str, a bytes or another object with a buffer; `None` of any other. They live as long as the object and are not
@@ -356,7 +356,9 @@ pub fn raise(exception: Qstr, message: &CStr) -> ! {
         table.raise_msg.unwrap_unchecked()(exception.cast(), message.as_ptr());
     }
     // It does not return; if it did, waiting here would be all that is left.
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 /// Raises `OSError(errno)`.
@@ -369,7 +371,9 @@ pub fn raise_os_error(errno: u32) -> ! {
         let instance = table.call_function_n_kw.unwrap_unchecked()(exception, 1, &argument);
         table.raise.unwrap_unchecked()(instance);
     }
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 /// Raises TypeError unless there are `wanted` positional arguments and no others.

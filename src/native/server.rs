@@ -12,6 +12,9 @@ pub const DIRECTORY: u64 = 0x4000;
 /// Bytes for replies that are on their way: room for one whole reply while others wait to be sent together.
 const REPLIES: usize = REPLY_MAX + REPLY_MAX / 2;
 
+/// The commands whose argument is a password, and what is shown of them.
+const SECRETS: [(&[u8], &[u8]); 2] = [(b"PASS", b"PASS ********"), (b"SITE HASHPASS", b"SITE HASHPASS ********")];
+
 /// What does not change while the server runs.
 #[repr(C)]
 pub struct Settings {
@@ -77,8 +80,12 @@ impl Settings {
     /// Shows a command, a password never.
     pub fn log_command(&self, line: Option<&[u8]>) {
         let (Some(line), false) = (line, self.log.is_none()) else { return };
-        let secret = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"PASS"));
-        self.log_line(if secret { b"PASS ********" } else { line });
+        for (command, shown) in SECRETS {
+            if line.get(..command.len()).is_some_and(|start| start.eq_ignore_ascii_case(command)) {
+                return self.log_line(shown);
+            }
+        }
+        self.log_line(line);
     }
 
     /// Shows replies, line by line.

@@ -23,8 +23,10 @@ fn format(project: &Project) -> Result {
 }
 
 fn clippy(project: &Project) -> Result {
-    run(project.cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    run(project.cargo().args(["clippy", "--quiet", "--lib", "--features", "native", "--", "-D", "warnings"]))
+    let clippy =
+        |what: &[&str]| run(project.cargo().args(["clippy", "--quiet"]).args(what).args(["--", "-D", "warnings"]));
+    let host = clippy(&["--workspace", "--all-targets"]);
+    host.and(clippy(&["--lib", "--features", "native"]))
 }
 
 /// A Python program of `tests/` with what it needs to find the server.
