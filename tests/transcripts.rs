@@ -7,39 +7,49 @@ mod host;
 use host::{Host, unescape};
 use std::path::Path;
 
+/// How many bytes at the start of the line a placeholder stands for; 0 is none.
+type Length = fn(&[u8]) -> usize;
+
+fn count(line: &[u8], fits: impl Fn(&u8) -> bool) -> usize {
+    line.iter().take_while(|byte| fits(byte)).count()
+}
+
+fn digits(line: &[u8]) -> usize {
+    count(line, u8::is_ascii_digit)
+}
+
+/// Two decimal numbers with a comma between.
+fn pair(line: &[u8]) -> usize {
+    let first = digits(line);
+    match line.get(first..).and_then(|rest| rest.strip_prefix(b",")).map(digits) {
+        Some(second) if first > 0 && second > 0 => first + 1 + second,
+        _ => 0,
+    }
+}
+
+const PLACEHOLDERS: [(&[u8], Length); 7] = [
+    (b"<n>", digits),
+    (b"<port>", digits),
+    (b"<p1,p2>", pair),
+    (b"<stamp>", |line| if digits(line) == 14 { 14 } else { 0 }),
+    (b"<date>", |line| if line.len() >= 12 { 12 } else { 0 }),
+    (b"<hex>", |line| count(line, u8::is_ascii_hexdigit)),
+    (b"<any>", |line| line.len()),
+];
+
 /// Whether `line` is what `pattern` with its placeholders says.
 fn matches(pattern: &[u8], line: &[u8]) -> bool {
-    let digits = |line: &[u8]| line.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let placeholders: [(&[u8], fn(&[u8]) -> usize); 2] = [
-        (b"<hex>", |line| line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count()),
-        (b"<any>", |line| line.len()),
-    ];
-    let Some(at) = pattern.iter().position(|&byte| byte == b'<') else { return pattern == line };
-    if line.len() < at || pattern[..at] != line[..at] {
-        return false;
-    }
-    let (pattern, line) = (&pattern[at..], &line[at..]);
-    for (name, length) in placeholders {
+    for (name, length) in PLACEHOLDERS {
         if let Some(rest) = pattern.strip_prefix(name) {
-            return length(line) > 0 && matches(rest, &line[length(line)..]);
+            let length = length(line);
+            return length > 0 && matches(rest, &line[length..]);
         }
     }
-    for (name, wanted) in [(&b"<port>"[..], 0), (b"<n>", 0), (b"<stamp>", 14)] {
-        if let Some(rest) = pattern.strip_prefix(name) {
-            let count = digits(line);
-            return count > 0 && (wanted == 0 || wanted == count) && matches(rest, &line[count..]);
-        }
+    match (pattern, line) {
+        ([], []) => true,
+        ([wanted, pattern @ ..], [got, line @ ..]) => wanted == got && matches(pattern, line),
+        _ => false,
     }
-    if let Some(rest) = pattern.strip_prefix(b"<date>") {
-        return line.len() >= 12 && matches(rest, &line[12..]);
-    }
-    if let Some(rest) = pattern.strip_prefix(b"<p1,p2>") {
-        let first = digits(line);
-        let second = digits(line.get(first + 1..).unwrap_or_default());
-        return first > 0 && second > 0 && line[first] == b',' && matches(rest, &line[first + 1 + second..]);
-    }
-    // Not a placeholder: HELP shows <SP>.
-    line.first() == Some(&b'<') && matches(&pattern[1..], &line[1..])
 }
 
 fn play(path: &Path, fixture: &str) -> Result<(), String> {
@@ -135,11 +145,8 @@ fn play(path: &Path, fixture: &str) -> Result<(), String> {
             _ => return fail("is no line of a transcript".into()),
         }
         let more = lines.peek().is_some_and(|(_, line)| line.starts_with("D<") || line.starts_with("D*"));
-        if kind.starts_with("D<") || kind == "D*" {
-            if !more && !host.downloaded.is_empty() {
-                let left = String::from_utf8_lossy(&host.downloaded).into_owned();
-                return fail(format!("more came: {left:?}"));
-            }
+        if (kind.starts_with("D<") || kind == "D*") && !more && !host.downloaded.is_empty() {
+            return fail(format!("more came: {:?}", String::from_utf8_lossy(&host.downloaded)));
         }
     }
     match host.line() {

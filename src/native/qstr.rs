@@ -3,6 +3,16 @@
 
 use super::ffi;
 
+/// How many of the names are Rust keywords, written as `r#type`.
+const fn count_raw(text: &str) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < text.len() {
+        count += (text.as_bytes()[at] == b'#') as usize;
+        at += 1;
+    }
+    count
+}
+
 macro_rules! qstrs {
     ($($name:ident)*) => {
         /// One of the module's names.
@@ -20,12 +30,18 @@ macro_rules! qstrs {
 
         #[used]
         #[unsafe(link_section = ".mpy_qstr")]
-        static NAMES: [u8; TEXT.len()] = {
-            let mut bytes = [0; TEXT.len()];
-            let mut at = 0;
-            while at < TEXT.len() {
-                bytes[at] = TEXT.as_bytes()[at];
-                at += 1;
+        static NAMES: [u8; TEXT.len() - 2 * count_raw(TEXT)] = {
+            let mut bytes = [0; TEXT.len() - 2 * count_raw(TEXT)];
+            let (mut from, mut to) = (0, 0);
+            while from < TEXT.len() {
+                if TEXT.as_bytes()[from] == b'#' {
+                    // The `r` before it was no letter of the name.
+                    to -= 1;
+                } else {
+                    bytes[to] = TEXT.as_bytes()[from];
+                    to += 1;
+                }
+                from += 1;
             }
             bytes
         };

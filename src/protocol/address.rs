@@ -99,8 +99,8 @@ fn write_v6(bytes: &[u8; 16], out: &mut Writer<'_>) {
     // The first of the longest runs of at least two zeros.
     let (mut run_start, mut run_length) = (8, 1);
     let mut start = 0;
-    for index in 0..8 {
-        if groups[index] != 0 {
+    for (index, &group) in groups.iter().enumerate() {
+        if group != 0 {
             start = index + 1;
         } else if index + 1 - start > run_length {
             (run_start, run_length) = (start, index + 1 - start);

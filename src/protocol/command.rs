@@ -186,17 +186,15 @@ pub fn find(name: &[u8]) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == wanted)
 }
 
-/// Cuts a line into the verb and its argument. The argument is all that follows the one blank, blanks included; empty when there is none.
-///
-/// # Errors
-/// When the line does not begin with letters that end at a blank or at the line's end.
-pub fn parse(line: &[u8]) -> Result<(&[u8], &[u8]), ()> {
+/// Cuts a line into the verb and its argument: all that follows the one blank, blanks included; empty when there is none. `None` when the line does
+/// not begin with letters that end at a blank or at the line's end.
+pub fn parse(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let parsed: IResult<&[u8], _, ()> = (take_while1(|byte: u8| byte.is_ascii_alphabetic()), rest).parse_complete(line);
-    let (_, (verb, argument)) = parsed.map_err(|_| ())?;
+    let (_, (verb, argument)) = parsed.ok()?;
     match argument {
-        [] => Ok((verb, argument)),
-        [b' ', argument @ ..] => Ok((verb, argument)),
-        _ => Err(()),
+        [] => Some((verb, argument)),
+        [b' ', argument @ ..] => Some((verb, argument)),
+        _ => None,
     }
 }
 
@@ -250,10 +248,10 @@ mod tests {
 
     #[test]
     fn arguments_keep_their_blanks() {
-        assert_eq!(parse(b"CWD  a b "), Ok((&b"CWD"[..], &b" a b "[..])));
-        assert_eq!(parse(b"NOOP"), Ok((&b"NOOP"[..], &b""[..])));
+        assert_eq!(parse(b"CWD  a b "), Some((&b"CWD"[..], &b" a b "[..])));
+        assert_eq!(parse(b"NOOP"), Some((&b"NOOP"[..], &b""[..])));
         for bad in [&b""[..], b" NOOP", b"123", b"RETR\tx", b"A\xff"] {
-            assert!(parse(bad).is_err());
+            assert!(parse(bad).is_none());
         }
     }
 }

@@ -693,7 +693,7 @@ impl Session {
     fn execute(&mut self, line: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         self.idle = 0;
         let renaming = core::mem::take(&mut self.rename_pending);
-        let found = command::parse(line).ok().and_then(|(verb, argument)| Some((command::find(verb)?, argument)));
+        let found = command::parse(line).and_then(|(verb, argument)| Some((command::find(verb)?, argument)));
         let Some((command, argument)) = found else {
             turn.say(b"500 Unknown command.");
             return Step::Again;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures FTPdLite beside pyftpdlib: both serve the same folder, in processes of their own, and are asked in turns.
 
-The client is a few lines around sockets, so that it is not what is measured. Figures are medians over the runs, the ratio that of each pair of runs; CPU is what the server's
-process used, user and system, over all runs. The heap is that of an x64 MicroPython.
+The client is a few lines around sockets, so that it is not what is measured. Figures are medians over the runs, the ratio that of each
+pair of runs; CPU is what the server's process used, user and system, over all runs. The heap is that of an x64 MicroPython.
 """
 
 import argparse

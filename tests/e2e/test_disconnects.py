@@ -123,7 +123,9 @@ def test_a_client_that_goes(server, moment, how):
                 connection.close()
 
 
-@pytest.mark.parametrize("moment", [in_the_middle_of_retr, in_the_middle_of_stor, in_the_middle_of_list, after_connecting_without_a_command])
+@pytest.mark.parametrize(
+    "moment", [in_the_middle_of_retr, in_the_middle_of_stor, in_the_middle_of_list, after_connecting_without_a_command]
+)
 def test_a_client_whose_control_connection_breaks_while_its_data_connection_lives(server, moment):
     with open(server.root / "big", "wb") as file:
         file.truncate(BIG)

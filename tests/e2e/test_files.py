@@ -142,6 +142,7 @@ def test_a_boards_file_system_is_served_until_it_is_full(start_server, kind):
         assert b"Type=file;Size=20004; a file.bin\r\n" in control.retrieve("MLSD")
         assert control("MDTM a file.bin").startswith("213 ")
         assert "free of" in control("SITE DF")
+        assert 0 < int(control("AVBL").split()[1]) < 300 * 512
 
         # RNTO over a file replaces it, on FAT, too.
         control.store("STOR other", b"other")

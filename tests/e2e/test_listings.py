@@ -3,8 +3,10 @@
 import os
 import re
 import threading
+import time
 
 import pytest
+from server import MAIN
 
 ENTRIES = 10_000
 LONG = re.compile(r"-rw-r--r--   1 owner group +0 \w{3} [ \d]\d \d\d:\d\d (.*)")
@@ -120,3 +122,52 @@ def test_the_unique_fact_tells_files_apart(server):
         control.expect("OPTS MLST unique;", "200")
         found = dict(line.rsplit(" ", 1)[::-1] for line in lines(control.retrieve("MLSD")))
     assert found["a"].startswith("Unique=") and found["a"] != found["b"]
+
+
+@pytest.mark.parametrize(
+    "days, shown",
+    [
+        (1, "%b %e %H:%M"),
+        (170, "%b %e %H:%M"),
+        (190, "%b %e  %Y"),
+        (3000, "%b %e  %Y"),
+        # The future, as a board with its clock behind sees it.
+        (-2, "%b %e  %Y"),
+    ],
+)
+def test_list_shows_the_time_of_young_files_and_the_year_of_old_ones(server, days, shown):
+    seconds = int(time.time()) - days * 86400
+    (server.root / "file").write_bytes(b"")
+    os.utime(server.root / "file", (seconds, seconds))
+    with server.login() as control:
+        listed = control.retrieve("LIST").decode()
+    assert listed == f"-rw-r--r--   1 owner group          0 {time.strftime(shown, time.gmtime(seconds))} file\r\n"
+
+
+def test_times_are_utc_wherever_the_server_stands(start_server):
+    server = start_server(program='import os\nos.putenv("TZ", "Asia/Tokyo")\n' + MAIN)
+    seconds = int(time.time()) - 86400
+    (server.root / "file").write_bytes(b"")
+    os.utime(server.root / "file", (seconds, seconds))
+    there = time.gmtime(seconds)
+    with server.login() as control:
+        assert control("MDTM file") == time.strftime("213 %Y%m%d%H%M%S", there)
+        assert time.strftime(" %b %e %H:%M file", there) in control.retrieve("LIST").decode()
+        assert time.strftime("Modify=%Y%m%d%H%M%S;", there) in control.retrieve("MLSD").decode()
+
+
+@pytest.mark.parametrize(
+    "seconds, stamp",
+    [
+        (0, "19700101000000"),
+        (951782400, "20000229000000"),
+        (2147483648, "20380119031408"),
+        (4107542400, "21000301000000"),
+        (4294967295, "21060207062815"),
+    ],
+)
+def test_mdtm_near_the_ends_of_time(server, seconds, stamp):
+    (server.root / "file").write_bytes(b"")
+    os.utime(server.root / "file", (seconds, seconds))
+    with server.login() as control:
+        assert control("MDTM file") == f"213 {stamp}"

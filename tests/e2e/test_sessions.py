@@ -188,6 +188,29 @@ def test_kick_ends_a_session_in_the_middle_of_its_transfer(server, contents):
             assert guest.line() is None
 
 
+def test_kick_by_address_ends_every_session_from_there(server):
+    with server.login() as admin, server.login("guest:guest") as guest, server.connect() as silent:
+        assert silent.reply().startswith("220 ")
+        admin.send(b"SITE KICK 127.0.0.1\r\n")
+        assert admin.reply() == "200 Sessions ended: 3."
+        for control in (admin, guest, silent):
+            assert control.reply().startswith("421 ")
+            assert control.line() is None
+
+
+def test_a_wrong_password_delays_only_the_one_who_gave_it(start_server):
+    server = start_server(login_delay=30_000)
+    with server.connect() as guesser, server.login() as other:
+        guesser.reply()
+        guesser.send(b"USER tester\r\nPASS wrong\r\n")
+        assert guesser.reply().startswith("331 ")
+        other.store("STOR file", b"content")
+        assert other.retrieve("RETR file") == b"content"
+        guesser.socket.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            guesser.socket.recv(100)
+
+
 def test_shutdown_ends_the_server(start_server):
     server = start_server()
     with server.login("guest:guest") as guest, server.login() as admin:

@@ -132,6 +132,29 @@ def test_quit_during_a_transfer_lets_it_finish(server, contents):
         assert control.line() is None
 
 
+@pytest.mark.parametrize("abort", [b"ABOR\r\n", b"\xff\xf4\xff\xf2ABOR\r\n", b"abor\r\n"])
+def test_abor_during_a_transfer_ends_it(server, contents, abort):
+    (server.root / "big").write_bytes(contents[64 << 20].read_bytes())
+    with server.login() as control:
+        with control.data(receive_buffer=65536) as data:
+            control.expect("RETR big", "150")
+            data.recv(1000)
+            control.send(abort)
+            assert control.reply().startswith("426 ")
+            assert control.reply().startswith("226 ")
+        (server.root / "small").write_bytes(b"still here")
+        assert control.retrieve("RETR small") == b"still here"
+
+
+def test_abor_before_the_data_connection_came_ends_the_transfer(server):
+    with server.login() as control:
+        control.expect("PASV", "227")
+        control.expect("STOR new", "150")
+        assert control("ABOR").startswith("426 ")
+        assert control.reply().startswith("226 ")
+        control.expect("NOOP", "200")
+
+
 def test_a_data_connection_that_breaks_leaves_the_control_connection_in_order(server, contents):
     (server.root / "big").write_bytes(contents[64 << 20].read_bytes())
     with server.login() as control:

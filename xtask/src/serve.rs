@@ -40,7 +40,7 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     let dist = build::build(project, Target::named("x64")?)?;
     let root = match root {
         Some(root) => fs::canonicalize(&root).map_err(|error| format!("--root {}: {error}", root.display()))?,
-        None => sample_folder(project)?,
+        None => sample_folder(project, port)?,
     };
     if !root.is_dir() {
         return Err(format!("--root {} is not a folder", root.display()));
@@ -69,9 +69,9 @@ fn curl_line(host: &str, port: u16, account: &str) -> String {
     format!("curl --user {account} ftp://{host}:{port}/")
 }
 
-/// A folder with a few files, the same at each start.
-fn sample_folder(project: &Project) -> Result<PathBuf> {
-    let folder = project.tools.join("sample");
+/// A folder with a few files, the same at each start; one for each port, for each can have its server.
+fn sample_folder(project: &Project, port: u16) -> Result<PathBuf> {
+    let folder = project.tools.join(format!("sample-{port}"));
     let failed = |path: &Path, error| format!("cannot make {}: {error}", path.display());
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|error| failed(&folder, error))?;
