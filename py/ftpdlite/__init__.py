@@ -744,9 +744,9 @@ class FTPdLite:
     def _new_buffer(self):
         size = self.transfer_buffer_size
         if not size:
-            # A sixteenth of what is free, as a power of two.
+            # An eighth of what is free, as a power of two.
             size = 512
-            free = gc.mem_free() // 16
+            free = gc.mem_free() // 8
             while size < 262144 and size * 2 <= free:
                 size *= 2
         while True:
