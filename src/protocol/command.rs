@@ -50,6 +50,7 @@ pub enum Verb {
     Help,
     List,
     Mdtm,
+    Mfmt,
     Mkd,
     Mlsd,
     Mlst,
@@ -140,7 +141,7 @@ pub static COMMANDS: &[Command] = commands! {
     b"LANG"  Unavailable  NotOffered  NONE    Optional  false  b"[<SP> language-tag]"
     b"LIST"  List         LoggedIn    READ    Optional  false  b"[<SP> pathname]"
     b"MDTM"  Mdtm         LoggedIn    READ    Required  true   b"<SP> pathname"
-    b"MFMT"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> time-val <SP> pathname"
+    b"MFMT"  Mfmt         LoggedIn    WRITE   Required  false  b"<SP> time-val <SP> pathname"
     b"MKD "  Mkd          LoggedIn    MKDIR   Required  false  b"<SP> pathname"
     b"MLSD"  Mlsd         LoggedIn    READ    Optional  false  b"[<SP> pathname]"
     b"MLST"  Mlst         LoggedIn    READ    Optional  false  b"[<SP> pathname]"

@@ -808,6 +808,7 @@ impl Session {
             }
             Verb::Stat => return self.open_list(list_path(argument), State::StatOpen, turn),
             Verb::Site => return self.site_command(argument, turn),
+            Verb::Mfmt => CANNOT_SET_TIMES,
             Verb::Unavailable => b"502 Command not implemented.",
         };
         turn.say(line);
@@ -878,6 +879,7 @@ impl Session {
                 turn.out.quoted(&turn.work.path);
                 turn.say(b" created.");
             }
+            (State::Rmd | State::Rnfr, _) if turn.work.path == b"/" => turn.say(NO_PERMISSION),
             (State::Rmd, _) => return self.act(Action::RemoveDirectory, State::Rmdir),
             (State::Rmdir, _) => turn.say(b"250 Directory removed."),
             (State::Dele | State::RntoStat | State::RetrStat | State::Size, Outcome::Stat { directory: true, .. }) => {
@@ -1093,11 +1095,12 @@ impl Session {
                 self.extended_only = true;
                 b"200 EPSV ALL accepted."
             }
-            Ok(Epsv::V4) if v6 => NOT_THIS_PROTOCOL,
-            Ok(Epsv::V6) if !v6 => NOT_THIS_PROTOCOL,
-            Ok(_) => return self.act(Action::Passive, State::Epsv),
-            Err(EprtError::Protocol) => NOT_THIS_PROTOCOL,
+            Ok(protocol) if protocol != if v6 { Epsv::V4 } else { Epsv::V6 } => {
+                return self.act(Action::Passive, State::Epsv);
+            }
             Err(EprtError::Syntax) => BAD_ARGUMENT,
+            _ if v6 => b"522 Network protocol not supported, use (2).",
+            _ => b"522 Network protocol not supported, use (1).",
         };
         turn.say(line);
         Step::Again
@@ -1238,7 +1241,7 @@ impl Session {
 
     fn mdtm_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         if split_time(argument).is_some() {
-            turn.say(b"504 The file system cannot set times.");
+            turn.say(CANNOT_SET_TIMES);
             return Step::Again;
         }
         self.with_path(argument, Action::Stat, State::Mdtm, turn)
@@ -1276,6 +1279,7 @@ impl Session {
     }
 }
 
+const CANNOT_SET_TIMES: &[u8] = b"504 The file system cannot set times.";
 const ONLY_EPSV: &[u8] = b"501 Only EPSV is allowed after EPSV ALL.";
 const NOT_THIS_PROTOCOL: &[u8] = b"522 Network protocol not supported, use (1,2).";
 
