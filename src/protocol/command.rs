@@ -26,8 +26,6 @@ pub enum When {
     Always,
     /// After login.
     LoggedIn,
-    /// Known, but not offered: 502.
-    NotOffered,
 }
 
 /// The handlers. Commands with the same meaning (`XPWD`, `PWD`) share one.
@@ -77,6 +75,7 @@ pub enum Verb {
     Syst,
     Type,
     User,
+    /// Known, but not offered: 502.
     Unavailable,
 }
 
@@ -127,7 +126,7 @@ pub static COMMANDS: &[Command] = commands! {
     b"ACCT"  Acct         LoggedIn    NONE    Optional  false  b"<SP> account-information"
     b"ALLO"  Allo         LoggedIn    WRITE   Required  false  b"<SP> decimal-integer"
     b"APPE"  Appe         LoggedIn    WRITE   Required  false  b"<SP> pathname"
-    b"AUTH"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> mechanism-name"
+    b"AUTH"  Unavailable  Always      NONE    Optional  false  b"<SP> mechanism-name"
     b"AVBL"  Avbl         LoggedIn    NONE    Optional  true   b"[<SP> pathname]"
     b"CDUP"  Cdup         LoggedIn    NONE    None      false  b""
     b"CLNT"  Clnt         Always      NONE    Optional  true   b"<SP> client-name"
@@ -137,8 +136,8 @@ pub static COMMANDS: &[Command] = commands! {
     b"EPSV"  Epsv         LoggedIn    NONE    Optional  true   b"[<SP> net-prt | ALL]"
     b"FEAT"  Feat         Always      NONE    None      false  b""
     b"HELP"  Help         Always      NONE    Optional  false  b"[<SP> command]"
-    b"HOST"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> hostname"
-    b"LANG"  Unavailable  NotOffered  NONE    Optional  false  b"[<SP> language-tag]"
+    b"HOST"  Unavailable  LoggedIn    NONE    Optional  false  b"<SP> hostname"
+    b"LANG"  Unavailable  LoggedIn    NONE    Optional  false  b"[<SP> language-tag]"
     b"LIST"  List         LoggedIn    READ    Optional  false  b"[<SP> pathname]"
     b"MDTM"  Mdtm         LoggedIn    READ    Required  true   b"<SP> pathname"
     b"MFMT"  Mfmt         LoggedIn    WRITE   Required  false  b"<SP> time-val <SP> pathname"
@@ -151,9 +150,9 @@ pub static COMMANDS: &[Command] = commands! {
     b"OPTS"  Opts         Always      NONE    Required  false  b"<SP> command [<SP> options]"
     b"PASS"  Pass         Always      NONE    Optional  false  b"<SP> password"
     b"PASV"  Pasv         LoggedIn    NONE    None      false  b""
-    b"PBSZ"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> decimal-integer"
+    b"PBSZ"  Unavailable  Always      NONE    Optional  false  b"<SP> decimal-integer"
     b"PORT"  Port         LoggedIn    NONE    Required  false  b"<SP> host-port"
-    b"PROT"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> prot-code"
+    b"PROT"  Unavailable  Always      NONE    Optional  false  b"<SP> prot-code"
     b"PWD "  Pwd          LoggedIn    NONE    None      false  b""
     b"QUIT"  Quit         Always      NONE    None      false  b""
     b"REIN"  Rein         LoggedIn    NONE    None      false  b""
@@ -164,10 +163,10 @@ pub static COMMANDS: &[Command] = commands! {
     b"RNTO"  Rnto         LoggedIn    RENAME  Required  false  b"<SP> pathname"
     b"SITE"  Site         LoggedIn    NONE    Required  false  b"<SP> string"
     b"SIZE"  Size         LoggedIn    READ    Required  true   b"<SP> pathname"
-    b"SMNT"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> pathname"
+    b"SMNT"  Unavailable  LoggedIn    NONE    Optional  false  b"<SP> pathname"
     b"STAT"  Stat         LoggedIn    NONE    Optional  false  b"[<SP> pathname]"
     b"STOR"  Stor         LoggedIn    WRITE   Required  false  b"<SP> pathname"
-    b"STOU"  Unavailable  NotOffered  NONE    Optional  false  b""
+    b"STOU"  Unavailable  LoggedIn    NONE    Optional  false  b""
     b"STRU"  Stru         LoggedIn    NONE    Required  false  b"<SP> structure-code"
     b"SYST"  Syst         Always      NONE    None      false  b""
     b"TYPE"  Type         LoggedIn    NONE    Required  false  b"<SP> type-code"
@@ -205,7 +204,7 @@ pub fn write_names(out: &mut Writer<'_>) {
         for command in row {
             out.byte(b' ');
             out.put(&command.name);
-            out.byte(if command.when == When::NotOffered { b'*' } else { b' ' });
+            out.byte(if command.verb == Verb::Unavailable { b'*' } else { b' ' });
         }
         out.put(b"\r\n");
     }

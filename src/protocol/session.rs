@@ -694,15 +694,12 @@ impl Session {
         self.idle = 0;
         let renaming = core::mem::take(&mut self.rename_pending);
         let found = command::parse(line).and_then(|(verb, argument)| Some((command::find(verb)?, argument)));
-        let Some((command, argument)) = found else {
-            turn.say(b"500 Unknown command.");
+        let always = found.is_some_and(|(command, _)| command.when == When::Always);
+        let Some((command, argument)) = found.filter(|_| always || self.logged_in()) else {
+            turn.say(if self.logged_in() { b"500 Unknown command." } else { b"530 Please log in with USER and PASS." });
             return Step::Again;
         };
-        let refusal: &[u8] = if command.when == When::NotOffered {
-            b"502 Command not implemented."
-        } else if command.when == When::LoggedIn && !self.logged_in() {
-            b"530 Please log in with USER and PASS."
-        } else if command.argument == Argument::Required && argument.is_empty() {
+        let refusal: &[u8] = if command.argument == Argument::Required && argument.is_empty() {
             b"501 Argument required."
         } else if !command.needs.is_empty() && !self.permission().contains(command.needs) {
             NO_PERMISSION
