@@ -58,3 +58,58 @@ unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, count: usize) -> i3
     // SAFETY: the caller's promise.
     unsafe { memcmp(left, right, count) }
 }
+
+/// The names that the ARM ABI has for the memory functions (Run-time ABI for the Arm Architecture, 4.3.4).
+#[cfg(target_arch = "arm")]
+mod aeabi {
+    use super::{memcpy, memmove, memset};
+
+    macro_rules! moves {
+        ($($name:ident = $function:ident)*) => {$(
+            /// # Safety
+            /// As in C.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name(to: *mut u8, from: *const u8, count: usize) {
+                // SAFETY: the caller's promise.
+                unsafe { $function(to, from, count) };
+            }
+        )*};
+    }
+
+    moves! {
+        __aeabi_memcpy = memcpy
+        __aeabi_memcpy4 = memcpy
+        __aeabi_memcpy8 = memcpy
+        __aeabi_memmove = memmove
+        __aeabi_memmove4 = memmove
+        __aeabi_memmove8 = memmove
+    }
+
+    macro_rules! sets {
+        ($($name:ident)*) => {$(
+            /// # Safety
+            /// As C's memset, with the last two arguments in the other order.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name(to: *mut u8, count: usize, byte: i32) {
+                // SAFETY: the caller's promise.
+                unsafe { memset(to, byte, count) };
+            }
+        )*};
+    }
+
+    sets! { __aeabi_memset __aeabi_memset4 __aeabi_memset8 }
+
+    macro_rules! clears {
+        ($($name:ident)*) => {$(
+            /// # Safety
+            /// `count` bytes can be written at `to`.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name(to: *mut u8, count: usize) {
+                // SAFETY: the caller's promise.
+                unsafe { memset(to, 0, count) };
+            }
+        )*};
+    }
+
+    clears! { __aeabi_memclr __aeabi_memclr4 __aeabi_memclr8 }
+}

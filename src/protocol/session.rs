@@ -260,6 +260,22 @@ pub(super) enum State {
     Silent,
 }
 
+impl State {
+    /// The state of a command that first looks at its path.
+    fn looking_for(verb: Verb) -> State {
+        match verb {
+            Verb::Rmd => State::Rmd,
+            Verb::Dele => State::Dele,
+            Verb::Rnfr => State::Rnfr,
+            Verb::Rnto => State::RntoStat,
+            Verb::Mlst => State::Mlst,
+            Verb::Size => State::Size,
+            Verb::Mdtm => State::Mdtm,
+            _ => State::Cwd,
+        }
+    }
+}
+
 /// What moves over the data connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transfer {
@@ -741,13 +757,6 @@ impl Session {
                 say_path(turn, b"257 ", &self.cwd, b" is the current directory.");
                 return Step::Again;
             }
-            Verb::Cwd => return self.with_path(argument, Action::Stat, State::Cwd, turn),
-            Verb::Cdup => return self.with_path(b"..", Action::Stat, State::Cwd, turn),
-            Verb::Mkd => return self.with_path(argument, Action::MakeDirectory, State::Mkd, turn),
-            Verb::Rmd => return self.with_path(argument, Action::Stat, State::Rmd, turn),
-            Verb::Dele => return self.with_path(argument, Action::Stat, State::Dele, turn),
-            Verb::Rnfr => return self.with_path(argument, Action::Stat, State::Rnfr, turn),
-            Verb::Rnto => return self.with_path(argument, Action::Stat, State::RntoStat, turn),
             Verb::Type => match parse_type(argument) {
                 Ok(representation) => {
                     self.representation = representation;
@@ -773,7 +782,6 @@ impl Session {
                 }
                 None => BAD_ARGUMENT,
             },
-            Verb::Avbl => return self.with_path(argument, Action::Space, State::Avbl, turn),
             Verb::Pasv => return self.pasv_command(turn),
             Verb::Epsv => return self.epsv_command(argument, turn),
             Verb::Port => {
@@ -795,16 +803,21 @@ impl Session {
             Verb::List => return self.list_command(Transfer::List, list_path(argument), turn),
             Verb::Nlst => return self.list_command(Transfer::Names, list_path(argument), turn),
             Verb::Mlsd => return self.list_command(Transfer::Machine, argument, turn),
-            Verb::Mlst => return self.with_path(argument, Action::Stat, State::Mlst, turn),
             Verb::Size if self.representation == Representation::Ascii => b"550 SIZE not allowed in ASCII mode.",
-            Verb::Size => return self.with_path(argument, Action::Stat, State::Size, turn),
-            Verb::Mdtm => return self.mdtm_command(argument, turn),
             Verb::Stat if argument.is_empty() => {
                 self.say_status(turn);
                 return Step::Again;
             }
             Verb::Stat => return self.open_list(list_path(argument), State::StatOpen, turn),
             Verb::Site => return self.site_command(argument, turn),
+            // A time before the name would set it.
+            Verb::Mdtm if split_time(argument).is_some() => CANNOT_SET_TIMES,
+            Verb::Cdup => return self.with_path(b"..", Action::Stat, State::Cwd, turn),
+            Verb::Mkd => return self.with_path(argument, Action::MakeDirectory, State::Mkd, turn),
+            Verb::Avbl => return self.with_path(argument, Action::Space, State::Avbl, turn),
+            Verb::Cwd | Verb::Rmd | Verb::Dele | Verb::Rnfr | Verb::Rnto | Verb::Mlst | Verb::Size | Verb::Mdtm => {
+                return self.with_path(argument, Action::Stat, State::looking_for(command.verb), turn);
+            }
             Verb::Mfmt => CANNOT_SET_TIMES,
             Verb::Unavailable => b"502 Command not implemented.",
         };
@@ -1234,14 +1247,6 @@ impl Session {
             return Step::Again;
         }
         self.act(Action::OpenWrite, State::StorOpen)
-    }
-
-    fn mdtm_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
-        if split_time(argument).is_some() {
-            turn.say(CANNOT_SET_TIMES);
-            return Step::Again;
-        }
-        self.with_path(argument, Action::Stat, State::Mdtm, turn)
     }
 
     /// STAT without an argument: the server and the session, and during a transfer how far it has come.
