@@ -255,6 +255,11 @@ class FTPdLite:
         """
         if not self._well_formed(entry):
             return False
+        if ":$5a$" in entry:
+            try:
+                import cryptolib
+            except ImportError:
+                raise ValueError("add_account: hashed passwords need cryptolib, which this firmware lacks")
         self._accounts.append(entry)
         return True
 
@@ -550,7 +555,10 @@ class FTPdLite:
         elif action == _HASH_PASSWORD:
             from . import hashpass
 
-            return hashpass.make(s.text)
+            try:
+                return hashpass.make(s.text)
+            except ImportError:
+                return _ENOSYS
         elif action == _KICK:
             return (self._kick(s.text),)
         elif action == _SHUTDOWN:

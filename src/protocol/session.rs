@@ -13,7 +13,7 @@ use super::glob;
 use super::input::{Input, Line};
 use super::listing::{Entry, Facts, Kind, Permission, facts_line};
 use super::path::{Path, name, resolve};
-use super::site::{say_space, say_uptime};
+use super::site::say_uptime;
 use super::time::write_stamp;
 use super::writer::Writer;
 
@@ -386,10 +386,10 @@ const IS_A_DIRECTORY: &[u8] = b"550 Is a directory.";
 pub(super) const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
 const PATH_TOO_LONG: &[u8] = b"550 Path too long.";
 
-/// The reply for a system call that failed.
-fn say_failure(turn: &mut Turn<'_, '_>, error: u32) {
+/// The reply for a system call that failed; empty for an error that has none of its own.
+fn failure(error: u32) -> &'static [u8] {
     use errno::*;
-    let line: &[u8] = match error {
+    match error {
         ENOENT => b"550 No such file or directory.",
         EEXIST => b"550 File exists.",
         ENOTDIR => NOT_A_DIRECTORY,
@@ -398,9 +398,8 @@ fn say_failure(turn: &mut Turn<'_, '_>, error: u32) {
         EPERM | EACCES | EROFS => NO_PERMISSION,
         ENOSPC => b"452 No space left on device.",
         ENAMETOOLONG => PATH_TOO_LONG,
-        _ => return say_number(turn, b"550 Operation failed, error ", error.into(), b"."),
-    };
-    turn.say(line);
+        _ => b"",
+    }
 }
 
 impl Session {
@@ -833,15 +832,17 @@ impl Session {
             // The password is not needed any more.
             turn.work.text.fill(0);
         }
-        match (state, outcome) {
-            (State::Silent, _) => {}
-            (State::Login, Outcome::Login(permission)) => {
-                self.permission = Some(permission);
-                self.failures = 0;
-                turn.out.put(b"230 User ");
-                turn.out.name(&self.user);
-                turn.say(b" logged in.");
-            }
+        match outcome {
+            Outcome::Failed(error) => self.failed(state, error, turn),
+            Outcome::Stat { directory, size, modified } => self.looked(state, directory, size, modified, turn),
+            _ => self.done(state, outcome, turn),
+        }
+    }
+
+    /// The action of `state` failed.
+    fn failed(&mut self, state: State, error: u32, turn: &mut Turn<'_, '_>) -> Step {
+        let line: &[u8] = match (state, error) {
+            (State::Silent, _) => return Step::Again,
             (State::Login, _) => {
                 self.failures += 1;
                 self.user_given = false;
@@ -849,103 +850,129 @@ impl Session {
                     turn.say(b"421 Too many failed logins.");
                     return Step::Close;
                 }
-                turn.say(b"530 Login incorrect.");
+                b"530 Login incorrect."
             }
-            (State::StorStat, outcome) => return self.stor_found(outcome, turn),
-            // RNTO to a name that is free; MDTM of a name that only looks like one with a time before it.
-            (State::RntoStat, Outcome::Failed(errno::ENOENT)) => {
-                return self.act(Action::Rename, State::Rename);
+            // A new name is free, a new file is not there yet.
+            (State::RntoStat | State::StorStat, errno::ENOENT) => return self.looked(state, false, 0, 0, turn),
+            (State::Allo, _) => b"202 No storage allocation necessary.",
+            (State::Pasv | State::Epsv, _) => {
+                self.data = Data::Unset;
+                b"425 Can't open passive connection."
             }
             // RFC 3659 7.2.1: a file has no MLSD.
-            (State::ListOpen, Outcome::Failed(errno::ENOTDIR)) if self.transfer == Some(Transfer::Machine) => {
-                self.give_transfer_up();
-                turn.say(b"501 Not a directory.");
+            (State::ListOpen, errno::ENOTDIR) if self.transfer == Some(Transfer::Machine) => b"501 Not a directory.",
+            (State::HashPassword, _) => b"504 This firmware cannot hash passwords, it has no cryptolib.",
+            _ => failure(error),
+        };
+        self.give_transfer_up();
+        if line.is_empty() {
+            say_number(turn, b"550 Operation failed, error ", error.into(), b".");
+        } else {
+            turn.say(line);
+        }
+        Step::Again
+    }
+
+    /// The host has looked at the path: this is what stands there.
+    fn looked(&mut self, state: State, directory: bool, size: u64, modified: u32, turn: &mut Turn<'_, '_>) -> Step {
+        let at_root = turn.work.path == b"/";
+        let refusal: &[u8] = match state {
+            State::Rmd | State::Rnfr if at_root => NO_PERMISSION,
+            State::Cwd | State::Rmd if !directory => NOT_A_DIRECTORY,
+            State::Dele | State::RntoStat | State::RetrStat | State::StorStat | State::Size if directory => {
+                IS_A_DIRECTORY
             }
-            (State::RetrOpen | State::StorOpen | State::ListOpen, Outcome::Failed(error)) => {
-                self.give_transfer_up();
-                say_failure(turn, error);
+            State::RetrStat | State::StorStat if self.offset > size && self.transfer != Some(Transfer::Append) => {
+                b"554 Restart offset past the end of the file."
             }
-            (State::Allo, Outcome::Failed(_)) => turn.say(b"202 No storage allocation necessary."),
-            (State::Pasv | State::Epsv, Outcome::Failed(_)) => {
-                self.data = Data::Unset;
-                turn.say(b"425 Can't open passive connection.");
-            }
-            (State::RetrStat, Outcome::Failed(error)) => {
-                self.give_transfer_up();
-                say_failure(turn, error);
-            }
-            (_, Outcome::Failed(error)) => say_failure(turn, error),
-            (State::Rein, _) => turn.say(b"220 Ready for new user."),
-            (State::IdleAbor, _) => turn.say(b"226 No transfer to abort."),
-            (State::RnfrKept, _) => turn.say(b"350 Ready for RNTO."),
-            (State::Rename, _) => turn.say(b"250 File renamed."),
-            (State::Cwd, Outcome::Stat { directory: true, .. }) => {
+            State::Cwd => {
                 self.cwd.clone_from(&turn.work.path);
                 say_path(turn, b"250 Directory changed to ", &self.cwd, b".");
+                return Step::Again;
             }
-            (State::Cwd | State::Rmd, Outcome::Stat { directory: false, .. }) => turn.say(NOT_A_DIRECTORY),
-            (State::Mkd, _) => {
-                turn.out.put(b"257 ");
-                turn.out.quoted(&turn.work.path);
-                turn.say(b" created.");
-            }
-            (State::Rmd | State::Rnfr, _) if turn.work.path == b"/" => turn.say(NO_PERMISSION),
-            (State::Rmd, _) => return self.act(Action::RemoveDirectory, State::Rmdir),
-            (State::Rmdir, _) => turn.say(b"250 Directory removed."),
-            (State::Dele | State::RntoStat | State::RetrStat | State::Size, Outcome::Stat { directory: true, .. }) => {
-                self.give_transfer_up();
-                turn.say(IS_A_DIRECTORY);
-            }
-            (State::Dele, _) => return self.act(Action::RemoveFile, State::Remove),
-            (State::Remove, _) => turn.say(b"250 File deleted."),
-            (State::Rnfr, _) => {
+            State::Rmd => return self.act(Action::RemoveDirectory, State::Rmdir),
+            State::Dele => return self.act(Action::RemoveFile, State::Remove),
+            State::Rnfr => {
                 self.rename_pending = true;
                 return self.act(Action::RenameFrom, State::RnfrKept);
             }
-            (State::RntoStat, _) => return self.act(Action::Rename, State::Rename),
-            (State::Size, Outcome::Stat { size, .. }) => say_number(turn, b"213 ", size, b""),
-            (State::Mdtm, Outcome::Stat { modified, .. }) => {
+            State::RntoStat => return self.act(Action::Rename, State::Rename),
+            State::RetrStat => {
+                self.number = size;
+                return self.act(Action::OpenRead, State::RetrOpen);
+            }
+            State::StorStat if self.transfer == Some(Transfer::Append) => {
+                // REST means nothing before APPE: what is appended goes to the end.
+                self.offset = 0;
+                return self.act(Action::OpenAppend, State::StorOpen);
+            }
+            State::StorStat => return self.act(Action::OpenWrite, State::StorOpen),
+            State::Size => {
+                say_number(turn, b"213 ", size, b"");
+                return Step::Again;
+            }
+            State::Mdtm => {
                 turn.out.put(b"213 ");
                 write_stamp(modified, turn.out);
-                turn.say(b"");
+                b""
             }
-            (State::Mlst, Outcome::Stat { directory, size, modified }) => {
+            _ => {
                 turn.out.put(b"250-Listing ");
                 turn.out.name(&turn.work.path);
                 turn.say(b"");
                 let entry = Entry { name: &turn.work.path, directory, size, modified, unique: None };
                 let kind = if directory { Kind::Directory } else { Kind::File };
                 facts_line(&entry, kind, self.facts, self.permission(), true, turn.out);
-                turn.say(b"250 End");
+                b"250 End"
             }
-            (State::Allo, Outcome::Space(free, _)) if self.number > free => turn.say(b"452 No space left on device."),
-            (State::Allo, _) => turn.say(b"202 No storage allocation necessary."),
-            (State::Avbl, Outcome::Space(free, _)) => say_number(turn, b"213 ", free, b""),
+        };
+        self.give_transfer_up();
+        turn.say(refusal);
+        Step::Again
+    }
+
+    /// The action of `state` is done.
+    fn done(&mut self, state: State, outcome: Outcome<'_>, turn: &mut Turn<'_, '_>) -> Step {
+        let line: &[u8] = match (state, outcome) {
+            (State::Silent, _) => return Step::Again,
+            (State::Login, Outcome::Login(permission)) => {
+                self.permission = Some(permission);
+                self.failures = 0;
+                turn.out.put(b"230 User ");
+                turn.out.name(&self.user);
+                b" logged in."
+            }
+            (State::Rein, _) => b"220 Ready for new user.",
+            (State::IdleAbor, _) => b"226 No transfer to abort.",
+            (State::RnfrKept, _) => b"350 Ready for RNTO.",
+            (State::Rename, _) => b"250 File renamed.",
+            (State::Mkd, _) => {
+                turn.out.put(b"257 ");
+                turn.out.quoted(&turn.work.path);
+                b" created."
+            }
+            (State::Rmdir, _) => b"250 Directory removed.",
+            (State::Remove, _) => b"250 File deleted.",
+            (State::Allo, Outcome::Space(free, _)) if self.number > free => b"452 No space left on device.",
+            (State::Allo, _) => b"202 No storage allocation necessary.",
+            (State::Avbl, Outcome::Space(free, _)) => {
+                turn.out.put(b"213 ");
+                turn.out.dec(free);
+                b""
+            }
             (State::Pasv | State::Epsv, Outcome::Passive(port, address)) => {
                 return self.passive_opened(state == State::Epsv, port, address, turn);
             }
-            (State::Port, _) => turn.say(b"200 PORT command successful."),
-            (State::Eprt, _) => turn.say(b"200 EPRT command successful."),
-            (State::RetrStat, Outcome::Stat { size, .. }) => {
-                if self.offset > size {
-                    self.give_transfer_up();
-                    turn.say(b"554 Restart offset past the end of the file.");
-                } else {
-                    self.number = size;
-                    return self.act(Action::OpenRead, State::RetrOpen);
+            (State::Port, _) => b"200 PORT command successful.",
+            (State::Eprt, _) => b"200 EPRT command successful.",
+            (State::RetrOpen | State::StorOpen, _) => {
+                turn.out.put(b"150 Opening data connection for ");
+                turn.out.name(name(&turn.work.path));
+                if state == State::RetrOpen {
+                    turn.out.put(b" (");
+                    turn.out.dec(self.number);
+                    turn.out.put(b" bytes)");
                 }
-            }
-            (State::RetrOpen, _) => {
-                turn.out.put(b"150 Opening data connection for ");
-                turn.out.name(name(&turn.work.path));
-                turn.out.put(b" (");
-                turn.out.dec(self.number);
-                turn.say(b" bytes).");
-                return self.begin_transfer();
-            }
-            (State::StorOpen, _) => {
-                turn.out.put(b"150 Opening data connection for ");
-                turn.out.name(name(&turn.work.path));
                 turn.say(b".");
                 return self.begin_transfer();
             }
@@ -963,19 +990,32 @@ impl Session {
                 turn.say(b"213 End of listing.");
                 return self.act(Action::CloseFile, State::Silent);
             }
-            (State::Df, Outcome::Space(free, total)) => say_space(turn, free, total, b" bytes on the file system."),
-            (State::Memory, Outcome::Space(free, total)) => say_space(turn, free, total, b" bytes of heap."),
-            (State::Uptime, Outcome::Number(seconds)) => say_uptime(turn, seconds),
-            (State::Who, _) => turn.say(b"211 End of sessions."),
+            (State::Df | State::Memory, Outcome::Space(free, total)) => {
+                turn.out.put(b"211 ");
+                turn.out.dec(free);
+                turn.out.put(b" free of ");
+                turn.out.dec(total);
+                if state == State::Df { b" bytes on the file system." } else { b" bytes of heap." }
+            }
+            (State::Uptime, Outcome::Number(seconds)) => {
+                say_uptime(turn, seconds);
+                return Step::Again;
+            }
+            (State::Who, _) => b"211 End of sessions.",
             (State::HashPassword, Outcome::Text(text)) => {
                 turn.out.put(b"211 ");
                 turn.out.name(text);
-                turn.say(b"");
+                b""
             }
-            (State::Kick, Outcome::Number(0)) => turn.say(b"550 No such session."),
-            (State::Kick, Outcome::Number(count)) => say_number(turn, b"200 Sessions ended: ", count, b"."),
-            _ => turn.say(b"451 Local error in processing."),
-        }
+            (State::Kick, Outcome::Number(0)) => b"550 No such session.",
+            (State::Kick, Outcome::Number(count)) => {
+                turn.out.put(b"200 Sessions ended: ");
+                turn.out.dec(count);
+                b"."
+            }
+            _ => b"451 Local error in processing.",
+        };
+        turn.say(line);
         Step::Again
     }
 
@@ -1219,34 +1259,11 @@ impl Session {
         self.act(Action::Transfer, State::Silent)
     }
 
-    /// The command failed before its transfer began. REST is forgotten; the data connection stays for the next command.
+    /// The command failed, before its transfer began if it has one. Then REST is forgotten; the data connection stays for the next command.
     fn give_transfer_up(&mut self) {
-        self.transfer = None;
-        self.offset = 0;
-    }
-
-    /// STOR and APPE know what stands at the path.
-    fn stor_found(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, '_>) -> Step {
-        let size = match outcome {
-            Outcome::Stat { directory: true, .. } => {
-                self.give_transfer_up();
-                turn.say(IS_A_DIRECTORY);
-                return Step::Again;
-            }
-            Outcome::Stat { size, .. } => size,
-            _ => 0,
-        };
-        if self.transfer == Some(Transfer::Append) {
-            // REST means nothing before APPE: what is appended goes to the end.
+        if self.transfer.take().is_some() {
             self.offset = 0;
-            return self.act(Action::OpenAppend, State::StorOpen);
         }
-        if self.offset > size {
-            self.give_transfer_up();
-            turn.say(b"554 Restart offset past the end of the file.");
-            return Step::Again;
-        }
-        self.act(Action::OpenWrite, State::StorOpen)
     }
 
     /// STAT without an argument: the server and the session, and during a transfer how far it has come.
