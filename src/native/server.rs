@@ -52,10 +52,12 @@ impl Settings {
 
     /// What `os.stat` gave.
     pub fn stat(&self, value: Obj) -> Outcome<'static> {
+        // File systems without times say 0, whatever year they count from.
+        let modified = value.item(8);
         Outcome::Stat {
             directory: value.item(0).to_u64() & DIRECTORY != 0,
             size: value.item(6).to_u64(),
-            modified: self.unix_seconds(value.item(8)),
+            modified: if modified.to_u64() == 0 { 0 } else { self.unix_seconds(modified) },
         }
     }
 

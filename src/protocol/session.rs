@@ -911,6 +911,7 @@ impl Session {
                 say_number(turn, b"213 ", size, b"");
                 return Step::Again;
             }
+            State::Mdtm if modified == 0 => b"550 The file system does not know its time.",
             State::Mdtm => {
                 turn.out.put(b"213 ");
                 write_stamp(modified, turn.out);
