@@ -15,7 +15,11 @@ mod native {
         for file in ["abi.h", "glue.c"] {
             println!("cargo::rerun-if-changed=micropython/{file}");
         }
-        let target = env::var("TARGET").unwrap();
+        // Where Rust's name for the architecture has the extensions in it, clang's has not.
+        let target = match env::var("TARGET").unwrap() {
+            target if target.starts_with("riscv32") => "riscv32-unknown-none-elf".into(),
+            target => target,
+        };
         let bindings = bindgen::Builder::default()
             .header("micropython/abi.h")
             .clang_arg(format!("--target={target}"))

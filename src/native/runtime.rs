@@ -11,12 +11,31 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     raise(Qstr::RuntimeError, c"ftpdlite: internal error, please report it")
 }
 
+// These two are called through the table everywhere below: a call by a name that the compiler knows could become a call of the very function that
+// it stands in.
+
+/// # Safety
+/// As memmove in C.
+#[inline(always)]
+unsafe fn copy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe { ffi::table().memmove_.unwrap_unchecked()(to.cast(), from.cast(), count as _).cast() }
+}
+
+/// # Safety
+/// As memset in C.
+#[inline(always)]
+unsafe fn fill(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe { ffi::table().memset_.unwrap_unchecked()(to.cast(), byte, count as _).cast() }
+}
+
 /// # Safety
 /// As in C.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
     // SAFETY: the caller's promise.
-    unsafe { ffi::table().memmove_.unwrap_unchecked()(to.cast(), from.cast(), count as _).cast() }
+    unsafe { copy(to, from, count) }
 }
 
 /// # Safety
@@ -24,7 +43,7 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
     // SAFETY: the caller's promise.
-    unsafe { ffi::table().memmove_.unwrap_unchecked()(to.cast(), from.cast(), count as _).cast() }
+    unsafe { copy(to, from, count) }
 }
 
 /// # Safety
@@ -32,7 +51,53 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
     // SAFETY: the caller's promise.
-    unsafe { ffi::table().memset_.unwrap_unchecked()(to.cast(), byte, count as _).cast() }
+    unsafe { fill(to, byte, count) }
+}
+
+/// What compilers for ARM call instead: variants for aligned memory, and an order of arguments of its own.
+#[cfg(target_arch = "arm")]
+mod arm {
+    use super::{copy, fill};
+
+    macro_rules! copies {
+        ($($name:ident)*) => {$(
+            /// # Safety
+            /// As memmove in C.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name(to: *mut u8, from: *const u8, count: usize) {
+                // SAFETY: the caller's promise.
+                unsafe { copy(to, from, count) };
+            }
+        )*};
+    }
+
+    macro_rules! sets {
+        ($($name:ident)*) => {$(
+            /// # Safety
+            /// As memset in C.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name(to: *mut u8, count: usize, byte: i32) {
+                // SAFETY: the caller's promise.
+                unsafe { fill(to, byte, count) };
+            }
+        )*};
+    }
+
+    macro_rules! clears {
+        ($($name:ident)*) => {$(
+            /// # Safety
+            /// As memset in C.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name(to: *mut u8, count: usize) {
+                // SAFETY: the caller's promise.
+                unsafe { fill(to, 0, count) };
+            }
+        )*};
+    }
+
+    copies! { __aeabi_memcpy __aeabi_memcpy4 __aeabi_memcpy8 __aeabi_memmove __aeabi_memmove4 __aeabi_memmove8 }
+    sets! { __aeabi_memset __aeabi_memset4 __aeabi_memset8 }
+    clears! { __aeabi_memclr __aeabi_memclr4 __aeabi_memclr8 }
 }
 
 /// # Safety
@@ -57,59 +122,4 @@ unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, count: usize) -> 
 unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, count: usize) -> i32 {
     // SAFETY: the caller's promise.
     unsafe { memcmp(left, right, count) }
-}
-
-/// The names that the ARM ABI has for the memory functions (Run-time ABI for the Arm Architecture, 4.3.4).
-#[cfg(target_arch = "arm")]
-mod aeabi {
-    use super::{memcpy, memmove, memset};
-
-    macro_rules! moves {
-        ($($name:ident = $function:ident)*) => {$(
-            /// # Safety
-            /// As in C.
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn $name(to: *mut u8, from: *const u8, count: usize) {
-                // SAFETY: the caller's promise.
-                unsafe { $function(to, from, count) };
-            }
-        )*};
-    }
-
-    moves! {
-        __aeabi_memcpy = memcpy
-        __aeabi_memcpy4 = memcpy
-        __aeabi_memcpy8 = memcpy
-        __aeabi_memmove = memmove
-        __aeabi_memmove4 = memmove
-        __aeabi_memmove8 = memmove
-    }
-
-    macro_rules! sets {
-        ($($name:ident)*) => {$(
-            /// # Safety
-            /// As C's memset, with the last two arguments in the other order.
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn $name(to: *mut u8, count: usize, byte: i32) {
-                // SAFETY: the caller's promise.
-                unsafe { memset(to, byte, count) };
-            }
-        )*};
-    }
-
-    sets! { __aeabi_memset __aeabi_memset4 __aeabi_memset8 }
-
-    macro_rules! clears {
-        ($($name:ident)*) => {$(
-            /// # Safety
-            /// `count` bytes can be written at `to`.
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn $name(to: *mut u8, count: usize) {
-                // SAFETY: the caller's promise.
-                unsafe { memset(to, 0, count) };
-            }
-        )*};
-    }
-
-    clears! { __aeabi_memclr __aeabi_memclr4 __aeabi_memclr8 }
 }

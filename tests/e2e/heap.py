@@ -1,4 +1,4 @@
-"""What the server takes from the GC heap of an x64 MicroPython: measured by heap_probe.py, with real sessions."""
+"""What the server takes from MicroPython's GC heap: measured by heap_probe.py, with real sessions."""
 
 import pathlib
 import subprocess

@@ -18,6 +18,9 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 RUNTIME = pathlib.Path(os.environ.get("FTPDLITE_RUNTIME") or REPOSITORY / ".xtask/bin/micropython")
 DIST = pathlib.Path(os.environ.get("FTPDLITE_DIST") or REPOSITORY / "dist/x64_6.3")
 
+# What the package was built for: its folder is named ARCH_6.3.
+ARCHITECTURE = DIST.name.partition("_")[0]
+
 # Seconds after which something that should have happened is taken for something that never will.
 PATIENCE = 20
 

@@ -3,7 +3,7 @@
 import ftplib
 
 import pytest
-from server import DIST, run_micropython, wait_until
+from server import ARCHITECTURE, DIST, run_micropython, wait_until
 
 # -- the first era: FTPdLite(), credentials, run(host, port)
 
@@ -393,11 +393,11 @@ for wrong in "no colon", ":no name", 5, b"user:password":
 
 
 def test_a_panic_in_rust_is_a_python_exception(tmp_path):
-    program = """\
-from ftpdlite import native_x64
+    program = f"""\
+from ftpdlite import native_{ARCHITECTURE} as native
 for _ in range(3):
     try:
-        native_x64._panic(None)
+        native._panic(None)
         print("nothing")
     except RuntimeError as error:
         print("RuntimeError", bool(str(error)))

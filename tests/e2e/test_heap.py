@@ -4,9 +4,11 @@ import tomllib
 
 import heap
 import pytest
-from server import REPOSITORY
+from server import ARCHITECTURE, REPOSITORY
 
 BUDGETS = REPOSITORY / "budgets.toml"
+# The heap's objects are of words; what is in them is the same on every architecture with words of that size.
+TABLE = "armhf" if ARCHITECTURE.startswith("arm") else ARCHITECTURE
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def measured(tmp_path_factory):
 @pytest.mark.skipif(not BUDGETS.exists(), reason="there is no budgets.toml")
 @pytest.mark.parametrize("what", ["import", "ready", "session"])
 def test_the_heap_is_within_its_budget(measured, what):
-    assert measured[what] <= tomllib.loads(BUDGETS.read_text())["x64"][what]
+    assert measured[what] <= tomllib.loads(BUDGETS.read_text())[TABLE][what]
 
 
 def test_each_session_takes_the_same(measured):

@@ -2,7 +2,7 @@
 
 use crate::mpy::{Arch, Module};
 use crate::project::{Project, Result, make_folder, output, program, read, run, run_quietly, say, write_if_changed};
-use crate::setup;
+use crate::{setup, toolchain};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,21 @@ pub struct Target {
     /// MicroPython's name for it.
     pub name: &'static str,
     arch: Arch,
-    triple: &'static str,
+    /// Rust's name for it.
+    pub triple: &'static str,
+    /// Compiler flags of its own.
+    flags: &'static [&'static str],
 }
 
 /// The architectures that can be built.
-pub const TARGETS: &[Target] = &[Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu" }];
+pub const TARGETS: &[Target] = &[
+    Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu", flags: &[] },
+    Target { name: "armv6m", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: &[] },
+    Target { name: "armv7m", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: &[] },
+    // Its floating point unit has single precision only, which is also this triple's default.
+    Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: &[] },
+    Target { name: "rv32imc", arch: Arch::Rv32imc, triple: "riscv32imc-unknown-none-elf", flags: &[] },
+];
 
 /// The compiler flags of the module: code that runs wherever it is loaded, and nothing of unwinding.
 const RUSTFLAGS: &[&str] = &["-Crelocation-model=pic", "-Cforce-unwind-tables=no"];
@@ -63,10 +73,12 @@ fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
         say(format!("compiles the module for {}; the first time takes a minute", target.name));
     }
     let mut cargo = project.cargo();
-    cargo.args(["rustc", "--quiet", "--package", "ftpdlite", "--lib", "--crate-type", "staticlib"]);
+    cargo.arg("rustc");
+    toolchain::prepare(&mut cargo, target.triple)?;
+    cargo.args(["--quiet", "--package", "ftpdlite", "--lib", "--crate-type", "staticlib"]);
     cargo.args(["--features", "native", "--profile", "module", "--target", target.triple, "--target-dir"]);
     cargo.arg(&project.target);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, target.flags].concat().join("\x1f"));
     run(&mut cargo).map_err(|error| format!("the module does not compile; {error}"))?;
     Ok(library)
 }

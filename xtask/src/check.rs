@@ -1,7 +1,8 @@
 //! `cargo xtask test`, `lint` and `bench`.
 
-use crate::build::{self, Target};
+use crate::build::{self, TARGETS, Target};
 use crate::project::{Project, Result, program, run, say};
+use crate::runtimes::Runtime;
 use crate::{abi, setup, text, value};
 use lexopt::prelude::*;
 use std::env;
@@ -9,8 +10,29 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+/// How a part of `test` ended when nothing failed.
+enum Outcome {
+    Done,
+    /// It cannot run here, for this reason.
+    Skipped(String),
+}
+
 /// A part of `test`: its name and what it does.
-type Step<'a> = (&'static str, Box<dyn Fn() -> Result + 'a>);
+type Step<'a> = (String, Box<dyn Fn() -> Result<Outcome> + 'a>);
+
+/// A step that never is skipped.
+fn step<'a>(name: &str, run: impl Fn() -> Result + 'a) -> Step<'a> {
+    (name.into(), Box::new(move || run().map(|()| Outcome::Done)))
+}
+
+/// Where the end-to-end tests run besides: the architecture that is built and the runtime that loads it.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("armv6m", "micropython-armhf"),
+    ("armv7m", "micropython-armhf"),
+    ("armv7emsp", "micropython-armhf"),
+    ("x64", "micropython-1.25"),
+    ("x64", "micropython-1.26"),
+];
 
 /// Formatting and clippy.
 pub fn lint(project: &Project) -> Result {
@@ -30,13 +52,13 @@ fn clippy(project: &Project) -> Result {
 }
 
 /// A Python program of `tests/` with what it needs to find the server.
-fn python(project: &Project, dist: &Path) -> Result<Command> {
+fn python(project: &Project, dist: &Path, runtime: &Path) -> Result<Command> {
     let mut folders = vec![project.tools.join("bin")];
     folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     let path = env::join_paths(folders).map_err(|error| format!("PATH: {error}"))?;
     let mut command = program(project.python());
     command.current_dir(&project.root).env("PATH", path);
-    command.env("FTPDLITE_RUNTIME", project.micropython()).env("FTPDLITE_DIST", dist);
+    command.env("FTPDLITE_RUNTIME", runtime).env("FTPDLITE_DIST", dist);
     Ok(command)
 }
 
@@ -51,30 +73,50 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
     }
     let filter = filter.as_deref();
     setup::setup(project)?;
-    let x64 = Target::named("x64")?;
+    let usual = project.micropython();
     let mut steps: Vec<Step> = Vec::new();
     if filter.is_none() {
-        steps.push(("formatting", Box::new(|| format(project))));
-        steps.push(("clippy", Box::new(|| clippy(project))));
+        steps.push(step("formatting", || format(project)));
+        steps.push(step("clippy", || clippy(project)));
     }
-    steps.push(("Rust tests", Box::new(|| run(project.cargo().args(["test", "--quiet", "--workspace"]).args(filter)))));
-    steps.push(("build", Box::new(|| build::build(project, x64).map(drop))));
+    steps.push(step("Rust tests", || run(project.cargo().args(["test", "--quiet", "--workspace"]).args(filter))));
+    for target in TARGETS {
+        steps.push(step(&format!("build of {}", target.name), || build::build(project, target).map(drop)));
+    }
     if filter.is_none() {
-        steps.push(("ABI", Box::new(|| abi::check(project))));
+        steps.push(step("ABI", || abi::check(project)));
     }
-    steps.push(("end-to-end tests", Box::new(|| end_to_end(project, &project.dist(x64.name), filter))));
+    steps.push(step("end-to-end tests", || end_to_end(project, &project.dist("x64"), &usual, filter)));
+    for (target, runtime) in ELSEWHERE {
+        let (target, runtime) = (Target::named(target)?, Runtime::named(runtime)?);
+        let name = format!("end-to-end tests of {} on {}", target.name, runtime.name);
+        steps.push((name, Box::new(move || end_to_end_elsewhere(project, target, runtime, filter))));
+    }
+    perform(&steps)
+}
+
+/// Does all steps, whatever becomes of them, and ends with a summary.
+fn perform(steps: &[Step]) -> Result {
     let mut failures = Vec::new();
     let mut summary = Vec::new();
-    for (name, step) in &steps {
+    for (name, step) in steps {
         say(format!("== {name}"));
         let start = Instant::now();
         let result = step();
         let seconds = start.elapsed().as_secs_f32();
-        summary.push(format!("{} {name} ({seconds:.1} s)", if result.is_ok() { "ok    " } else { "FAILED" }));
-        if let Err(error) = result {
-            say(format!("error: {error}"));
-            failures.push(*name);
-        }
+        let word = match result {
+            Ok(Outcome::Done) => "ok     ",
+            Ok(Outcome::Skipped(reason)) => {
+                say(format!("skipped: {reason}"));
+                "skipped"
+            }
+            Err(error) => {
+                say(format!("error: {error}"));
+                failures.push(name.as_str());
+                "FAILED "
+            }
+        };
+        summary.push(format!("{word} {name} ({seconds:.1} s)"));
     }
     say("== summary");
     for line in summary {
@@ -83,8 +125,22 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
     if failures.is_empty() { Ok(()) } else { Err(format!("failed: {}", failures.join(", "))) }
 }
 
-fn end_to_end(project: &Project, dist: &Path, filter: Option<&str>) -> Result {
-    let mut pytest = python(project, dist)?;
+/// The end-to-end tests with a runtime that cannot be had everywhere.
+fn end_to_end_elsewhere(
+    project: &Project,
+    target: &Target,
+    runtime: &Runtime,
+    filter: Option<&str>,
+) -> Result<Outcome> {
+    let runtime = match runtime.get(project) {
+        Ok(runtime) => runtime,
+        Err(reason) => return Ok(Outcome::Skipped(reason)),
+    };
+    end_to_end(project, &project.dist(target.name), &runtime, filter).map(|()| Outcome::Done)
+}
+
+fn end_to_end(project: &Project, dist: &Path, runtime: &Path, filter: Option<&str>) -> Result {
+    let mut pytest = python(project, dist, runtime)?;
     pytest.args(["-m", "pytest", "tests/e2e", "-q"]);
     if let Some(filter) = filter {
         pytest.args(["-k", filter]);
@@ -102,5 +158,5 @@ fn end_to_end(project: &Project, dist: &Path, filter: Option<&str>) -> Result {
 pub fn bench(project: &Project, mut arguments: lexopt::Parser) -> Result {
     let dist = build::build(project, Target::named("x64")?)?;
     let rest = arguments.raw_args().map_err(text)?;
-    run(python(project, &dist)?.arg("tests/bench/bench.py").args(rest))
+    run(python(project, &dist, &project.micropython())?.arg("tests/bench/bench.py").args(rest))
 }

@@ -5,8 +5,10 @@ mod build;
 mod check;
 mod mpy;
 mod project;
+mod runtimes;
 mod serve;
 mod setup;
+mod toolchain;
 
 use build::Target;
 use lexopt::prelude::*;
@@ -40,21 +42,26 @@ else they are unpacked into .xtask. The other commands fetch what they miss them
     Command {
         name: "build",
         summary: "build the package into dist/ARCH_6.3",
-        help: "Usage: cargo xtask build [--arch ARCH]
+        help: "Usage: cargo xtask build [--arch ARCH | --all]
 
 Builds what is stale: the native module and the bytecode of the Python shim, into dist/ARCH_6.3, the folder that
 goes on MICROPYPATH or into a board's /lib. Prints the sizes and fails when budgets.toml allows less.
 
-  --arch ARCH   x64, which is the default",
+  --arch ARCH   x64, which is the default, armv6m, armv7m, armv7emsp or rv32imc
+  --all         every architecture
+
+For boards it needs a Rust core library (rustup component add rust-src, or Debian's rustc-web and rust-web-src) and
+clang; as root on Debian it installs them.",
         run: |project, mut arguments| {
-            let mut target = &build::TARGETS[0];
+            let mut targets = &build::TARGETS[..1];
             while let Some(argument) = arguments.next().map_err(text)? {
                 match argument {
-                    Long("arch") => target = Target::named(&value(&mut arguments)?)?,
+                    Long("arch") => targets = std::slice::from_ref(Target::named(&value(&mut arguments)?)?),
+                    Long("all") => targets = build::TARGETS,
                     other => return Err(text(other.unexpected())),
                 }
             }
-            build::build(project, target).map(drop)
+            targets.iter().try_for_each(|target| build::build(project, target).map(drop))
         },
     },
     Command {

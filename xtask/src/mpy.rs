@@ -14,6 +14,10 @@ use std::ops::Range;
 #[repr(u8)]
 pub enum Arch {
     X64 = 2,
+    Armv6m = 4,
+    Armv7m = 5,
+    Armv7emsp = 7,
+    Rv32imc = 11,
 }
 
 const VERSION: u8 = 6;
@@ -75,6 +79,11 @@ fn wants(architecture: Architecture, r_type: u32) -> Option<Wants> {
     match (architecture, r_type) {
         (Architecture::X86_64, elf::R_X86_64_RELATIVE) => Some(Wants::Base),
         (Architecture::X86_64, elf::R_X86_64_GLOB_DAT | elf::R_X86_64_64) => Some(Wants::Symbol),
+        // The word of a Thumb function's address has its lowest bit set, and keeps it when the base is added.
+        (Architecture::Arm, elf::R_ARM_RELATIVE) => Some(Wants::Base),
+        (Architecture::Arm, elf::R_ARM_GLOB_DAT | elf::R_ARM_ABS32) => Some(Wants::Symbol),
+        (Architecture::Riscv32, elf::R_RISCV_RELATIVE) => Some(Wants::Base),
+        (Architecture::Riscv32, elf::R_RISCV_32) => Some(Wants::Symbol),
         _ => None,
     }
 }
@@ -191,8 +200,10 @@ impl Module {
                 _ => {}
             }
         }
+        // The lowest bit of a function's address says that it is Thumb code.
+        let mode = u64::from(file.architecture() == Architecture::Arm);
         match file.symbol_by_name("mpy_init") {
-            Some(entry) if entry.address() == 0 => {}
+            Some(entry) if entry.address() & !mode == 0 => {}
             Some(entry) => return Err(format!("mpy_init is at {:#x}, not at 0", entry.address())),
             None => return Err("there is no mpy_init".into()),
         }

@@ -2,6 +2,7 @@
 //! what it brought, so the next time costs nothing.
 
 use crate::project::{Project, Result, make_folder, output, program, run, run_quietly, say, which, write_if_changed};
+use crate::runtimes;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -31,7 +32,21 @@ const CLIENTS: &[(&str, &str)] = &[
 pub fn setup(project: &Project) -> Result {
     python(project)?;
     clients(project)?;
-    rust_components()
+    rust_components()?;
+    for target in crate::build::TARGETS {
+        crate::toolchain::install(target.triple)?;
+    }
+    for runtime in runtimes::ALL {
+        if let Err(error) = runtime.get(project) {
+            say(format!("there is no {}, so its tests will be left out: {error}", runtime.name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether missing packages can be installed without asking: as root on Debian.
+pub fn may_install() -> bool {
+    is_root() && which("apt-get").is_some()
 }
 
 /// rustfmt and clippy, which `cargo xtask test` runs.
@@ -99,7 +114,7 @@ fn make_venv(project: &Project, venv: &Path) -> Result<Command> {
     let make =
         |options: &[&str]| run_quietly(program("python3").args(["-m", "venv", "--clear"]).args(options).arg(venv));
     let mut has_pip = python_runs(&["-c", "import ensurepip"]);
-    if !has_pip && is_root() && which("apt-get").is_some() {
+    if !has_pip && may_install() {
         say("installs python3-venv (apt-get)");
         apt_install(&["python3-venv"])?;
         has_pip = python_runs(&["-c", "import ensurepip"]);
@@ -177,7 +192,7 @@ exec "$root/usr/bin/{name}" "$@"
 }
 
 /// `apt-get install` as root.
-fn apt_install(packages: &[&str]) -> Result {
+pub fn apt_install(packages: &[&str]) -> Result {
     let apt_get = |words: &[&str]| {
         let mut command = program("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(words);
@@ -202,18 +217,27 @@ impl Apt {
 
     /// With these source lines only, and no package taken for installed.
     pub fn with_sources(folder: &Path, lines: &str) -> Result<Apt> {
+        Self::with_options(folder, lines, &[])
+    }
+
+    /// The same, for packages of another architecture than this machine's.
+    pub fn for_architecture(folder: &Path, lines: &str, architecture: &str) -> Result<Apt> {
+        let options = [format!("APT::Architecture={architecture}"), format!("APT::Architectures::={architecture}")];
+        Self::with_options(folder, lines, &options)
+    }
+
+    fn with_options(folder: &Path, lines: &str, options: &[String]) -> Result<Apt> {
         make_folder(folder)?;
         let (sources, status) = (folder.join("sources.list"), folder.join("status"));
         write_if_changed(&sources, lines.as_bytes())?;
         write_if_changed(&status, b"")?;
-        Self::new(
-            folder,
-            &[
-                format!("Dir::Etc::sourcelist={}", sources.display()),
-                "Dir::Etc::sourceparts=-".into(),
-                format!("Dir::State::status={}", status.display()),
-            ],
-        )
+        let mut all = vec![
+            format!("Dir::Etc::sourcelist={}", sources.display()),
+            "Dir::Etc::sourceparts=-".into(),
+            format!("Dir::State::status={}", status.display()),
+        ];
+        all.extend_from_slice(options);
+        Self::new(folder, &all)
     }
 
     fn new(folder: &Path, options: &[String]) -> Result<Apt> {
@@ -256,7 +280,7 @@ impl Apt {
     }
 
     /// Fetches packages and what they need, and unpacks them into a folder.
-    fn unpack(&self, packages: &[&str], into: &Path) -> Result {
+    pub fn unpack(&self, packages: &[&str], into: &Path) -> Result {
         make_folder(into)?;
         self.update()?;
         let archives = self.folder.join("cache/archives");

@@ -1,0 +1,135 @@
+//! Other MicroPythons than the usual one, from Debian's packages: unpacked with the libraries that they need, none of which the machine's own
+//! programs see.
+
+use crate::project::{Project, Result, output, program, say, which, write_if_changed};
+use crate::setup::{self, Apt};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+const MIRROR: &str = "http://deb.debian.org/debian";
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A MicroPython of a Debian suite.
+pub struct Runtime {
+    /// The wrapper's name in `.xtask/bin`.
+    pub name: &'static str,
+    /// The version that is wanted, as apt writes a pattern.
+    version: &'static str,
+    /// Where it is looked for, in this order.
+    suites: &'static [&'static str],
+    debian_architecture: &'static str,
+    /// What the wrapper runs; `$root` is the folder that it is unpacked in.
+    start: &'static str,
+    /// The emulator and its Debian package.
+    emulator: Option<(&'static str, &'static str)>,
+}
+
+/// The 32-bit ARM one: it says that it is an armv7emdp, which loads code for every Thumb architecture.
+const ARMHF: Runtime = Runtime {
+    name: "micropython-armhf",
+    version: "1.26.*",
+    suites: &["sid", "forky"],
+    debian_architecture: "armhf",
+    start: "qemu-arm -L \"$root\"",
+    emulator: Some(("qemu-arm", "qemu-user")),
+};
+
+const START_X64: &str = "\"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$root/usr/lib/x86_64-linux-gnu\"";
+
+/// All of them: beside the first, older releases for x64, with a C library of their own.
+pub const ALL: &[Runtime] = &[
+    ARMHF,
+    Runtime {
+        name: "micropython-1.25",
+        version: "1.25.*",
+        suites: &["trixie"],
+        debian_architecture: "amd64",
+        start: START_X64,
+        emulator: None,
+    },
+    Runtime {
+        name: "micropython-1.26",
+        version: "1.26.*",
+        suites: &["sid", "forky"],
+        debian_architecture: "amd64",
+        start: START_X64,
+        emulator: None,
+    },
+];
+
+impl Runtime {
+    /// The runtime of that name.
+    pub fn named(name: &str) -> Result<&'static Runtime> {
+        ALL.iter().find(|runtime| runtime.name == name).ok_or_else(|| format!("there is no runtime {name}"))
+    }
+
+    /// The wrapper's path, once the runtime is there and runs.
+    pub fn get(&self, project: &Project) -> Result<PathBuf> {
+        let wrapper = project.tools.join("bin").join(self.name);
+        let folder = project.tools.join("runtimes").join(self.name);
+        let root = folder.join("root");
+        let stamp = folder.join("complete");
+        if let Some((emulator, package)) = self.emulator {
+            if which(emulator).is_none() && setup::may_install() {
+                say(format!("installs {package} (apt-get)"));
+                setup::apt_install(&[package])?;
+            }
+            if which(emulator).is_none() {
+                return Err(format!("{emulator} is missing; as root on Debian: apt-get install {package}"));
+            }
+        }
+        if !stamp.exists() {
+            let mut errors = Vec::new();
+            for suite in self.suites {
+                say(format!(
+                    "fetches MicroPython {} for {} from Debian {suite}",
+                    self.version, self.debian_architecture
+                ));
+                match self.unpack(&folder, suite, &root) {
+                    Ok(()) => break,
+                    Err(error) => errors.push(format!("{suite}: {error}")),
+                }
+            }
+            if errors.len() == self.suites.len() {
+                return Err(errors.join("\n"));
+            }
+        }
+        let script =
+            format!("#!/bin/sh\nroot={}\nexec {} \"$root/usr/bin/micropython\" \"$@\"\n", quoted(&root), self.start);
+        write_if_changed(&wrapper, script.as_bytes())?;
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))
+            .map_err(|error| format!("cannot mark {}: {error}", wrapper.display()))?;
+        if !stamp.exists() {
+            output(program(&wrapper).args(["-c", "import asyncio, sys; print(sys.version)"]))?;
+            write_if_changed(&stamp, b"")?;
+        }
+        Ok(wrapper)
+    }
+
+    fn unpack(&self, folder: &Path, suite: &str, root: &Path) -> Result {
+        let _ = fs::remove_dir_all(root);
+        let apt = Apt::for_architecture(
+            &folder.join(suite),
+            &format!("deb [signed-by={KEYRING}] {MIRROR} {suite} main\n"),
+            self.debian_architecture,
+        )?;
+        apt.unpack(&[&format!("micropython={}", self.version)], root)?;
+        // Debian's base system makes these links, which no package brings.
+        for name in ["lib", "lib64"] {
+            let link = root.join(name);
+            if !link.exists() {
+                symlink(format!("usr/{name}"), &link)
+                    .map_err(|error| format!("cannot make {}: {error}", link.display()))?;
+            }
+        }
+        // The lists are large and old tomorrow.
+        let _ = fs::remove_dir_all(folder.join(suite));
+        Ok(())
+    }
+}
+
+/// A path as one word of a shell script.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}

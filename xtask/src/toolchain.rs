@@ -1,0 +1,118 @@
+//! The compilers of the other architectures: whatever of rustup's and Debian's tools this machine has.
+
+use crate::project::{Result, output, program, say, which};
+use crate::setup;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Debian's packages: a Rust compiler with the source of `core`, and a C compiler for every architecture.
+const DEBIAN_RUST: &[&str] = &["rustc-web", "rust-web-src"];
+const DEBIAN_CLANG: &[&str] = &["clang-22"];
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+/// The versions of clang that are looked for under names with a number, the newest first.
+const CLANG_VERSIONS: std::ops::RangeInclusive<u32> = 14..=24;
+
+/// Where `core` for an architecture comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Core {
+    /// It is installed with the compiler.
+    Installed,
+    /// It is compiled from its source, which lies beside this compiler; `None` is the usual one.
+    Source(Option<PathBuf>),
+}
+
+/// Sets up a cargo that compiles the module for a target; first installs what it may.
+pub fn prepare(cargo: &mut Command, triple: &str) -> Result {
+    match core_for(triple)? {
+        Core::Installed => {}
+        Core::Source(rustc) => {
+            // Building `core` is one of the things that a stable compiler only does when told so.
+            cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core,compiler_builtins");
+            if let Some(rustc) = rustc {
+                cargo.env("RUSTC", rustc);
+            }
+        }
+    }
+    if !is_host(triple) {
+        let (clang, ar) = clang()?;
+        for (variable, tool) in [("CC", clang), ("AR", ar)] {
+            let variable = format!("{variable}_{}", triple.replace('-', "_"));
+            if std::env::var_os(&variable).is_none() {
+                cargo.env(variable, tool);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What `setup` does for a target.
+pub fn install(triple: &str) -> Result {
+    core_for(triple)?;
+    if is_host(triple) { Ok(()) } else { clang().map(drop) }
+}
+
+/// Whether it is the architecture of the Unix port, for which the machine's own compilers do.
+fn is_host(triple: &str) -> bool {
+    triple.contains("linux")
+}
+
+fn core_for(triple: &str) -> Result<Core> {
+    if let Some(found) = find_core(triple) {
+        return Ok(found);
+    }
+    if setup::may_install() {
+        say(format!("installs {} (apt-get)", DEBIAN_RUST.join(", ")));
+        if let (Ok(()), Some(found)) = (setup::apt_install(DEBIAN_RUST), find_core(triple)) {
+            return Ok(found);
+        }
+    }
+    Err(format!(
+        "there is no Rust core library for {triple}; one of these brings it: rustup component add rust-src, \
+         or rustup target add {triple}, or as root on Debian: apt-get install {}",
+        DEBIAN_RUST.join(" ")
+    ))
+}
+
+fn find_core(triple: &str) -> Option<Core> {
+    let usual = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let usual = Path::new(&usual);
+    // The host's own is always there. Elsewhere source is better than what is installed: it is compiled for size.
+    let has_source = |rustc: &Path| {
+        let sysroot = output(program(rustc).args(["--print", "sysroot"])).ok();
+        sysroot
+            .is_some_and(|root| Path::new(root.trim()).join("lib/rustlib/src/rust/library/core/Cargo.toml").is_file())
+    };
+    if !is_host(triple) && has_source(usual) {
+        return Some(Core::Source(None));
+    }
+    let libraries = output(program(usual).args(["--print", "target-libdir", "--target", triple])).ok()?;
+    if Path::new(libraries.trim()).is_dir() {
+        return Some(Core::Installed);
+    }
+    let debian = Path::new(DEBIAN_RUSTC);
+    (debian.is_file() && has_source(debian)).then(|| Core::Source(Some(debian.into())))
+}
+
+/// A C compiler that knows every architecture, and the archiver for what it makes.
+fn clang() -> Result<(PathBuf, PathBuf)> {
+    if let Some(found) = find_clang() {
+        return Ok(found);
+    }
+    if setup::may_install() {
+        say(format!("installs {} (apt-get)", DEBIAN_CLANG.join(", ")));
+        if let (Ok(()), Some(found)) = (setup::apt_install(DEBIAN_CLANG), find_clang()) {
+            return Ok(found);
+        }
+    }
+    Err(format!("clang is needed to compile C for boards; as root on Debian: apt-get install {}", DEBIAN_CLANG[0]))
+}
+
+fn find_clang() -> Option<(PathBuf, PathBuf)> {
+    let suffixes = CLANG_VERSIONS.rev().map(|version| format!("-{version}")).chain([String::new()]);
+    suffixes.into_iter().find_map(|suffix| {
+        let clang = which(&format!("clang{suffix}"))?;
+        // Any archiver will do where LLVM's is missing: the linker makes its own index.
+        let ar = which(&format!("llvm-ar{suffix}")).or_else(|| which("ar"))?;
+        Some((clang, ar))
+    })
+}
