@@ -5,7 +5,7 @@ use nom::branch::alt;
 use nom::bytes::complete::{tag_no_case, take_till};
 use nom::character::complete::{char, satisfy, space0, u8 as number8, u16 as number16};
 use nom::combinator::{all_consuming, eof, value};
-use nom::sequence::{delimited, preceded, terminated};
+use nom::sequence::{delimited, terminated};
 use nom::{IResult, Parser};
 
 /// An IP address. An IPv4 address that is written as IPv6 (`::ffff:a.b.c.d`) is made a `V4` by whatever makes one here.
@@ -200,7 +200,7 @@ pub fn parse_epsv(argument: &[u8]) -> Result<Epsv, EprtError> {
 
 fn parse_v4(text: &[u8]) -> Option<Ip> {
     let (rest, bytes) = numbers(text, '.').ok()?;
-    (rest.is_empty() && !text.contains(&b' ')).then_some(Ip::V4(bytes))
+    (rest.is_empty() && text.iter().all(u8::is_ascii_graphic)).then_some(Ip::V4(bytes))
 }
 
 /// Groups of up to four hexadecimal digits with one `::` at most, an IPv4 address in place of the last two, and a zone that is dropped.
@@ -315,13 +315,6 @@ pub(super) fn whole_number(text: &[u8]) -> Option<u64> {
     Some(number)
 }
 
-/// `preceded` by blanks: kept here so that every parser of arguments treats them alike.
-pub(super) fn blanks<'a, O>(
-    parser: impl Parser<&'a [u8], Output = O, Error = ()>,
-) -> impl Parser<&'a [u8], Output = O, Error = ()> {
-    preceded(space0, parser)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,6 +354,7 @@ mod tests {
             "|2|127.0.0.1x|1|",
             "|1|127.0.0.1|1|x",
             "|x|127.0.0.1|1|",
+            "|1|127.0.0.1\t|1|",
             "||||",
         ] {
             assert_eq!(parse_eprt(bad.as_bytes()), Err(EprtError::Syntax), "{bad}");

@@ -1,6 +1,6 @@
 //! The arguments of TYPE, MODE, STRU, ALLO, REST, OPTS, MDTM and of the listing commands (RFC 959 5.3.2, RFC 2389 4, RFC 3659).
 
-use super::address::{blanks, whole_number};
+use super::address::whole_number;
 use super::listing::Facts;
 use super::time;
 use nom::branch::alt;
@@ -117,7 +117,8 @@ pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     if let Some(opts) = whole(alt((off, on)), argument) {
         return Ok(opts);
     }
-    let mlst: IResult<&[u8], &[u8], ()> = preceded(tag_no_case(&b"MLST"[..]), blanks(rest)).parse_complete(argument);
+    let mlst: IResult<&[u8], &[u8], ()> =
+        preceded(tag_no_case(&b"MLST"[..]), alt((preceded(space1, rest), eof))).parse_complete(argument);
     match mlst {
         Ok((_, list)) => Ok(Opts::Mlst(Facts::parse(list))),
         Err(_) if argument.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"UTF")) => Err(ArgumentError::Syntax),
@@ -200,6 +201,8 @@ mod tests {
         let Ok(Opts::Mlst(facts)) = parse_opts(b"mlst Size;colour;type;") else { panic!() };
         assert!(facts.contains(Facts::SIZE) && facts.contains(Facts::TYPE) && !facts.contains(Facts::MODIFY));
         assert_eq!(parse_opts(b"MLST"), Ok(Opts::Mlst(Facts::NONE)));
+        assert_eq!(parse_opts(b"MLST "), Ok(Opts::Mlst(Facts::NONE)));
+        assert_eq!(parse_opts(b"MLSTX type;"), Err(ArgumentError::Unsupported));
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut pattern, mut name) = (pattern, name);
     // Where to go on when the part behind the last `*` does not match here.
     let mut retry: Option<(&[u8], &[u8])> = None;
+    // How much of the pattern's end is known to have no `]` for a `[`: looked for once, not at each place of the name.
+    let mut unclosed = 0;
     loop {
         if let [b'*', rest @ ..] = pattern {
             pattern = rest;
@@ -19,7 +21,7 @@ pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
         if name.is_empty() && pattern.is_empty() {
             return true;
         }
-        if let Some((pattern_rest, name_rest)) = one(pattern, name) {
+        if let Some((pattern_rest, name_rest)) = one(pattern, name, &mut unclosed) {
             (pattern, name) = (pattern_rest, name_rest);
             continue;
         }
@@ -35,14 +37,20 @@ pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 /// Matches one element of the pattern that is not `*`: what is left of both.
-fn one<'a>(pattern: &'a [u8], name: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+fn one<'a>(pattern: &'a [u8], name: &'a [u8], unclosed: &mut usize) -> Option<(&'a [u8], &'a [u8])> {
     let (&byte, name_rest) = name.split_first()?;
     match pattern {
         [b'?', rest @ ..] => Some((rest, &name[character(name)..])),
-        [b'[', class @ ..] => match class_end(class) {
-            Some(end) => in_class(&class[..end], byte).then_some((&class[end + 1..], name_rest)),
-            // Without its end it is a bracket like any other byte.
-            None => (byte == b'[').then_some((class, name_rest)),
+        [b'[', class @ ..] if class.len() >= *unclosed => match class_end(class) {
+            Some(end) => {
+                let (shown, name_rest) = name.split_at(character(name));
+                in_class(&class[..end], shown).then_some((&class[end + 1..], name_rest))
+            }
+            // Without its end it is a bracket like any other byte, and so is each behind it.
+            None => {
+                *unclosed = pattern.len();
+                (byte == b'[').then_some((class, name_rest))
+            }
         },
         [b'\\', literal, rest @ ..] => (*literal == byte).then_some((rest, name_rest)),
         [literal, rest @ ..] => (*literal == byte).then_some((rest, name_rest)),
@@ -61,19 +69,25 @@ fn class_end(class: &[u8]) -> Option<usize> {
     Some(class.get(skipped..)?.iter().position(|&byte| byte == b']')? + skipped)
 }
 
-fn in_class(class: &[u8], byte: u8) -> bool {
+/// Whether a character is in a class. UTF-8 has the order of its characters, so bytes can be compared.
+fn in_class(class: &[u8], shown: &[u8]) -> bool {
     let (negated, mut members) = match class {
         [b'!' | b'^', members @ ..] => (true, members),
         members => (false, members),
     };
     let mut found = false;
-    while let Some((&low, rest)) = members.split_first() {
-        if let [b'-', high, rest @ ..] = rest {
-            found |= (low..=*high).contains(&byte);
-            members = rest;
-        } else {
-            found |= low == byte;
-            members = rest;
+    while !members.is_empty() {
+        let (low, rest) = members.split_at(character(members));
+        match rest {
+            [b'-', above @ ..] if !above.is_empty() => {
+                let (high, rest) = above.split_at(character(above));
+                found |= low <= shown && shown <= high;
+                members = rest;
+            }
+            _ => {
+                found |= low == shown;
+                members = rest;
+            }
         }
     }
     found != negated
@@ -98,6 +112,10 @@ mod tests {
             ("[a-c]x", "bx", true),
             ("[!a-c]x", "bx", false),
             ("[]x]", "]", true),
+            ("[!a].txt", "ü.txt", true),
+            ("[äü].txt", "ü.txt", true),
+            ("[à-ÿ]", "ü", true),
+            ("[à-ä]", "ü", false),
             ("[a-", "[a-", true),
             ("\\*", "*", true),
             ("\\*", "x", false),
@@ -109,8 +127,12 @@ mod tests {
     }
 
     #[test]
-    fn many_stars_take_no_exponential_time() {
+    fn no_pattern_takes_exponential_time() {
         assert!(!matches(&b"*a".repeat(100), &[b'b'; 255]));
+        let mut brackets = vec![b'['; 253];
+        brackets.push(b'x');
+        brackets[0] = b'*';
+        assert!(!matches(&brackets, &[b'['; 255]));
     }
 
     proptest! {

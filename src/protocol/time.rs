@@ -104,12 +104,10 @@ mod tests {
             (1_704_164_645, "20240102030405"),
             (4_107_542_399, "21000228235959"),
             (4_107_542_400, "21000301000000"),
-            (4_291_747_199, "20051231235959"),
+            (4_291_747_199, "21051231235959"),
         ] {
-            if text != "20051231235959" {
-                assert_eq!(stamp(seconds), text);
-                assert_eq!(parse(text.as_bytes()), Some(seconds));
-            }
+            assert_eq!(stamp(seconds), text);
+            assert_eq!(parse(text.as_bytes()), Some(seconds));
         }
     }
 
