@@ -193,15 +193,20 @@ class FTPdLite:
         self._check()
 
     def _check(self):
-        for name in ("host", "masquerade_address", "root", "server_name"):
+        for name in ("root", "server_name", "host", "masquerade_address"):
             value = getattr(self, name)
-            if not (isinstance(value, str) or value is None and name[-1] in "ts"):
+            optional = name not in ("root", "server_name")
+            if not isinstance(value, str) and not (optional and value is None):
                 raise TypeError("%s must be a str" % name)
         if self.masquerade_address and not native.is_ipv4(self.masquerade_address):
             raise ValueError("masquerade_address must be an IPv4 address such as 192.0.2.1")
         if "\n" in self.server_name or "\r" in self.server_name or len(self.server_name) > 100:
             raise ValueError("server_name must be one line of at most 100 characters")
-        if not (os.stat(self.root)[0] & _DIRECTORY if self._is_there(self.root) else 0):
+        try:
+            folder = os.stat(self.root)[0] & _DIRECTORY
+        except OSError:
+            folder = 0
+        if not folder:
             raise ValueError("root must be a folder that exists: %s" % self.root)
         ports = self.pasv_port_range
         if not (isinstance(ports, (range, list, tuple)) and len(ports)):
@@ -218,13 +223,6 @@ class FTPdLite:
             _integer(name, getattr(self, name), 0, 65534)
         if self.transfer_buffer_size is not None:
             _integer("transfer_buffer_size", self.transfer_buffer_size, 512, 1 << 20)
-
-    def _is_there(self, path):
-        try:
-            os.stat(path)
-            return True
-        except OSError:
-            return False
 
     # -- accounts
 
@@ -257,6 +255,11 @@ class FTPdLite:
         """
         if not self._well_formed(entry):
             return False
+        if ":$5a$" in entry:
+            try:
+                import cryptolib
+            except ImportError:
+                raise ValueError("add_account: hashed passwords need cryptolib, which this firmware lacks")
         self._accounts.append(entry)
         return True
 
@@ -552,7 +555,10 @@ class FTPdLite:
         elif action == _HASH_PASSWORD:
             from . import hashpass
 
-            return hashpass.make(s.text)
+            try:
+                return hashpass.make(s.text)
+            except ImportError:
+                return _ENOSYS
         elif action == _KICK:
             return (self._kick(s.text),)
         elif action == _SHUTDOWN:

@@ -18,6 +18,8 @@ const SECRETS: [(&[u8], &[u8]); 2] = [(b"PASS", b"PASS ********"), (b"SITE HASHP
 /// What does not change while the server runs.
 #[repr(C)]
 pub struct Settings {
+    /// The server's name, whose bytes `config` refers to.
+    #[allow(dead_code, reason = "keeps the name for the GC")]
     name: Obj,
     /// Called with a str for each command and reply; None when nobody listens.
     log: Obj,
@@ -27,11 +29,8 @@ pub struct Settings {
     pub clock: Clock,
     /// What to add to the port's seconds to get Unix seconds.
     epoch: u32,
-    idle_timeout: u16,
-    data_timeout: u16,
-    stall_timeout: u16,
-    passwordless: bool,
-    foreign_data: bool,
+    /// The settings as the core wants them.
+    pub config: Config<'static>,
 }
 
 /// The object in memory.
@@ -46,18 +45,6 @@ pub struct ServerObj {
 }
 
 impl Settings {
-    /// The settings as the core wants them.
-    pub fn config(&self) -> Config<'_> {
-        Config {
-            server_name: self.name.bytes().unwrap_or_default(),
-            idle_timeout: self.idle_timeout,
-            data_timeout: self.data_timeout,
-            stall_timeout: self.stall_timeout,
-            passwordless: self.passwordless,
-            foreign_data: self.foreign_data,
-        }
-    }
-
     /// A time as `os.stat` and `time.time` tell it, in Unix seconds.
     pub fn unix_seconds(&self, time: Obj) -> u32 {
         (time.to_u64() as u32).saturating_add(self.epoch)
@@ -65,10 +52,12 @@ impl Settings {
 
     /// What `os.stat` gave.
     pub fn stat(&self, value: Obj) -> Outcome<'static> {
+        // File systems without times say 0, whatever year they count from.
+        let modified = value.item(8);
         Outcome::Stat {
             directory: value.item(0).to_u64() & DIRECTORY != 0,
             size: value.item(6).to_u64(),
-            modified: self.unix_seconds(value.item(8)),
+            modified: if modified.to_u64() == 0 { 0 } else { self.unix_seconds(modified) },
         }
     }
 
@@ -115,11 +104,14 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         stat: os.attr(Qstr::stat),
         clock: Clock(obj::import(Qstr::time).attr(Qstr::ticks_us)),
         epoch: args[1].to_u64() as u32,
-        idle_timeout: args[2].to_u64() as u16,
-        data_timeout: args[3].to_u64() as u16,
-        stall_timeout: args[4].to_u64() as u16,
-        passwordless: args[5].to_u64() & 1 != 0,
-        foreign_data: args[5].to_u64() & 2 != 0,
+        config: Config {
+            server_name: args[0].bytes().unwrap_or_default(),
+            idle_timeout: args[2].to_u64() as u16,
+            data_timeout: args[3].to_u64() as u16,
+            stall_timeout: args[4].to_u64() as u16,
+            passwordless: args[5].to_u64() & 1 != 0,
+            foreign_data: args[5].to_u64() & 2 != 0,
+        },
     };
     let memory = obj::allocate(size_of::<ServerObj>()).cast::<ServerObj>();
     // SAFETY: `memory` is a fresh block of that size, aligned for any object; nothing with a destructor is overwritten. The fields are

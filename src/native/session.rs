@@ -146,10 +146,11 @@ impl SessionObj {
                 }
                 None => {
                     server.settings.log_command(self.core.peek(line));
-                    let config = server.settings.config();
                     let mut out = Writer::new(&mut server.replies[server.collected..]);
-                    let step =
-                        self.core.next(line, &mut Turn { config: &config, work: &mut server.work, out: &mut out });
+                    let step = self.core.next(
+                        line,
+                        &mut Turn { config: &server.settings.config, work: &mut server.work, out: &mut out },
+                    );
                     server.collected += out.len();
                     step
                 }
@@ -197,9 +198,8 @@ impl SessionObj {
 
     fn greet(&mut self, server: &mut ServerObj) {
         if !self.core.is_dismissed() {
-            let config = server.settings.config();
             let mut out = Writer::new(&mut server.replies);
-            self.core.greet(&mut Turn { config: &config, work: &mut server.work, out: &mut out });
+            self.core.greet(&mut Turn { config: &server.settings.config, work: &mut server.work, out: &mut out });
             server.collected = out.len();
         }
     }
@@ -232,9 +232,10 @@ impl SessionObj {
             Action::HashPassword => Outcome::Text(value.bytes().unwrap_or_default()),
             _ => Outcome::Done,
         };
-        let config = server.settings.config();
         let mut out = Writer::new(&mut server.replies[server.collected..]);
-        let step = self.core.resume(outcome, &mut Turn { config: &config, work: &mut server.work, out: &mut out });
+        let step = self
+            .core
+            .resume(outcome, &mut Turn { config: &server.settings.config, work: &mut server.work, out: &mut out });
         server.collected += out.len();
         step
     }
@@ -413,7 +414,7 @@ unsafe extern "C" fn list(n_args: usize, args: *const Obj) -> Obj {
 unsafe extern "C" fn tick(this: Obj) -> Obj {
     // SAFETY: as in `step`.
     let (session, server, _) = unsafe { SessionObj::parts(this) };
-    Obj::from_u32(match session.core.tick(&server.settings.config()) {
+    Obj::from_u32(match session.core.tick(&server.settings.config) {
         Tick::Nothing => 0,
         Tick::Control => 1,
         Tick::Transfer => 2,
@@ -445,8 +446,9 @@ unsafe extern "C" fn dismiss(this: Obj, why: Obj) -> Obj {
 unsafe extern "C" fn accepts(this: Obj, address: Obj) -> Obj {
     // SAFETY: as in `step`.
     let (session, server, _) = unsafe { SessionObj::parts(this) };
-    let config = server.settings.config();
-    Obj::from_bool(endpoint(address).is_some_and(|from| session.core.accepts_data_from(&config, from.ip)))
+    Obj::from_bool(
+        endpoint(address).is_some_and(|from| session.core.accepts_data_from(&server.settings.config, from.ip)),
+    )
 }
 
 /// `local_address(line)`: the server's address as text, if this line of `/proc/net/tcp` is the control connection's; else None.

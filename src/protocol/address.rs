@@ -185,7 +185,7 @@ pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
 /// [`EprtError::Protocol`] for another protocol's number, else [`EprtError::Syntax`].
 pub fn parse_epsv(argument: &[u8]) -> Result<Epsv, EprtError> {
     let known: IResult<&[u8], Epsv, ()> = all_consuming(alt((
-        value(Epsv::All, tag_no_case("ALL")),
+        value(Epsv::All, tag_no_case(&b"ALL"[..])),
         value(Epsv::V4, char('1')),
         value(Epsv::V6, char('2')),
         value(Epsv::Any, eof),

@@ -50,9 +50,9 @@ fn whole<'a, O>(parser: impl Parser<&'a [u8], Output = O, Error = ()>, argument:
 /// Unsupported for the RFC's other types and forms.
 pub fn parse_type(argument: &[u8]) -> Result<Representation, ArgumentError> {
     let known = alt((
-        value(Representation::Ascii, (one_of("aA"), opt(preceded(space1, one_of("nN"))))),
-        value(Representation::Image, (one_of("iI"), opt(preceded(space1, one_of("nN"))))),
-        value(Representation::Image, (one_of("lL"), space0, char('8'))),
+        value(Representation::Ascii, (one_of(&b"aA"[..]), opt(preceded(space1, one_of(&b"nN"[..]))))),
+        value(Representation::Image, (one_of(&b"iI"[..]), opt(preceded(space1, one_of(&b"nN"[..]))))),
+        value(Representation::Image, (one_of(&b"lL"[..]), space0, char('8'))),
     ));
     whole(known, argument).ok_or_else(|| unsupported(b"AEIL", argument))
 }
@@ -97,7 +97,8 @@ pub fn parse_offset(argument: &[u8]) -> Option<u64> {
 pub fn parse_allo(argument: &[u8]) -> Option<u64> {
     let (record, size): (&[u8], &[u8]) = take_till::<_, _, ()>(|byte| byte == b' ').parse_complete(argument).ok()?;
     let size = whole_number(size)?;
-    let record_form: IResult<&[u8], &[u8], ()> = preceded((space1, one_of("rR"), space1), rest).parse_complete(record);
+    let record_form: IResult<&[u8], &[u8], ()> =
+        preceded((space1, one_of(&b"rR"[..]), space1), rest).parse_complete(record);
     match record_form {
         _ if record.trim_ascii().is_empty() => Some(size),
         Ok((_, record)) => whole_number(record).map(|_| size),
@@ -110,13 +111,13 @@ pub fn parse_allo(argument: &[u8]) -> Option<u64> {
 /// # Errors
 /// Syntax for a setting of UTF8 that is none; unsupported for an option that the server does not have.
 pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
-    let utf8 = || (alt((tag_no_case("UTF8"), tag_no_case("UTF-8"))), space0);
-    let off = value(Opts::Utf8Off, (utf8(), tag_no_case("OFF")));
-    let on = value(Opts::Utf8On, (utf8(), alt((tag_no_case("ON"), eof))));
+    let utf8 = || (alt((tag_no_case(&b"UTF8"[..]), tag_no_case(&b"UTF-8"[..]))), space0);
+    let off = value(Opts::Utf8Off, (utf8(), tag_no_case(&b"OFF"[..])));
+    let on = value(Opts::Utf8On, (utf8(), alt((tag_no_case(&b"ON"[..]), eof))));
     if let Some(opts) = whole(alt((off, on)), argument) {
         return Ok(opts);
     }
-    let mlst: IResult<&[u8], &[u8], ()> = preceded(tag_no_case("MLST"), blanks(rest)).parse_complete(argument);
+    let mlst: IResult<&[u8], &[u8], ()> = preceded(tag_no_case(&b"MLST"[..]), blanks(rest)).parse_complete(argument);
     match mlst {
         Ok((_, list)) => Ok(Opts::Mlst(Facts::parse(list))),
         Err(_) if argument.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"UTF")) => Err(ArgumentError::Syntax),

@@ -26,8 +26,6 @@ pub enum When {
     Always,
     /// After login.
     LoggedIn,
-    /// Known, but not offered: 502.
-    NotOffered,
 }
 
 /// The handlers. Commands with the same meaning (`XPWD`, `PWD`) share one.
@@ -50,6 +48,7 @@ pub enum Verb {
     Help,
     List,
     Mdtm,
+    Mfmt,
     Mkd,
     Mlsd,
     Mlst,
@@ -76,8 +75,64 @@ pub enum Verb {
     Syst,
     Type,
     User,
+    /// Known, but not offered: 502.
     Unavailable,
 }
+
+/// The arguments as HELP shows them: an index of [`SYNTAXES`], for a row of the table has no room for a text.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Syntax {
+    Nothing,
+    Account,
+    Number,
+    Path,
+    Mechanism,
+    OptionalPath,
+    Client,
+    Extended,
+    Protocol,
+    Command,
+    Host,
+    Language,
+    Time,
+    Mode,
+    Options,
+    Password,
+    HostPort,
+    Protection,
+    Marker,
+    String,
+    Structure,
+    Type,
+    User,
+}
+
+static SYNTAXES: [&[u8]; 23] = [
+    b"",
+    b" <SP> account-information",
+    b" <SP> decimal-integer",
+    b" <SP> pathname",
+    b" <SP> mechanism-name",
+    b" [<SP> pathname]",
+    b" <SP> client-name",
+    b" <SP> <d>net-prt<d>net-addr<d>tcp-port<d>",
+    b" [<SP> net-prt | ALL]",
+    b" [<SP> command]",
+    b" <SP> hostname",
+    b" [<SP> language-tag]",
+    b" <SP> time-val <SP> pathname",
+    b" <SP> mode-code",
+    b" <SP> command [<SP> options]",
+    b" <SP> password",
+    b" <SP> host-port",
+    b" <SP> prot-code",
+    b" <SP> marker",
+    b" <SP> string",
+    b" <SP> structure-code",
+    b" <SP> type-code",
+    b" <SP> username",
+];
 
 /// One row of the table.
 pub struct Command {
@@ -94,7 +149,7 @@ pub struct Command {
     /// Whether FEAT lists it by its name.
     feature: bool,
     /// The argument as HELP shows it.
-    syntax: &'static [u8],
+    syntax: Syntax,
 }
 
 impl Command {
@@ -105,7 +160,7 @@ impl Command {
 }
 
 macro_rules! commands {
-    ($($name:literal $verb:ident $when:ident $needs:ident $argument:ident $feature:literal $syntax:literal)*) => {
+    ($($name:literal $verb:ident $when:ident $needs:ident $argument:ident $feature:literal $syntax:ident)*) => {
         &[$(Command {
             name: *$name,
             verb: Verb::$verb,
@@ -113,7 +168,7 @@ macro_rules! commands {
             needs: Permission::$needs,
             argument: Argument::$argument,
             feature: $feature,
-            syntax: $syntax,
+            syntax: Syntax::$syntax,
         }),*]
     };
 }
@@ -122,60 +177,60 @@ macro_rules! commands {
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = commands! {
     // name  handler      taken       needs   argument  FEAT   syntax
-    b"ABOR"  Abor         LoggedIn    NONE    None      false  b""
-    b"ACCT"  Acct         LoggedIn    NONE    Optional  false  b"<SP> account-information"
-    b"ALLO"  Allo         LoggedIn    WRITE   Required  false  b"<SP> decimal-integer"
-    b"APPE"  Appe         LoggedIn    WRITE   Required  false  b"<SP> pathname"
-    b"AUTH"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> mechanism-name"
-    b"AVBL"  Avbl         LoggedIn    NONE    Optional  true   b"[<SP> pathname]"
-    b"CDUP"  Cdup         LoggedIn    NONE    None      false  b""
-    b"CLNT"  Clnt         Always      NONE    Optional  true   b"<SP> client-name"
-    b"CWD "  Cwd          LoggedIn    NONE    Required  false  b"<SP> pathname"
-    b"DELE"  Dele         LoggedIn    DELETE  Required  false  b"<SP> pathname"
-    b"EPRT"  Eprt         LoggedIn    NONE    Required  true   b"<SP> <d>net-prt<d>net-addr<d>tcp-port<d>"
-    b"EPSV"  Epsv         LoggedIn    NONE    Optional  true   b"[<SP> net-prt | ALL]"
-    b"FEAT"  Feat         Always      NONE    None      false  b""
-    b"HELP"  Help         Always      NONE    Optional  false  b"[<SP> command]"
-    b"HOST"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> hostname"
-    b"LANG"  Unavailable  NotOffered  NONE    Optional  false  b"[<SP> language-tag]"
-    b"LIST"  List         LoggedIn    READ    Optional  false  b"[<SP> pathname]"
-    b"MDTM"  Mdtm         LoggedIn    READ    Required  true   b"<SP> pathname"
-    b"MFMT"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> time-val <SP> pathname"
-    b"MKD "  Mkd          LoggedIn    MKDIR   Required  false  b"<SP> pathname"
-    b"MLSD"  Mlsd         LoggedIn    READ    Optional  false  b"[<SP> pathname]"
-    b"MLST"  Mlst         LoggedIn    READ    Optional  false  b"[<SP> pathname]"
-    b"MODE"  Mode         LoggedIn    NONE    Required  false  b"<SP> mode-code"
-    b"NLST"  Nlst         LoggedIn    READ    Optional  false  b"[<SP> pathname]"
-    b"NOOP"  Noop         Always      NONE    None      false  b""
-    b"OPTS"  Opts         Always      NONE    Required  false  b"<SP> command [<SP> options]"
-    b"PASS"  Pass         Always      NONE    Optional  false  b"<SP> password"
-    b"PASV"  Pasv         LoggedIn    NONE    None      false  b""
-    b"PBSZ"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> decimal-integer"
-    b"PORT"  Port         LoggedIn    NONE    Required  false  b"<SP> host-port"
-    b"PROT"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> prot-code"
-    b"PWD "  Pwd          LoggedIn    NONE    None      false  b""
-    b"QUIT"  Quit         Always      NONE    None      false  b""
-    b"REIN"  Rein         LoggedIn    NONE    None      false  b""
-    b"REST"  Rest         LoggedIn    NONE    Required  false  b"<SP> marker"
-    b"RETR"  Retr         LoggedIn    READ    Required  false  b"<SP> pathname"
-    b"RMD "  Rmd          LoggedIn    DELETE  Required  false  b"<SP> pathname"
-    b"RNFR"  Rnfr         LoggedIn    RENAME  Required  false  b"<SP> pathname"
-    b"RNTO"  Rnto         LoggedIn    RENAME  Required  false  b"<SP> pathname"
-    b"SITE"  Site         LoggedIn    NONE    Required  false  b"<SP> string"
-    b"SIZE"  Size         LoggedIn    READ    Required  true   b"<SP> pathname"
-    b"SMNT"  Unavailable  NotOffered  NONE    Optional  false  b"<SP> pathname"
-    b"STAT"  Stat         LoggedIn    NONE    Optional  false  b"[<SP> pathname]"
-    b"STOR"  Stor         LoggedIn    WRITE   Required  false  b"<SP> pathname"
-    b"STOU"  Unavailable  NotOffered  NONE    Optional  false  b""
-    b"STRU"  Stru         LoggedIn    NONE    Required  false  b"<SP> structure-code"
-    b"SYST"  Syst         Always      NONE    None      false  b""
-    b"TYPE"  Type         LoggedIn    NONE    Required  false  b"<SP> type-code"
-    b"USER"  User         Always      NONE    Required  false  b"<SP> username"
-    b"XCUP"  Cdup         LoggedIn    NONE    None      false  b""
-    b"XCWD"  Cwd          LoggedIn    NONE    Required  false  b"<SP> pathname"
-    b"XMKD"  Mkd          LoggedIn    MKDIR   Required  false  b"<SP> pathname"
-    b"XPWD"  Pwd          LoggedIn    NONE    None      false  b""
-    b"XRMD"  Rmd          LoggedIn    DELETE  Required  false  b"<SP> pathname"
+    b"ABOR"  Abor         LoggedIn    NONE    None      false  Nothing
+    b"ACCT"  Acct         LoggedIn    NONE    Optional  false  Account
+    b"ALLO"  Allo         LoggedIn    WRITE   Required  false  Number
+    b"APPE"  Appe         LoggedIn    WRITE   Required  false  Path
+    b"AUTH"  Unavailable  Always      NONE    Optional  false  Mechanism
+    b"AVBL"  Avbl         LoggedIn    NONE    Optional  true   OptionalPath
+    b"CDUP"  Cdup         LoggedIn    NONE    None      false  Nothing
+    b"CLNT"  Clnt         Always      NONE    Optional  true   Client
+    b"CWD "  Cwd          LoggedIn    NONE    Required  false  Path
+    b"DELE"  Dele         LoggedIn    DELETE  Required  false  Path
+    b"EPRT"  Eprt         LoggedIn    NONE    Required  true   Extended
+    b"EPSV"  Epsv         LoggedIn    NONE    Optional  true   Protocol
+    b"FEAT"  Feat         Always      NONE    None      false  Nothing
+    b"HELP"  Help         Always      NONE    Optional  false  Command
+    b"HOST"  Unavailable  LoggedIn    NONE    Optional  false  Host
+    b"LANG"  Unavailable  LoggedIn    NONE    Optional  false  Language
+    b"LIST"  List         LoggedIn    READ    Optional  false  OptionalPath
+    b"MDTM"  Mdtm         LoggedIn    READ    Required  true   Path
+    b"MFMT"  Mfmt         LoggedIn    WRITE   Required  false  Time
+    b"MKD "  Mkd          LoggedIn    MKDIR   Required  false  Path
+    b"MLSD"  Mlsd         LoggedIn    READ    Optional  false  OptionalPath
+    b"MLST"  Mlst         LoggedIn    READ    Optional  false  OptionalPath
+    b"MODE"  Mode         LoggedIn    NONE    Required  false  Mode
+    b"NLST"  Nlst         LoggedIn    READ    Optional  false  OptionalPath
+    b"NOOP"  Noop         Always      NONE    None      false  Nothing
+    b"OPTS"  Opts         Always      NONE    Required  false  Options
+    b"PASS"  Pass         Always      NONE    Optional  false  Password
+    b"PASV"  Pasv         LoggedIn    NONE    None      false  Nothing
+    b"PBSZ"  Unavailable  Always      NONE    Optional  false  Number
+    b"PORT"  Port         LoggedIn    NONE    Required  false  HostPort
+    b"PROT"  Unavailable  Always      NONE    Optional  false  Protection
+    b"PWD "  Pwd          LoggedIn    NONE    None      false  Nothing
+    b"QUIT"  Quit         Always      NONE    None      false  Nothing
+    b"REIN"  Rein         LoggedIn    NONE    None      false  Nothing
+    b"REST"  Rest         LoggedIn    NONE    Required  false  Marker
+    b"RETR"  Retr         LoggedIn    READ    Required  false  Path
+    b"RMD "  Rmd          LoggedIn    DELETE  Required  false  Path
+    b"RNFR"  Rnfr         LoggedIn    RENAME  Required  false  Path
+    b"RNTO"  Rnto         LoggedIn    RENAME  Required  false  Path
+    b"SITE"  Site         LoggedIn    NONE    Required  false  String
+    b"SIZE"  Size         LoggedIn    READ    Required  true   Path
+    b"SMNT"  Unavailable  LoggedIn    NONE    Optional  false  Path
+    b"STAT"  Stat         LoggedIn    NONE    Optional  false  OptionalPath
+    b"STOR"  Stor         LoggedIn    WRITE   Required  false  Path
+    b"STOU"  Unavailable  LoggedIn    NONE    Optional  false  Nothing
+    b"STRU"  Stru         LoggedIn    NONE    Required  false  Structure
+    b"SYST"  Syst         Always      NONE    None      false  Nothing
+    b"TYPE"  Type         LoggedIn    NONE    Required  false  Type
+    b"USER"  User         Always      NONE    Required  false  User
+    b"XCUP"  Cdup         LoggedIn    NONE    None      false  Nothing
+    b"XCWD"  Cwd          LoggedIn    NONE    Required  false  Path
+    b"XMKD"  Mkd          LoggedIn    MKDIR   Required  false  Path
+    b"XPWD"  Pwd          LoggedIn    NONE    None      false  Nothing
+    b"XRMD"  Rmd          LoggedIn    DELETE  Required  false  Path
 };
 
 /// Finds a command by its name in any case.
@@ -204,7 +259,7 @@ pub fn write_names(out: &mut Writer<'_>) {
         for command in row {
             out.byte(b' ');
             out.put(&command.name);
-            out.byte(if command.when == When::NotOffered { b'*' } else { b' ' });
+            out.byte(if command.verb == Verb::Unavailable { b'*' } else { b' ' });
         }
         out.put(b"\r\n");
     }
@@ -213,10 +268,7 @@ pub fn write_names(out: &mut Writer<'_>) {
 /// `RETR <SP> pathname`.
 pub fn write_syntax(command: &Command, out: &mut Writer<'_>) {
     out.put(command.name());
-    if !command.syntax.is_empty() {
-        out.byte(b' ');
-        out.put(command.syntax);
-    }
+    out.put(SYNTAXES.get(command.syntax as usize).copied().unwrap_or_default());
 }
 
 /// FEAT's lines for the commands that are features by their name alone.

@@ -13,7 +13,7 @@ use super::glob;
 use super::input::{Input, Line};
 use super::listing::{Entry, Facts, Kind, Permission, facts_line};
 use super::path::{Path, name, resolve};
-use super::site::{say_space, say_uptime};
+use super::site::say_uptime;
 use super::time::write_stamp;
 use super::writer::Writer;
 
@@ -260,6 +260,22 @@ pub(super) enum State {
     Silent,
 }
 
+impl State {
+    /// The state of a command that first looks at its path.
+    fn looking_for(verb: Verb) -> State {
+        match verb {
+            Verb::Rmd => State::Rmd,
+            Verb::Dele => State::Dele,
+            Verb::Rnfr => State::Rnfr,
+            Verb::Rnto => State::RntoStat,
+            Verb::Mlst => State::Mlst,
+            Verb::Size => State::Size,
+            Verb::Mdtm => State::Mdtm,
+            _ => State::Cwd,
+        }
+    }
+}
+
 /// What moves over the data connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transfer {
@@ -370,10 +386,10 @@ const IS_A_DIRECTORY: &[u8] = b"550 Is a directory.";
 pub(super) const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
 const PATH_TOO_LONG: &[u8] = b"550 Path too long.";
 
-/// The reply for a system call that failed.
-fn say_failure(turn: &mut Turn<'_, '_>, error: u32) {
+/// The reply for a system call that failed; empty for an error that has none of its own.
+fn failure(error: u32) -> &'static [u8] {
     use errno::*;
-    let line: &[u8] = match error {
+    match error {
         ENOENT => b"550 No such file or directory.",
         EEXIST => b"550 File exists.",
         ENOTDIR => NOT_A_DIRECTORY,
@@ -382,9 +398,8 @@ fn say_failure(turn: &mut Turn<'_, '_>, error: u32) {
         EPERM | EACCES | EROFS => NO_PERMISSION,
         ENOSPC => b"452 No space left on device.",
         ENAMETOOLONG => PATH_TOO_LONG,
-        _ => return say_number(turn, b"550 Operation failed, error ", error.into(), b"."),
-    };
-    turn.say(line);
+        _ => b"",
+    }
 }
 
 impl Session {
@@ -694,15 +709,12 @@ impl Session {
         self.idle = 0;
         let renaming = core::mem::take(&mut self.rename_pending);
         let found = command::parse(line).and_then(|(verb, argument)| Some((command::find(verb)?, argument)));
-        let Some((command, argument)) = found else {
-            turn.say(b"500 Unknown command.");
+        let always = found.is_some_and(|(command, _)| command.when == When::Always);
+        let Some((command, argument)) = found.filter(|_| always || self.logged_in()) else {
+            turn.say(if self.logged_in() { b"500 Unknown command." } else { b"530 Please log in with USER and PASS." });
             return Step::Again;
         };
-        let refusal: &[u8] = if command.when == When::NotOffered {
-            b"502 Command not implemented."
-        } else if command.when == When::LoggedIn && !self.logged_in() {
-            b"530 Please log in with USER and PASS."
-        } else if command.argument == Argument::Required && argument.is_empty() {
+        let refusal: &[u8] = if command.argument == Argument::Required && argument.is_empty() {
             b"501 Argument required."
         } else if !command.needs.is_empty() && !self.permission().contains(command.needs) {
             NO_PERMISSION
@@ -744,13 +756,6 @@ impl Session {
                 say_path(turn, b"257 ", &self.cwd, b" is the current directory.");
                 return Step::Again;
             }
-            Verb::Cwd => return self.with_path(argument, Action::Stat, State::Cwd, turn),
-            Verb::Cdup => return self.with_path(b"..", Action::Stat, State::Cwd, turn),
-            Verb::Mkd => return self.with_path(argument, Action::MakeDirectory, State::Mkd, turn),
-            Verb::Rmd => return self.with_path(argument, Action::Stat, State::Rmd, turn),
-            Verb::Dele => return self.with_path(argument, Action::Stat, State::Dele, turn),
-            Verb::Rnfr => return self.with_path(argument, Action::Stat, State::Rnfr, turn),
-            Verb::Rnto => return self.with_path(argument, Action::Stat, State::RntoStat, turn),
             Verb::Type => match parse_type(argument) {
                 Ok(representation) => {
                     self.representation = representation;
@@ -776,7 +781,6 @@ impl Session {
                 }
                 None => BAD_ARGUMENT,
             },
-            Verb::Avbl => return self.with_path(argument, Action::Space, State::Avbl, turn),
             Verb::Pasv => return self.pasv_command(turn),
             Verb::Epsv => return self.epsv_command(argument, turn),
             Verb::Port => {
@@ -798,16 +802,22 @@ impl Session {
             Verb::List => return self.list_command(Transfer::List, list_path(argument), turn),
             Verb::Nlst => return self.list_command(Transfer::Names, list_path(argument), turn),
             Verb::Mlsd => return self.list_command(Transfer::Machine, argument, turn),
-            Verb::Mlst => return self.with_path(argument, Action::Stat, State::Mlst, turn),
             Verb::Size if self.representation == Representation::Ascii => b"550 SIZE not allowed in ASCII mode.",
-            Verb::Size => return self.with_path(argument, Action::Stat, State::Size, turn),
-            Verb::Mdtm => return self.mdtm_command(argument, turn),
             Verb::Stat if argument.is_empty() => {
                 self.say_status(turn);
                 return Step::Again;
             }
             Verb::Stat => return self.open_list(list_path(argument), State::StatOpen, turn),
             Verb::Site => return self.site_command(argument, turn),
+            // A time before the name would set it.
+            Verb::Mdtm if split_time(argument).is_some() => CANNOT_SET_TIMES,
+            Verb::Cdup => return self.with_path(b"..", Action::Stat, State::Cwd, turn),
+            Verb::Mkd => return self.with_path(argument, Action::MakeDirectory, State::Mkd, turn),
+            Verb::Avbl => return self.with_path(argument, Action::Space, State::Avbl, turn),
+            Verb::Cwd | Verb::Rmd | Verb::Dele | Verb::Rnfr | Verb::Rnto | Verb::Mlst | Verb::Size | Verb::Mdtm => {
+                return self.with_path(argument, Action::Stat, State::looking_for(command.verb), turn);
+            }
+            Verb::Mfmt => CANNOT_SET_TIMES,
             Verb::Unavailable => b"502 Command not implemented.",
         };
         turn.say(line);
@@ -822,15 +832,17 @@ impl Session {
             // The password is not needed any more.
             turn.work.text.fill(0);
         }
-        match (state, outcome) {
-            (State::Silent, _) => {}
-            (State::Login, Outcome::Login(permission)) => {
-                self.permission = Some(permission);
-                self.failures = 0;
-                turn.out.put(b"230 User ");
-                turn.out.name(&self.user);
-                turn.say(b" logged in.");
-            }
+        match outcome {
+            Outcome::Failed(error) => self.failed(state, error, turn),
+            Outcome::Stat { directory, size, modified } => self.looked(state, directory, size, modified, turn),
+            _ => self.done(state, outcome, turn),
+        }
+    }
+
+    /// The action of `state` failed.
+    fn failed(&mut self, state: State, error: u32, turn: &mut Turn<'_, '_>) -> Step {
+        let line: &[u8] = match (state, error) {
+            (State::Silent, _) => return Step::Again,
             (State::Login, _) => {
                 self.failures += 1;
                 self.user_given = false;
@@ -838,102 +850,130 @@ impl Session {
                     turn.say(b"421 Too many failed logins.");
                     return Step::Close;
                 }
-                turn.say(b"530 Login incorrect.");
+                b"530 Login incorrect."
             }
-            (State::StorStat, outcome) => return self.stor_found(outcome, turn),
-            // RNTO to a name that is free; MDTM of a name that only looks like one with a time before it.
-            (State::RntoStat, Outcome::Failed(errno::ENOENT)) => {
-                return self.act(Action::Rename, State::Rename);
+            // A new name is free, a new file is not there yet.
+            (State::RntoStat | State::StorStat, errno::ENOENT) => return self.looked(state, false, 0, 0, turn),
+            (State::Allo, _) => b"202 No storage allocation necessary.",
+            (State::Pasv | State::Epsv, _) => {
+                self.data = Data::Unset;
+                b"425 Can't open passive connection."
             }
             // RFC 3659 7.2.1: a file has no MLSD.
-            (State::ListOpen, Outcome::Failed(errno::ENOTDIR)) if self.transfer == Some(Transfer::Machine) => {
-                self.give_transfer_up();
-                turn.say(b"501 Not a directory.");
+            (State::ListOpen, errno::ENOTDIR) if self.transfer == Some(Transfer::Machine) => b"501 Not a directory.",
+            (State::HashPassword, _) => b"504 This firmware cannot hash passwords, it has no cryptolib.",
+            _ => failure(error),
+        };
+        self.give_transfer_up();
+        if line.is_empty() {
+            say_number(turn, b"550 Operation failed, error ", error.into(), b".");
+        } else {
+            turn.say(line);
+        }
+        Step::Again
+    }
+
+    /// The host has looked at the path: this is what stands there.
+    fn looked(&mut self, state: State, directory: bool, size: u64, modified: u32, turn: &mut Turn<'_, '_>) -> Step {
+        let at_root = turn.work.path == b"/";
+        let refusal: &[u8] = match state {
+            State::Rmd | State::Rnfr if at_root => NO_PERMISSION,
+            State::Cwd | State::Rmd if !directory => NOT_A_DIRECTORY,
+            State::Dele | State::RntoStat | State::RetrStat | State::StorStat | State::Size if directory => {
+                IS_A_DIRECTORY
             }
-            (State::RetrOpen | State::StorOpen | State::ListOpen, Outcome::Failed(error)) => {
-                self.give_transfer_up();
-                say_failure(turn, error);
+            State::RetrStat | State::StorStat if self.offset > size && self.transfer != Some(Transfer::Append) => {
+                b"554 Restart offset past the end of the file."
             }
-            (State::Allo, Outcome::Failed(_)) => turn.say(b"202 No storage allocation necessary."),
-            (State::Pasv | State::Epsv, Outcome::Failed(_)) => {
-                self.data = Data::Unset;
-                turn.say(b"425 Can't open passive connection.");
-            }
-            (State::RetrStat, Outcome::Failed(error)) => {
-                self.give_transfer_up();
-                say_failure(turn, error);
-            }
-            (_, Outcome::Failed(error)) => say_failure(turn, error),
-            (State::Rein, _) => turn.say(b"220 Ready for new user."),
-            (State::IdleAbor, _) => turn.say(b"226 No transfer to abort."),
-            (State::RnfrKept, _) => turn.say(b"350 Ready for RNTO."),
-            (State::Rename, _) => turn.say(b"250 File renamed."),
-            (State::Cwd, Outcome::Stat { directory: true, .. }) => {
+            State::Cwd => {
                 self.cwd.clone_from(&turn.work.path);
                 say_path(turn, b"250 Directory changed to ", &self.cwd, b".");
+                return Step::Again;
             }
-            (State::Cwd | State::Rmd, Outcome::Stat { directory: false, .. }) => turn.say(NOT_A_DIRECTORY),
-            (State::Mkd, _) => {
-                turn.out.put(b"257 ");
-                turn.out.quoted(&turn.work.path);
-                turn.say(b" created.");
-            }
-            (State::Rmd, _) => return self.act(Action::RemoveDirectory, State::Rmdir),
-            (State::Rmdir, _) => turn.say(b"250 Directory removed."),
-            (State::Dele | State::RntoStat | State::RetrStat | State::Size, Outcome::Stat { directory: true, .. }) => {
-                self.give_transfer_up();
-                turn.say(IS_A_DIRECTORY);
-            }
-            (State::Dele, _) => return self.act(Action::RemoveFile, State::Remove),
-            (State::Remove, _) => turn.say(b"250 File deleted."),
-            (State::Rnfr, _) => {
+            State::Rmd => return self.act(Action::RemoveDirectory, State::Rmdir),
+            State::Dele => return self.act(Action::RemoveFile, State::Remove),
+            State::Rnfr => {
                 self.rename_pending = true;
                 return self.act(Action::RenameFrom, State::RnfrKept);
             }
-            (State::RntoStat, _) => return self.act(Action::Rename, State::Rename),
-            (State::Size, Outcome::Stat { size, .. }) => say_number(turn, b"213 ", size, b""),
-            (State::Mdtm, Outcome::Stat { modified, .. }) => {
+            State::RntoStat => return self.act(Action::Rename, State::Rename),
+            State::RetrStat => {
+                self.number = size;
+                return self.act(Action::OpenRead, State::RetrOpen);
+            }
+            State::StorStat if self.transfer == Some(Transfer::Append) => {
+                // REST means nothing before APPE: what is appended goes to the end.
+                self.offset = 0;
+                return self.act(Action::OpenAppend, State::StorOpen);
+            }
+            State::StorStat => return self.act(Action::OpenWrite, State::StorOpen),
+            State::Size => {
+                say_number(turn, b"213 ", size, b"");
+                return Step::Again;
+            }
+            State::Mdtm if modified == 0 => b"550 The file system does not know its time.",
+            State::Mdtm => {
                 turn.out.put(b"213 ");
                 write_stamp(modified, turn.out);
-                turn.say(b"");
+                b""
             }
-            (State::Mlst, Outcome::Stat { directory, size, modified }) => {
+            _ => {
                 turn.out.put(b"250-Listing ");
                 turn.out.name(&turn.work.path);
                 turn.say(b"");
                 let entry = Entry { name: &turn.work.path, directory, size, modified, unique: None };
                 let kind = if directory { Kind::Directory } else { Kind::File };
                 facts_line(&entry, kind, self.facts, self.permission(), true, turn.out);
-                turn.say(b"250 End");
+                b"250 End"
             }
-            (State::Allo, Outcome::Space(free, _)) if self.number > free => turn.say(b"452 No space left on device."),
-            (State::Allo, _) => turn.say(b"202 No storage allocation necessary."),
-            (State::Avbl, Outcome::Space(free, _)) => say_number(turn, b"213 ", free, b""),
+        };
+        self.give_transfer_up();
+        turn.say(refusal);
+        Step::Again
+    }
+
+    /// The action of `state` is done.
+    fn done(&mut self, state: State, outcome: Outcome<'_>, turn: &mut Turn<'_, '_>) -> Step {
+        let line: &[u8] = match (state, outcome) {
+            (State::Silent, _) => return Step::Again,
+            (State::Login, Outcome::Login(permission)) => {
+                self.permission = Some(permission);
+                self.failures = 0;
+                turn.out.put(b"230 User ");
+                turn.out.name(&self.user);
+                b" logged in."
+            }
+            (State::Rein, _) => b"220 Ready for new user.",
+            (State::IdleAbor, _) => b"226 No transfer to abort.",
+            (State::RnfrKept, _) => b"350 Ready for RNTO.",
+            (State::Rename, _) => b"250 File renamed.",
+            (State::Mkd, _) => {
+                turn.out.put(b"257 ");
+                turn.out.quoted(&turn.work.path);
+                b" created."
+            }
+            (State::Rmdir, _) => b"250 Directory removed.",
+            (State::Remove, _) => b"250 File deleted.",
+            (State::Allo, Outcome::Space(free, _)) if self.number > free => b"452 No space left on device.",
+            (State::Allo, _) => b"202 No storage allocation necessary.",
+            (State::Avbl, Outcome::Space(free, _)) => {
+                turn.out.put(b"213 ");
+                turn.out.dec(free);
+                b""
+            }
             (State::Pasv | State::Epsv, Outcome::Passive(port, address)) => {
                 return self.passive_opened(state == State::Epsv, port, address, turn);
             }
-            (State::Port, _) => turn.say(b"200 PORT command successful."),
-            (State::Eprt, _) => turn.say(b"200 EPRT command successful."),
-            (State::RetrStat, Outcome::Stat { size, .. }) => {
-                if self.offset > size {
-                    self.give_transfer_up();
-                    turn.say(b"554 Restart offset past the end of the file.");
-                } else {
-                    self.number = size;
-                    return self.act(Action::OpenRead, State::RetrOpen);
+            (State::Port, _) => b"200 PORT command successful.",
+            (State::Eprt, _) => b"200 EPRT command successful.",
+            (State::RetrOpen | State::StorOpen, _) => {
+                turn.out.put(b"150 Opening data connection for ");
+                turn.out.name(name(&turn.work.path));
+                if state == State::RetrOpen {
+                    turn.out.put(b" (");
+                    turn.out.dec(self.number);
+                    turn.out.put(b" bytes)");
                 }
-            }
-            (State::RetrOpen, _) => {
-                turn.out.put(b"150 Opening data connection for ");
-                turn.out.name(name(&turn.work.path));
-                turn.out.put(b" (");
-                turn.out.dec(self.number);
-                turn.say(b" bytes).");
-                return self.begin_transfer();
-            }
-            (State::StorOpen, _) => {
-                turn.out.put(b"150 Opening data connection for ");
-                turn.out.name(name(&turn.work.path));
                 turn.say(b".");
                 return self.begin_transfer();
             }
@@ -951,19 +991,32 @@ impl Session {
                 turn.say(b"213 End of listing.");
                 return self.act(Action::CloseFile, State::Silent);
             }
-            (State::Df, Outcome::Space(free, total)) => say_space(turn, free, total, b" bytes on the file system."),
-            (State::Memory, Outcome::Space(free, total)) => say_space(turn, free, total, b" bytes of heap."),
-            (State::Uptime, Outcome::Number(seconds)) => say_uptime(turn, seconds),
-            (State::Who, _) => turn.say(b"211 End of sessions."),
+            (State::Df | State::Memory, Outcome::Space(free, total)) => {
+                turn.out.put(b"211 ");
+                turn.out.dec(free);
+                turn.out.put(b" free of ");
+                turn.out.dec(total);
+                if state == State::Df { b" bytes on the file system." } else { b" bytes of heap." }
+            }
+            (State::Uptime, Outcome::Number(seconds)) => {
+                say_uptime(turn, seconds);
+                return Step::Again;
+            }
+            (State::Who, _) => b"211 End of sessions.",
             (State::HashPassword, Outcome::Text(text)) => {
                 turn.out.put(b"211 ");
                 turn.out.name(text);
-                turn.say(b"");
+                b""
             }
-            (State::Kick, Outcome::Number(0)) => turn.say(b"550 No such session."),
-            (State::Kick, Outcome::Number(count)) => say_number(turn, b"200 Sessions ended: ", count, b"."),
-            _ => turn.say(b"451 Local error in processing."),
-        }
+            (State::Kick, Outcome::Number(0)) => b"550 No such session.",
+            (State::Kick, Outcome::Number(count)) => {
+                turn.out.put(b"200 Sessions ended: ");
+                turn.out.dec(count);
+                b"."
+            }
+            _ => b"451 Local error in processing.",
+        };
+        turn.say(line);
         Step::Again
     }
 
@@ -1093,11 +1146,12 @@ impl Session {
                 self.extended_only = true;
                 b"200 EPSV ALL accepted."
             }
-            Ok(Epsv::V4) if v6 => NOT_THIS_PROTOCOL,
-            Ok(Epsv::V6) if !v6 => NOT_THIS_PROTOCOL,
-            Ok(_) => return self.act(Action::Passive, State::Epsv),
-            Err(EprtError::Protocol) => NOT_THIS_PROTOCOL,
+            Ok(protocol) if protocol != if v6 { Epsv::V4 } else { Epsv::V6 } => {
+                return self.act(Action::Passive, State::Epsv);
+            }
             Err(EprtError::Syntax) => BAD_ARGUMENT,
+            _ if v6 => b"522 Network protocol not supported, use (2).",
+            _ => b"522 Network protocol not supported, use (1).",
         };
         turn.say(line);
         Step::Again
@@ -1206,42 +1260,11 @@ impl Session {
         self.act(Action::Transfer, State::Silent)
     }
 
-    /// The command failed before its transfer began. REST is forgotten; the data connection stays for the next command.
+    /// The command failed, before its transfer began if it has one. Then REST is forgotten; the data connection stays for the next command.
     fn give_transfer_up(&mut self) {
-        self.transfer = None;
-        self.offset = 0;
-    }
-
-    /// STOR and APPE know what stands at the path.
-    fn stor_found(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, '_>) -> Step {
-        let size = match outcome {
-            Outcome::Stat { directory: true, .. } => {
-                self.give_transfer_up();
-                turn.say(IS_A_DIRECTORY);
-                return Step::Again;
-            }
-            Outcome::Stat { size, .. } => size,
-            _ => 0,
-        };
-        if self.transfer == Some(Transfer::Append) {
-            // REST means nothing before APPE: what is appended goes to the end.
+        if self.transfer.take().is_some() {
             self.offset = 0;
-            return self.act(Action::OpenAppend, State::StorOpen);
         }
-        if self.offset > size {
-            self.give_transfer_up();
-            turn.say(b"554 Restart offset past the end of the file.");
-            return Step::Again;
-        }
-        self.act(Action::OpenWrite, State::StorOpen)
-    }
-
-    fn mdtm_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
-        if split_time(argument).is_some() {
-            turn.say(b"504 The file system cannot set times.");
-            return Step::Again;
-        }
-        self.with_path(argument, Action::Stat, State::Mdtm, turn)
     }
 
     /// STAT without an argument: the server and the session, and during a transfer how far it has come.
@@ -1276,6 +1299,7 @@ impl Session {
     }
 }
 
+const CANNOT_SET_TIMES: &[u8] = b"504 The file system cannot set times.";
 const ONLY_EPSV: &[u8] = b"501 Only EPSV is allowed after EPSV ALL.";
 const NOT_THIS_PROTOCOL: &[u8] = b"522 Network protocol not supported, use (1,2).";
 

@@ -94,14 +94,6 @@ impl Session {
     }
 }
 
-pub(super) fn say_space(turn: &mut Turn<'_, '_>, free: u64, total: u64, of: &[u8]) {
-    turn.out.put(b"211 ");
-    turn.out.dec(free);
-    turn.out.put(b" free of ");
-    turn.out.dec(total);
-    turn.say(of);
-}
-
 /// `211 Up 3 days, 04:05:06.`
 pub(super) fn say_uptime(turn: &mut Turn<'_, '_>, seconds: u64) {
     let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);

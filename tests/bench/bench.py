@@ -243,7 +243,7 @@ def main():
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__.split("\n\n")[0])
     parser.add_argument("--runs", type=int, default=7, metavar="N", help="measurements of each workload and server; the median counts (7)")
     parser.add_argument("--quick", action="store_true", help="three runs and less work in each: a look, not a figure to quote")
-    parser.add_argument("--heap", default="256k", metavar="SIZE", help="heap of FTPdLite's MicroPython, as for -X heapsize= (256k)")
+    parser.add_argument("--heap", default="2m", metavar="SIZE", help="heap of FTPdLite's MicroPython, as for -X heapsize= (2m, its own default)")
     options = parser.parse_args()
     if options.runs < 1:
         parser.error("--runs must be 1 or more")

@@ -270,3 +270,12 @@ def test_a_boards_file_system_is_served_until_it_is_full(start_server, kind):
         control.expect("RMD folder", "250")
         assert control.retrieve("NLST") == b""
     server.assert_nothing_leaked()
+
+
+def test_a_file_whose_time_is_not_known_has_none(server):
+    (server.root / "file").write_bytes(b"content")
+    os.utime(server.root / "file", (0, 0))
+    with server.login() as control:
+        assert control("MDTM file") == "550 The file system does not know its time."
+        lines = control.retrieve("MLSD").decode().splitlines()
+        assert [line for line in lines if line.endswith(" file") and "Modify" not in line]

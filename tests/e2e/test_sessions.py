@@ -6,7 +6,7 @@ import hashlib
 import socket
 
 import pytest
-from control import data_connection, read_all
+from control import Control, data_connection, read_all
 from server import wait_until
 
 MIB = 1 << 20
@@ -217,6 +217,21 @@ def test_shutdown_ends_the_server(start_server):
         admin.expect("SITE SHUTDOWN -h", "200")
         assert guest.reply().startswith("421 ")
     server.process.wait(20)
+
+
+def test_pasv_announces_the_address_that_the_client_reached(start_server):
+    # The original announced the address it was bound to, and 0.0.0.0 is none to dial.
+    server = start_server(host="0.0.0.0")
+    (server.root / "file").write_bytes(b"content")
+    with Control("127.0.0.1", server.port) as control:
+        control.login()
+        announced = control("PASV")
+        assert announced.startswith("227 Entering Passive Mode (127,0,0,1,"), announced
+        high, low = announced.rstrip(").").split(",")[-2:]
+        with data_connection("127.0.0.1", int(high) * 256 + int(low)) as data:
+            control.expect("RETR file", "150")
+            assert read_all(data) == b"content"
+        assert control.reply() == "226 Transfer complete."
 
 
 @pytest.mark.parametrize("host, protocol", [("127.0.0.1", "1"), ("::1", "2")])

@@ -342,6 +342,7 @@ impl Host {
                 self.transfer();
                 Ok(Outcome::Done)
             }
+            Action::Space if self.files.stat(&path).is_err() => Err(NOT_FOUND),
             Action::Space => Ok(Outcome::Space(1 << 20, 1 << 21)),
             Action::Memory | Action::Collect => Ok(Outcome::Space(1000, 2000)),
             Action::Uptime => Ok(Outcome::Number(93784)),
