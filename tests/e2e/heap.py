@@ -2,6 +2,7 @@
 
 import pathlib
 import subprocess
+import tempfile
 
 from control import Control
 from server import DIST, PATIENCE, RUNTIME, environment, free_ports
@@ -50,3 +51,9 @@ def measure(root, heap="256k"):
             process.kill()
             process.wait()
         process.stdout.close()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        measured = measure(folder)
+    print(*(measured[what] for what in ("import", "ready", "session")))

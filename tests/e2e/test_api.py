@@ -270,7 +270,9 @@ def test_start_and_stop_beside_another_task(start_server):
     (server.root / "again").touch()
     wait_until(lambda: server.output().count("Listening on") == 2)
     with server.login() as control:
-        control.store("STOR last", b"")
+        control.store("STOR file", b"content")
+    # The program stops as soon as it sees this: it must not be the upload, which would be cut off before its end.
+    (server.root / "last").touch()
     assert server.process.wait(20) == 0
     assert server.output().endswith("The other task counted: True\nThe end.\n")
 

@@ -40,8 +40,22 @@ impl Target {
     }
 }
 
-/// Builds what is stale and checks the sizes; gives the folder for MICROPYPATH.
-pub fn build(project: &Project, target: &Target) -> Result<PathBuf> {
+/// What was built, and its sizes in bytes.
+pub struct Package {
+    /// The folder for MICROPYPATH.
+    pub dist: PathBuf,
+    /// Code and constants, which the import copies to RAM.
+    pub text: usize,
+    /// How many of these are constants.
+    pub constants: usize,
+    /// The native module's file.
+    pub file: usize,
+    /// The shim's bytecode.
+    pub shim: usize,
+}
+
+/// Builds what is stale and checks the sizes.
+pub fn build(project: &Project, target: &Target) -> Result<Package> {
     setup::python(project)?;
     let library = compile(project, target)?;
     let elf = library.with_file_name(format!("native_{}.elf", target.name));
@@ -64,7 +78,7 @@ pub fn build(project: &Project, target: &Target) -> Result<PathBuf> {
         dist.strip_prefix(&project.root).unwrap_or(&dist).display(),
     );
     check_budget(project, target, text)?;
-    Ok(dist)
+    Ok(Package { dist, text, constants: module.constants, file: file.len(), shim })
 }
 
 fn compile(project: &Project, target: &Target) -> Result<PathBuf> {

@@ -1,7 +1,7 @@
 //! `cargo xtask test`, `lint` and `bench`.
 
 use crate::build::{self, TARGETS, Target};
-use crate::project::{Project, Result, program, run, say};
+use crate::project::{Project, Result, output, program, run, say, write_if_changed};
 use crate::runtimes::Runtime;
 use crate::{abi, setup, text, value};
 use lexopt::prelude::*;
@@ -72,7 +72,10 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
         }
     }
     let filter = filter.as_deref();
-    setup::setup(project)?;
+    setup::host(project)?;
+    if let Err(error) = setup::boards(project) {
+        say(format!("without this the builds for boards will fail: {error}"));
+    }
     let usual = project.micropython();
     let mut steps: Vec<Step> = Vec::new();
     if filter.is_none() {
@@ -156,7 +159,64 @@ fn end_to_end(project: &Project, dist: &Path, runtime: &Path, filter: Option<&st
 
 /// The command `bench`.
 pub fn bench(project: &Project, mut arguments: lexopt::Parser) -> Result {
-    let dist = build::build(project, Target::named("x64")?)?;
+    let dist = build::build(project, Target::named("x64")?)?.dist;
     let rest = arguments.raw_args().map_err(text)?;
     run(python(project, &dist, &project.micropython())?.arg("tests/bench/bench.py").args(rest))
+}
+
+/// The command `sizes`: measures, and writes docs/sizes.md.
+pub fn sizes(project: &Project) -> Result {
+    let mut table = SIZES.to_owned();
+    for target in TARGETS {
+        let package = build::build(project, target)?;
+        let [text, constants, file, shim] =
+            [package.text, package.constants, package.file, package.shim].map(with_thousands);
+        table += &format!("| {} | {text} | {constants} | {file} | {shim} |\n", target.name);
+    }
+    table += HEAP;
+    for (what, target, runtime) in [
+        ("32-bit ARM", "armv6m", Runtime::named("micropython-armhf")?.get(project)?),
+        ("x64", "x64", project.micropython()),
+    ] {
+        let measured = output(python(project, &project.dist(target), &runtime)?.arg("tests/e2e/heap.py"))?;
+        let figures = measured.split_whitespace().map(|word| word.parse().map(with_thousands));
+        let figures: Vec<_> = figures.collect::<std::result::Result<_, _>>().map_err(|_| measured.clone())?;
+        table += &format!("| {what} | {} |\n", figures.join(" | "));
+    }
+    write_if_changed(&project.root.join("docs/sizes.md"), table.as_bytes())
+}
+
+const SIZES: &str = "# Sizes
+
+Made by `cargo xtask sizes`; in bytes. `budgets.toml` says how far they may grow.
+
+Text is code and constants: what a board copies to RAM when it imports the native module. The shim's bytecode also goes to the
+GC heap, unless it is run from a ROMFS.
+
+| architecture | text | of these constants | native module's file | shim's bytecode |
+| --- | ---: | ---: | ---: | ---: |
+";
+
+const HEAP: &str = "
+GC heap that the import takes, that a listening server takes (the import included), and that each idle session takes beside that.
+On the Unix port, where this was measured, the text is outside of the GC heap; on most boards it is in it.
+
+| MicroPython | import | ready | session |
+| --- | ---: | ---: | ---: |
+";
+
+fn with_thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_told_apart() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(with_thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
 }

@@ -31,7 +31,9 @@ const COMMANDS: &[Command] = &[
 
 Makes .xtask/ (git-ignored): a Python environment with the MicroPython runtime, its bytecode compiler, libclang
 and pytest, and the FTP clients that the end-to-end tests drive. As root the clients are installed with apt-get;
-else they are unpacked into .xtask. The other commands fetch what they miss themselves.",
+else they are unpacked into .xtask. For boards: MicroPython for 32-bit ARM and two older releases for x64 from Debian,
+and as root qemu-user, clang and a Rust compiler with its library's source. The other commands fetch what they miss
+themselves.",
         run: |project, arguments| {
             no_arguments(arguments)?;
             setup::setup(project)?;
@@ -98,9 +100,11 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
         summary: "run every check and test",
         help: "Usage: cargo xtask test [--filter TEXT]
 
-Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build with its size
-budgets, the comparison with MicroPython's headers, and the end-to-end tests over sockets. It goes on after a
-failure, ends with a summary, and fails when one of them failed.
+Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build for every architecture
+with its size budgets, the comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64,
+on 32-bit ARM under qemu-arm with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and
+1.26. It goes on after a failure, ends with a summary, and fails when one of them failed. A step is skipped where
+its runtime or emulator cannot be had.
 
   --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
         run: check::test,
@@ -116,6 +120,18 @@ it makes mistakes in a copy of abi.h, which must be noticed.",
         run: |project, arguments| {
             no_arguments(arguments)?;
             abi::check(project)
+        },
+    },
+    Command {
+        name: "sizes",
+        summary: "measure everything and write docs/sizes.md",
+        help: "Usage: cargo xtask sizes
+
+Builds for every architecture, measures the GC heap on x64 and on 32-bit ARM, and writes docs/sizes.md.",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            setup::python(project)?;
+            check::sizes(project)
         },
     },
     Command {

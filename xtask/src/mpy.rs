@@ -174,6 +174,14 @@ impl Module {
                 return Err(format!("{name} is used but is neither in the module nor in MicroPython's function table"));
             }
         }
+        for symbol in file.symbols().filter(|symbol| symbol.is_definition()) {
+            let name = symbol.name().unwrap_or("?");
+            if is_soft_float(name) {
+                return Err(format!(
+                    "{name} is in the module: nothing here needs floating point, and most boards can only imitate it"
+                ));
+            }
+        }
         let mut text = Vec::new();
         let mut names = Vec::new();
         for section in file.sections() {
@@ -208,6 +216,12 @@ impl Module {
             None => return Err("there is no mpy_init".into()),
         }
         let constants = file.symbol_by_name("mpy_constants").map_or(0, |symbol| text.len() - symbol.address() as usize);
+        if file.architecture() == Architecture::Arm {
+            if let Some(at) = floating_point(&file, &text) {
+                let symbol = name_in(at..at + 4);
+                return Err(format!("the instruction at {at:#x} of .text ({symbol}) counts in floating point"));
+            }
+        }
         let mut relocations = BTreeMap::new();
         for (offset, relocation) in file.dynamic_relocations().into_iter().flatten() {
             let place = || format!("at {offset:#x} of .text ({})", name_in(offset..offset + word));
@@ -243,6 +257,54 @@ impl Module {
         }
         Ok(Module { names, text, constants, relocations })
     }
+}
+
+/// Whether a symbol is one of the compiler's functions for floating point, which it calls where the machine has no such instructions.
+fn is_soft_float(name: &str) -> bool {
+    // ARM's names say what is taken: a float, a double, or what becomes one.
+    const ARM: &[&str] = &["f", "d", "cf", "cd", "h2", "i2", "ui2", "l2", "ul2"];
+    if let Some(operation) = name.strip_prefix("__aeabi_") {
+        return ARM.iter().any(|start| operation.starts_with(start));
+    }
+    // GCC's names, which all others use: __addsf3, __fixdfsi.
+    name.strip_prefix("__").is_some_and(|rest| {
+        rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            && ["hf", "sf", "df", "tf"].iter().any(|kind| rest.contains(kind))
+    })
+}
+
+/// Where in Thumb code the first floating point instruction is that does more than move or keep registers.
+fn floating_point<H: FileHeader>(file: &ElfFile<'_, H>, text: &[u8]) -> Option<u64> {
+    // Symbols say where code ($t) and constants among it ($d) begin.
+    let mut marks: Vec<(usize, bool)> = file
+        .symbols()
+        .filter_map(|symbol| {
+            let kind = symbol.name().ok()?.get(..2)?;
+            let is_code = kind == "$t";
+            (is_code || kind == "$d").then_some((symbol.address() as usize, is_code))
+        })
+        .collect();
+    marks.sort_unstable();
+    marks.push((text.len(), false));
+    let half = |at: usize| text.get(at..at + 2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
+    for pair in marks.windows(2).filter(|pair| pair[0].1) {
+        let (mut at, end) = (pair[0].0, pair[1].0);
+        while at < end {
+            let first = half(at)?;
+            // The first halves of instructions of 32 bits.
+            if first >> 11 < 0b11101 {
+                at += 2;
+                continue;
+            }
+            let second = half(at + 2)?;
+            // An operation of the coprocessors 10 and 11 on its data: the floating point unit's, single and double.
+            if first & 0xef00 == 0xee00 && second & 0x0e10 == 0x0a00 {
+                return Some(at as u64);
+            }
+            at += 4;
+        }
+    }
+    None
 }
 
 /// What the loader puts at the address of a symbol.
@@ -308,14 +370,19 @@ mod tests {
 
     /// What becomes of C code that is compiled and linked as the module is; an entry stands before it.
     fn linked(code: &str) -> Result<Module, String> {
+        linked_by("cc", &[], code)
+    }
+
+    /// The same, by this compiler with these flags.
+    fn linked_by(compiler: &str, flags: &[&str], code: &str) -> Result<Module, String> {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("ftpdlite-mpy-{}-{count}", std::process::id()));
         let [source, object, elf] = ["module.c", "module.o", "module.elf"].map(|name| folder.join(name));
         let entry = "extern const char mp_fun_table[] __attribute__((visibility(\"default\")));\n";
         crate::project::write_if_changed(&source, format!("{entry}{code}").as_bytes())?;
-        let mut compiler = crate::project::program("cc");
-        compiler.args([
+        let mut compiler = crate::project::program(compiler);
+        compiler.args(flags).args([
             "-c",
             "-Os",
             "-fPIC",
@@ -379,6 +446,75 @@ mod tests {
     fn a_missing_function_is_named() {
         let error = refusal(&format!("long puts(const char *);\n{}", entry("puts(\"a\")")));
         assert!(error.contains("puts"), "{error}");
+    }
+
+    /// What becomes of code for a board; `None` where no compiler for boards is installed.
+    fn linked_for(flags: &[&str], code: &str) -> Option<Result<Module, String>> {
+        let (clang, _) = crate::toolchain::find_clang()?;
+        Some(linked_by(clang.to_str()?, flags, code))
+    }
+
+    const ARMV6M: &[&str] = &["--target=thumbv6m-none-eabi"];
+    const ARMV7EM: &[&str] = &["--target=thumbv7em-none-eabihf", "-mfpu=fpv4-sp-d16"];
+
+    #[test]
+    fn a_missing_function_of_the_compiler_is_named() {
+        let Some(module) = linked_for(ARMV6M, &entry("n / 3 % n")) else { return };
+        let error = module.expect_err("the module must be refused");
+        assert!(error.contains("__aeabi_idiv"), "{error}");
+    }
+
+    #[test]
+    fn the_address_of_a_thumb_function_keeps_its_lowest_bit() {
+        let functions = "static long f(long n) { return n + 1; }\nstatic long g(long n) { return n - 1; }\n\
+                         static long (*const functions[])(long) = {f, g};\n";
+        let Some(module) = linked_for(ARMV6M, &format!("{functions}{}", entry("functions[n & 1](n)"))) else { return };
+        let module = module.expect("a module");
+        let words: Vec<_> = module
+            .relocations
+            .iter()
+            .filter(|(_, found)| **found == Destination::Text)
+            .map(|(&word, _)| word)
+            .collect();
+        assert_eq!(words.len(), 2);
+        for word in words {
+            let address = u32::from_le_bytes(module.text[word * 4..][..4].try_into().expect("a word"));
+            assert!(address & 1 == 1 && (address as usize) < module.text.len() - module.constants, "{address:#x}");
+        }
+    }
+
+    #[test]
+    fn floating_point_is_refused_and_named() {
+        let soft = "float __aeabi_fmul(float a, float b) { return a < b ? a : b; }\n\
+                    int __aeabi_fcmplt(float a, float b) { return *(int *)&a < *(int *)&b; }\n";
+        let count = "static __attribute__((noinline, used)) float half(float n) { return n * 0.6f; }\n";
+        let entry = entry("(long)half");
+        if let Some(module) = linked_for(ARMV6M, &format!("{soft}{count}{entry}")) {
+            let error = module.expect_err("the module must be refused");
+            assert!(error.contains("__aeabi_f"), "{error}");
+        }
+        if let Some(module) = linked_for(ARMV7EM, &format!("{count}{entry}")) {
+            let error = module.expect_err("the module must be refused");
+            assert!(error.contains("floating point") && error.contains("half"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_of_functions_for_floating_point_are_known() {
+        for name in ["__aeabi_fadd", "__aeabi_ui2d", "__aeabi_cdcmple", "__aeabi_l2f", "__addsf3", "__fixdfsi"] {
+            assert!(is_soft_float(name), "{name}");
+        }
+        for name in [
+            "__aeabi_idivmod",
+            "__aeabi_lmul",
+            "__aeabi_uldivmod",
+            "__aeabi_memclr8",
+            "__udivmodsi4",
+            "_RNvsf",
+            "mpy_init",
+        ] {
+            assert!(!is_soft_float(name), "{name}");
+        }
     }
 
     #[test]

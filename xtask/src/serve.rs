@@ -37,7 +37,7 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     if accounts.is_empty() {
         accounts.push(DEFAULT_ACCOUNT.into());
     }
-    let dist = build::build(project, Target::named("x64")?)?;
+    let dist = build::build(project, Target::named("x64")?)?.dist;
     let root = match root {
         Some(root) => fs::canonicalize(&root).map_err(|error| format!("--root {}: {error}", root.display()))?,
         None => sample_folder(project, port)?,

@@ -1,8 +1,9 @@
 //! `cargo xtask setup`: the tools that the project needs, in `.xtask`, which git ignores. Each part leaves a stamp that says
 //! what it brought, so the next time costs nothing.
 
+use crate::build::TARGETS;
 use crate::project::{Project, Result, make_folder, output, program, run, run_quietly, say, which, write_if_changed};
-use crate::runtimes;
+use crate::{runtimes, toolchain};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -30,18 +31,25 @@ const CLIENTS: &[(&str, &str)] = &[
 
 /// Everything.
 pub fn setup(project: &Project) -> Result {
+    host(project)?;
+    boards(project)
+}
+
+/// What building and testing for this machine needs.
+pub fn host(project: &Project) -> Result {
     python(project)?;
     clients(project)?;
-    rust_components()?;
-    for target in crate::build::TARGETS {
-        crate::toolchain::install(target.triple)?;
-    }
+    rust_components()
+}
+
+/// What building and testing for boards needs. A MicroPython that cannot be had costs only its tests.
+pub fn boards(project: &Project) -> Result {
     for runtime in runtimes::ALL {
         if let Err(error) = runtime.get(project) {
             say(format!("there is no {}, so its tests will be left out: {error}", runtime.name));
         }
     }
-    Ok(())
+    TARGETS.iter().try_for_each(|target| toolchain::install(target.triple))
 }
 
 /// Whether missing packages can be installed without asking: as root on Debian.

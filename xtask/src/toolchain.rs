@@ -107,7 +107,8 @@ fn clang() -> Result<(PathBuf, PathBuf)> {
     Err(format!("clang is needed to compile C for boards; as root on Debian: apt-get install {}", DEBIAN_CLANG[0]))
 }
 
-fn find_clang() -> Option<(PathBuf, PathBuf)> {
+/// Those that are installed.
+pub fn find_clang() -> Option<(PathBuf, PathBuf)> {
     let suffixes = CLANG_VERSIONS.rev().map(|version| format!("-{version}")).chain([String::new()]);
     suffixes.into_iter().find_map(|suffix| {
         let clang = which(&format!("clang{suffix}"))?;
