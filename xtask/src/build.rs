@@ -2,7 +2,7 @@
 
 use crate::mpy::{Arch, Module};
 use crate::project::{Project, Result, make_folder, output, program, read, run, run_quietly, say, write_if_changed};
-use crate::setup;
+use crate::{setup, xtensa};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,10 @@ pub struct Target {
 }
 
 /// The architectures that can be built.
-pub const TARGETS: &[Target] = &[Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu" }];
+pub const TARGETS: &[Target] = &[
+    Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu" },
+    Target { name: "xtensawin", arch: Arch::XtensaWin, triple: "xtensa-esp32-none-elf" },
+];
 
 /// The compiler flags of the module: code that runs wherever it is loaded, and nothing of unwinding.
 const RUSTFLAGS: &[&str] = &["-Crelocation-model=pic", "-Cforce-unwind-tables=no"];
@@ -33,10 +36,10 @@ impl Target {
 /// Builds what is stale and checks the sizes; gives the folder for MICROPYPATH.
 pub fn build(project: &Project, target: &Target) -> Result<PathBuf> {
     setup::python(project)?;
-    let library = compile(project, target)?;
-    let elf = library.with_file_name(format!("native_{}.elf", target.name));
-    link(project, &library, &elf)?;
-    let module = Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))?;
+    let module = match target.arch {
+        Arch::XtensaWin => xtensa::module(project)?,
+        Arch::X64 => module(project, target)?,
+    };
     let dist = project.dist(target.name);
     let package = dist.join("ftpdlite");
     let file_name = format!("native_{}.mpy", target.name);
@@ -45,16 +48,23 @@ pub fn build(project: &Project, target: &Target) -> Result<PathBuf> {
     let mut made = vec![file_name.clone()];
     let shim = compile_shim(project, &package, &mut made)?;
     remove_others(&package, &made)?;
-    let text = module.text.len();
+    let text = module.text.len() + module.rodata.len();
     println!(
         "{}: text {text} bytes ({} of them constants), {file_name} {} bytes, shim {shim} bytes, in {}",
         target.name,
-        module.constants,
+        module.constants + module.rodata.len(),
         file.len(),
         dist.strip_prefix(&project.root).unwrap_or(&dist).display(),
     );
     check_budget(project, target, text)?;
     Ok(dist)
+}
+
+fn module(project: &Project, target: &Target) -> Result<Module> {
+    let library = compile(project, target)?;
+    let elf = library.with_file_name(format!("native_{}.elf", target.name));
+    link(project, &library, &elf)?;
+    Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))
 }
 
 fn compile(project: &Project, target: &Target) -> Result<PathBuf> {

@@ -7,6 +7,7 @@ mod mpy;
 mod project;
 mod serve;
 mod setup;
+mod xtensa;
 
 use build::Target;
 use lexopt::prelude::*;
@@ -45,7 +46,7 @@ else they are unpacked into .xtask. The other commands fetch what they miss them
 Builds what is stale: the native module and the bytecode of the Python shim, into dist/ARCH_6.3, the folder that
 goes on MICROPYPATH or into a board's /lib. Prints the sizes and fails when budgets.toml allows less.
 
-  --arch ARCH   x64, which is the default",
+  --arch ARCH   x64, which is the default, or xtensawin (ESP32, S2, S3)",
         run: |project, mut arguments| {
             let mut target = &build::TARGETS[0];
             while let Some(argument) = arguments.next().map_err(text)? {
