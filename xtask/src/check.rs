@@ -2,7 +2,7 @@
 
 use crate::build::{self, Target};
 use crate::project::{Project, Result, program, run, say};
-use crate::{abi, setup, text, value};
+use crate::{abi, setup, text, value, xtensa};
 use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
@@ -63,6 +63,9 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
         steps.push(("ABI", Box::new(|| abi::check(project))));
     }
     steps.push(("end-to-end tests", Box::new(|| end_to_end(project, &project.dist(x64.name), filter))));
+    if filter.is_none() {
+        steps.push(("xtensawin", Box::new(|| xtensa(project))));
+    }
     let mut failures = Vec::new();
     let mut summary = Vec::new();
     for (name, step) in &steps {
@@ -81,6 +84,12 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
         say(line);
     }
     if failures.is_empty() { Ok(()) } else { Err(format!("failed: {}", failures.join(", "))) }
+}
+
+/// The module for Xtensa, in a loader under QEMU.
+fn xtensa(project: &Project) -> Result {
+    let dist = build::build(project, Target::named("xtensawin")?)?;
+    xtensa::test(project, &dist.join("ftpdlite/native_xtensawin.mpy"))
 }
 
 fn end_to_end(project: &Project, dist: &Path, filter: Option<&str>) -> Result {

@@ -188,6 +188,14 @@ fn apt_install(packages: &[&str]) -> Result {
     apt_get(&install).or_else(|_| apt_get(&["update"]).and_then(|()| apt_get(&install)))
 }
 
+/// Installs Debian's packages where we may; whether that was done.
+pub fn install(packages: &[&str]) -> bool {
+    is_root() && which("apt-get").is_some() && {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        apt_install(packages).is_ok()
+    }
+}
+
 /// apt with folders of its own: it needs no root and leaves the machine's apt alone.
 pub struct Apt {
     options: Vec<String>,
