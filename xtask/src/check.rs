@@ -87,7 +87,7 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
 }
 
 /// The module for Xtensa, in a loader under QEMU.
-fn xtensa(project: &Project) -> Result {
+pub fn xtensa(project: &Project) -> Result {
     let dist = build::build(project, Target::named("xtensawin")?)?;
     xtensa::test(project, &dist.join("ftpdlite/native_xtensawin.mpy"))
 }

@@ -100,6 +100,18 @@ failure, ends with a summary, and fails when one of them failed.
         run: check::test,
     },
     Command {
+        name: "test-xtensa",
+        summary: "run the module for Xtensa under qemu-xtensa",
+        help: "Usage: cargo xtask test-xtensa
+
+Builds xtensawin and plays the transcripts and the cases of the pump in tests/xtensa against it, in a loader under
+QEMU. `cargo xtask test` does that too.",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            check::xtensa(project)
+        },
+    },
+    Command {
         name: "check-abi",
         summary: "compare micropython/abi.h with MicroPython's headers",
         help: "Usage: cargo xtask check-abi
@@ -183,9 +195,9 @@ fn no_arguments(mut arguments: lexopt::Parser) -> Result {
 fn help() -> String {
     let mut text = "Usage: cargo xtask COMMAND [OPTIONS]\n\n".to_owned();
     for command in COMMANDS {
-        text += &format!("  {:<10} {}\n", command.name, command.summary);
+        text += &format!("  {:<11} {}\n", command.name, command.summary);
     }
-    text + "  help       print this\n\n`cargo xtask COMMAND --help` tells more."
+    text + "  help        print this\n\n`cargo xtask COMMAND --help` tells more."
 }
 
 fn main() -> ExitCode {

@@ -13,6 +13,8 @@ use crate::setup;
 use object::read::elf::{ElfFile32, SectionHeader};
 use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, elf};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The name of the target, which is also a built-in one's: `cc` wants to know it.
@@ -135,6 +137,9 @@ pub fn test(project: &Project, module: &Path) -> Result {
     let sources = ["loader.c", "start.s"].map(|name| project.root.join("tests/xtensa").join(name));
     let loader = folder.join("loader.elf");
     write_if_changed(&loader, &program_file(&link(&c_objects(&tools, &folder, &sources)?)?))?;
+    // QEMU runs only what may be executed.
+    fs::set_permissions(&loader, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("{}: {error}", loader.display()))?;
     let mut play = program(project.python());
     play.current_dir(&project.root).arg("tests/xtensa/play.py").arg(&loader).arg(module);
     run(&mut play)
