@@ -944,6 +944,9 @@ static mp_obj_t execute(uint8_t command) {
                 stream->room = STREAM_BUFFER;
             }
             return NONE;
+        case 'u':
+            stream = (stream_t *)get_word();
+            return new_int(stream->end - stream->at);
         case 'o':
             stream = (stream_t *)get_word();
             obj = new_text(&type_bytes, stream->output, stream->written);

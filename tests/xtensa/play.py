@@ -6,6 +6,7 @@ The loader makes and calls objects as it is told here. The host of the module is
 """
 
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
@@ -20,9 +21,15 @@ QEMU = ["qemu-xtensa", "-cpu", "de233_fpu"]
 
 CLOSE, WAIT_READ, WAIT_WRITE, YIELD, BLOCKED = range(5)
 ENDED = 16
+# Seconds for one transcript.
+PATIENCE = 4
 COMPLETE, NO_CONNECTION, BROKEN, LOCAL_ERROR, NO_SPACE, ABORTED = range(6)
 NOW = 1_800_000_000
 ENOENT, EACCES, EEXIST, ENOTDIR, ENOTEMPTY = 2, 13, 17, 20, 39
+
+
+# The processes that run.
+LOADERS = []
 
 
 class Raised(Exception):
@@ -40,6 +47,7 @@ class Loader:
         self.process = subprocess.Popen([*QEMU, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.stat = stat
         self.value = None
+        LOADERS.append(self.process)
         self.ask(b"I" + self.packed(pathlib.Path(module).read_bytes()))
 
     def close(self):
@@ -159,6 +167,11 @@ class Stream:
         self.limits[3] = errno
         self.limit()
 
+    def is_read(self):
+        """Whether the module has read all there is, and cannot know yet that nothing more will come."""
+        self.loader.ask(b"u" + struct.pack("<I", self.handle))
+        return self.loader.value == 0 and not self.limits[0]
+
     def taken(self):
         self.loader.ask(b"o" + struct.pack("<I", self.handle))
         return self.loader.value
@@ -245,19 +258,15 @@ class Host:
     def run(self):
         """Lets the session go on until it waits."""
         outcome = None
-        idle = 0
         while not self.closed:
             action = self.step(outcome)
             self.replies += self.sock.taken()
             outcome = None
             if action == CLOSE:
                 self.closed = True
-            elif action in (WAIT_READ, BLOCKED):
-                # A read that "would block" is tried some times more.
-                idle += 1
-                if idle > (2 if self.rough[1] else 0):
-                    return
-            elif action not in (WAIT_WRITE, YIELD):
+            elif action == BLOCKED or (action == WAIT_READ and self.sock.is_read()):
+                return
+            elif action not in (WAIT_READ, WAIT_WRITE, YIELD):
                 try:
                     outcome = self.act(action)
                 except OSError as error:
@@ -341,16 +350,13 @@ class Host:
 
     def pump(self):
         """Pumps to the transfer's end, or until nothing comes any more; gives the end or None."""
-        idle = 0
         while True:
             got = self.loader.method(self.session, "pump")
             self.downloaded += self.data.taken()
             if got >= ENDED:
                 return got - ENDED
-            if got == WAIT_READ:
-                idle += 1
-                if idle > 3:
-                    return None
+            if got == WAIT_READ and self.data.is_read():
+                return None
 
     def finish(self, end):
         self.loader.method(self.session, "attach", None)
@@ -545,7 +551,12 @@ def fill_actions():
             raise RuntimeError(f"_{name} of the shim is {numbers[name]}, not {number}")
 
 
+def give_up(*_):
+    raise TimeoutError("it goes on and on")
+
+
 def main():
+    signal.signal(signal.SIGALRM, give_up)
     program, module, *names = sys.argv[1:]
     fill_actions()
     failures = []
@@ -553,12 +564,17 @@ def main():
     for path in transcripts():
         if names and path.stem not in names:
             continue
-        for how in ({}, {"chunk": 7, "block": 3, "buffer": 64}):
+        for how in ({}, {"chunk": 7, "block": 3, "buffer": 128}):
             count += 1
+            signal.alarm(PATIENCE)
             try:
                 wrong = play(path, program, module, **how)
             except Exception as error:  # the loader's end, too
                 wrong = f"{path.name}: {type(error).__name__}: {error}"
+            finally:
+                signal.alarm(0)
+                while LOADERS:
+                    LOADERS.pop().kill()
             if wrong:
                 failures.append(f"{wrong}\n    {how}")
     for failure in failures:
