@@ -22,7 +22,7 @@ QEMU = ["qemu-xtensa", "-cpu", "de233_fpu"]
 CLOSE, WAIT_READ, WAIT_WRITE, YIELD, BLOCKED = range(5)
 ENDED = 16
 # Seconds for one transcript.
-PATIENCE = 4
+PATIENCE = 30
 COMPLETE, NO_CONNECTION, BROKEN, LOCAL_ERROR, NO_SPACE, ABORTED = range(6)
 NOW = 1_800_000_000
 ENOENT, EACCES, EEXIST, ENOTDIR, ENOTEMPTY = 2, 13, 17, 20, 39
@@ -219,6 +219,8 @@ class Host:
         self.files = Files()
         self.buffer = buffer
         self.rough = chunk, block
+        # How many bytes a file takes.
+        self.room = 0xFFFFFFFF
         self.config = config
         self.loader = loader = Loader(program, module, self.stat)
         self.server = loader.make_with(
@@ -295,7 +297,7 @@ class Host:
 
     def open(self, content):
         # A file gives less than asked, but does not block.
-        self.file = Stream(self.loader, self.rough[0])
+        self.file = Stream(self.loader, self.rough[0], room=self.room)
         self.file.put(content)
         self.file.end()
         self.loader.set(self.session, "file", self.file.handle)
@@ -551,6 +553,64 @@ def fill_actions():
             raise RuntimeError(f"_{name} of the shim is {numbers[name]}, not {number}")
 
 
+def pump(program, module, chunk, block, buffer):
+    """Transfers with streams that read and write at most `chunk` bytes, and of which every `block`th call would block."""
+    host = Host(program, module, {}, chunk, block, buffer)
+
+    def command(text, *wanted):
+        if text:
+            host.send(text.encode() + b"\r\n")
+        got = [(host.line() or b"")[:3].decode() for _ in wanted]
+        if got != list(wanted) or host.line() is not None:
+            raise AssertionError(f"{text or 'the end'}: got {got}, not {wanted}")
+
+    command(None, "220")
+    for text, wanted in (("USER tester", "331"), ("PASS secret", "230"), ("TYPE I", "200")):
+        command(text, wanted)
+    data = host.files.nodes[b"/pub/big.bin"][0]
+    for offset in (0, 1, len(data) - 1, len(data)):
+        command("PASV", "227")
+        command(f"REST {offset}", "350")
+        command("RETR /pub/big.bin", "150", "226")
+        if host.downloaded != data[offset:]:
+            raise AssertionError(f"RETR from {offset} gave {len(host.downloaded)} bytes, which are not those of the file")
+
+    def store(verb, pieces, *wanted):
+        command("PASV", "227")
+        command(f"{verb} /upload/new", "150")
+        for piece in pieces:
+            if not host.upload(piece) and wanted[0] == "226":
+                raise AssertionError("the upload ended early")
+        host.end_upload()
+        host.settle()
+        command(None, *wanted)
+        return host.files.nodes[b"/upload/new"][0]
+
+    for pieces in ([data], [data[:1], data[1:700], data[700:1212], data[1212:]], [b""]):
+        if store("STOR", pieces, "226") != b"".join(pieces):
+            raise AssertionError("STOR wrote something else")
+    store("STOR", [data[:1000]], "226")
+    if store("APPE", [data[1000:3000]], "226") != data[:3000]:
+        raise AssertionError("APPE wrote something else")
+    host.room = 2000
+    if store("STOR", [data[:5000]], "452") != data[:2000]:
+        raise AssertionError("a full file system holds something else")
+    host.room = 0xFFFFFFFF
+    command("PASV", "227")
+    command("STOR /upload/new", "150")
+    host.upload(data[:3333])
+    host.drop_data()
+    command(None, "426")
+    if host.files.nodes[b"/upload/new"][0] != data[:3333]:
+        raise AssertionError("a broken upload kept something else")
+    command("QUIT", "221")
+    host.loader.close()
+
+
+# Bytes at most at a time, every which call would block, the transfer's buffer.
+PUMP_CASES = [(0, 0, 512), (1, 0, 512), (7, 3, 512), (511, 2, 512), (512, 2, 512), (513, 5, 1024), (0, 2, 65536)]
+
+
 def give_up(*_):
     raise TimeoutError("it goes on and on")
 
@@ -577,10 +637,24 @@ def main():
                     LOADERS.pop().kill()
             if wrong:
                 failures.append(f"{wrong}\n    {how}")
+    cases = [] if names else PUMP_CASES
+    wrong_pumps = 0
+    for case in cases:
+        signal.alarm(PATIENCE)
+        try:
+            pump(program, module, *case)
+        except Exception as error:
+            wrong_pumps += 1
+            print(f"pump {case}: {type(error).__name__}: {error}", file=sys.stderr)
+        finally:
+            signal.alarm(0)
+            while LOADERS:
+                LOADERS.pop().kill()
+    print(f"xtensawin: {len(cases) - wrong_pumps} of {len(cases)} cases of the pump are right")
     for failure in failures:
         print(failure, file=sys.stderr)
     print(f"xtensawin: {count - len(failures)} of {count} plays of the transcripts are right")
-    return 1 if failures else 0
+    return 1 if failures or wrong_pumps else 0
 
 
 if __name__ == "__main__":

@@ -57,12 +57,17 @@ struct Tools {
     about: String,
 }
 
+/// A clang that knows Xtensa.
+fn clang() -> Result<PathBuf> {
+    let mut found = ["clang-22", "clang-23", "clang"].into_iter().filter_map(which);
+    let clang =
+        found.find(|clang| output(program(clang).arg("--print-targets")).is_ok_and(|all| all.contains("xtensa")));
+    clang.ok_or_else(|| "xtensawin needs a clang that knows Xtensa (Debian: apt-get install clang-22)".into())
+}
+
 impl Tools {
     fn find() -> Result<Tools> {
-        let clang = ["clang-22", "clang-23", "clang"].into_iter().filter_map(which).find(|clang| {
-            output(program(clang).arg("--print-targets")).is_ok_and(|targets| targets.contains("xtensa"))
-        });
-        let clang = clang.ok_or("xtensawin needs a clang that knows Xtensa (Debian: apt-get install clang-22)")?;
+        let clang = clang()?;
         for rustc in which("rustc").into_iter().chain([PathBuf::from("/usr/bin/rustc")]) {
             let Ok(about) = output(program(&rustc).arg("-vV")) else { continue };
             let Ok(sysroot) = output(program(&rustc).args(["--print", "sysroot"])) else { continue };
@@ -605,5 +610,109 @@ impl<'a> Linker<'a> {
         text.resize(text.len().next_multiple_of(4), 0);
         let constants = literals.len() * 4;
         Ok(Module { names: self.names.clone(), text, constants, relocations, rodata, rodata_relocations })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of assembly; `None` where there is no clang for Xtensa.
+    fn linked(assembly: &str) -> Option<Result<Module>> {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let clang = clang().map_err(|error| eprintln!("skipped: {error}")).ok()?;
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("ftpdlite-xtensa-{}-{count}", std::process::id()));
+        let (source, object) = (folder.join("module.s"), folder.join("module.o"));
+        write_if_changed(&source, assembly.as_bytes()).expect("a temporary file");
+        let mut command = program(clang);
+        run_quietly(command.args(["--target=xtensa", "-mcpu=esp32", "-c"]).arg(&source).arg("-o").arg(&object))
+            .expect("assembly");
+        let module = link(&[read(&object).expect("an object")]);
+        let _ = fs::remove_dir_all(folder);
+        Some(module)
+    }
+
+    /// An entry that loads a literal, and what follows it.
+    fn entry(literal: &str, rest: &str) -> String {
+        format!(
+            ".text\n.literal_position\n.literal .L0, {literal}\n.section .text.mpy_init,\"ax\"\n.global mpy_init\n.p2align 2\n\
+             mpy_init: entry a1, 32\nl32r a2, .L0\nretw\n{rest}\n"
+        )
+    }
+
+    fn refusal(literal: &str, rest: &str, words: &[&str]) {
+        let Some(result) = linked(&entry(literal, rest)) else { return };
+        let error = result.expect_err("the module must be refused");
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+
+    #[test]
+    fn literals_come_before_the_code_and_constants_are_apart() {
+        let constants = ".section .rodata.a,\"a\"\n.p2align 2\n.Lnear: .word 7\n.Lfar: .word .Lnear\n";
+        let Some(module) = linked(&entry(".Lfar", constants)) else { return };
+        let module = module.expect("a module");
+        // j to 8, where the entry starts behind one literal.
+        assert_eq!(module.text[..3], [0x06, 0x01, 0x00]);
+        assert_eq!((module.constants, &module.text[4..8]), (4, &[4, 0, 0, 0][..]));
+        assert_eq!(module.relocations, BTreeMap::from([(1, Destination::Rodata)]));
+        assert_eq!(module.rodata, [7, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(module.rodata_relocations, BTreeMap::from([(1, Destination::Rodata)]));
+        // l32r at 11: from 12 back to 4.
+        assert_eq!(module.text[11..14], [0x21, 0xfe, 0xff]);
+    }
+
+    #[test]
+    fn equal_literals_are_one() {
+        let rest = ".literal_position\n.literal .L1, mp_fun_table\nl32r a2, .L1\n";
+        let Some(module) = linked(&entry("mp_fun_table", rest)) else { return };
+        let module = module.expect("a module");
+        assert_eq!((module.constants, module.relocations.len()), (4, 1));
+        assert_eq!(module.relocations[&1], Destination::FunctionTable);
+    }
+
+    #[test]
+    fn writable_data_is_refused_and_named() {
+        refusal("hits", ".section .bss.hits,\"aw\",@nobits\nhits: .space 4\n", &[".bss.hits", "hits", "mpy_init"]);
+        refusal("limit", ".data\nlimit: .word 5\n", &[".data", "limit"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        refusal("puts", "", &["puts", "mpy_init", ".text.mpy_init"]);
+        refusal("__addsf3", "", &["floating point", "__addsf3", "mpy_init"]);
+    }
+
+    #[test]
+    fn code_in_a_section_of_its_own_is_refused() {
+        refusal("fast", ".section fast,\"ax\"\nfast: retw\n", &["section fast"]);
+    }
+
+    #[test]
+    fn an_unaligned_pointer_is_refused_and_named() {
+        let crooked = ".section .rodata.c,\"a\"\ncrooked: .byte 1\n.word crooked\n";
+        refusal("crooked", crooked, &["crooked", ".rodata.c", "aligned"]);
+    }
+
+    #[test]
+    fn an_unaligned_literal_is_refused_and_named() {
+        let Some(result) = linked(
+            ".section .literal,\"ax\"\n.byte 1\n.Lodd: .word 5\n.section .text.mpy_init,\"ax\"\n.global mpy_init\nmpy_init: l32r a2, .Lodd\n",
+        ) else {
+            return;
+        };
+        let error = result.expect_err("the module must be refused");
+        assert!(error.contains("not aligned") && error.contains("mpy_init"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_relocation_is_refused() {
+        refusal("5", "call8 elsewhere\n", &["relocation", "mpy_init", "not known"]);
+    }
+
+    #[test]
+    fn a_module_needs_its_entry() {
+        let Some(result) = linked(".text\nother: retw\n") else { return };
+        assert!(result.expect_err("the module must be refused").contains("mpy_init"));
     }
 }
