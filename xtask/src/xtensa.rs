@@ -649,7 +649,7 @@ mod tests {
 
     #[test]
     fn literals_come_before_the_code_and_constants_are_apart() {
-        let constants = ".section .rodata.a,\"a\"\n.p2align 2\n.Lnear: .word 7\n.Lfar: .word .Lnear\n";
+        let constants = ".section .rodata.a,\"a\"\n.p2align 2\n.Lnear: .long 7\n.Lfar: .long .Lnear\n";
         let Some(module) = linked(&entry(".Lfar", constants)) else { return };
         let module = module.expect("a module");
         // j to 8, where the entry starts behind one literal.
@@ -674,7 +674,7 @@ mod tests {
     #[test]
     fn writable_data_is_refused_and_named() {
         refusal("hits", ".section .bss.hits,\"aw\",@nobits\nhits: .space 4\n", &[".bss.hits", "hits", "mpy_init"]);
-        refusal("limit", ".data\nlimit: .word 5\n", &[".data", "limit"]);
+        refusal("limit", ".data\nlimit: .long 5\n", &[".data", "limit"]);
     }
 
     #[test]
@@ -685,19 +685,19 @@ mod tests {
 
     #[test]
     fn code_in_a_section_of_its_own_is_refused() {
-        refusal("fast", ".section fast,\"ax\"\nfast: retw\n", &["section fast"]);
+        refusal("quick", ".section fast,\"ax\"\nquick: retw\n", &["section fast", "quick"]);
     }
 
     #[test]
     fn an_unaligned_pointer_is_refused_and_named() {
-        let crooked = ".section .rodata.c,\"a\"\ncrooked: .byte 1\n.word crooked\n";
+        let crooked = ".section .rodata.c,\"a\"\ncrooked: .byte 1\n.long crooked\n";
         refusal("crooked", crooked, &["crooked", ".rodata.c", "aligned"]);
     }
 
     #[test]
     fn an_unaligned_literal_is_refused_and_named() {
         let Some(result) = linked(
-            ".section .literal,\"ax\"\n.byte 1\n.Lodd: .word 5\n.section .text.mpy_init,\"ax\"\n.global mpy_init\nmpy_init: l32r a2, .Lodd\n",
+            ".section .literal,\"ax\"\n.byte 1\n.Lodd: .long 5\n.section .text.mpy_init,\"ax\"\n.global mpy_init\nmpy_init: l32r a2, .Lodd\n",
         ) else {
             return;
         };
