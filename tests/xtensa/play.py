@@ -607,6 +607,38 @@ def pump(program, module, chunk, block, buffer):
     host.loader.close()
 
 
+def functions(program, module):
+    """What the module has beside sessions, and exceptions that cross its frames."""
+    loader = Loader(program, module, lambda path: (ENOENT, 0, 0, 0))
+
+    def raises(name, message, *call):
+        try:
+            loader.call(*call)
+        except Raised as error:
+            if error.args[0] != name or message not in error.args[1]:
+                raise AssertionError(f"{error.args}, not {name} with {message}") from error
+            return
+        raise AssertionError(f"{call} did not raise {name}")
+
+    def check(wanted, name, *arguments):
+        got = loader.call(loader.name(name), *arguments)
+        if got is not wanted:
+            raise AssertionError(f"{name}{arguments} gave {got}")
+
+    check(True, "same", "secret", b"secret")
+    check(False, "same", "secret", "secre")
+    check(True, "is_ipv4", "192.0.2.1")
+    check(False, "is_ipv4", "192.0.2.256")
+    check(True, "same_network", "10.0.1.2", "10.0.2.3", "255.255.0.0")
+    check(False, "same_network", "10.0.1.2", "10.0.2.3", "255.255.255.0")
+    for _ in range(3):
+        raises("RuntimeError", "internal error", loader.name("_panic"), 1)
+        raises("TypeError", "arguments", loader.name("Server"), "name")
+        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 0, None)
+        raises("ValueError", "address", loader.name("Session"), server, None, b"\xff\xff", 512)
+    loader.close()
+
+
 # Bytes at most at a time, every which call would block, the transfer's buffer.
 PUMP_CASES = [(0, 0, 512), (1, 0, 512), (7, 3, 512), (511, 2, 512), (512, 2, 512), (513, 5, 1024), (0, 2, 65536)]
 
@@ -637,20 +669,20 @@ def main():
                     LOADERS.pop().kill()
             if wrong:
                 failures.append(f"{wrong}\n    {how}")
-    cases = [] if names else PUMP_CASES
+    cases = [] if names else [(functions,), *((pump, *case) for case in PUMP_CASES)]
     wrong_pumps = 0
-    for case in cases:
+    for run, *case in cases:
         signal.alarm(PATIENCE)
         try:
-            pump(program, module, *case)
+            run(program, module, *case)
         except Exception as error:
             wrong_pumps += 1
-            print(f"pump {case}: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"{run.__name__} {case}: {type(error).__name__}: {error}", file=sys.stderr)
         finally:
             signal.alarm(0)
             while LOADERS:
                 LOADERS.pop().kill()
-    print(f"xtensawin: {len(cases) - wrong_pumps} of {len(cases)} cases of the pump are right")
+    print(f"xtensawin: {len(cases) - wrong_pumps} of {len(cases)} cases of the pump and the functions are right")
     for failure in failures:
         print(failure, file=sys.stderr)
     print(f"xtensawin: {count - len(failures)} of {count} plays of the transcripts are right")
