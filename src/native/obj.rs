@@ -353,7 +353,7 @@ pub fn raise(exception: Qstr, message: &CStr) -> ! {
     // SAFETY: the name is a built-in exception's, and the message lives for ever; the call leaves by a long jump.
     unsafe {
         let exception = table.load_global.unwrap_unchecked()(exception.value());
-        table.raise_msg.unwrap_unchecked()(exception.cast(), message.as_ptr());
+        table.raise_msg.unwrap_unchecked()(exception.cast(), message.as_ptr().cast());
     }
     // It does not return; if it did, waiting here would be all that is left.
     loop {

@@ -2,7 +2,7 @@
 
 use crate::mpy::{Arch, Module};
 use crate::project::{Project, Result, make_folder, output, program, read, run, run_quietly, say, write_if_changed};
-use crate::{setup, toolchain};
+use crate::{setup, toolchain, xtensa};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     // Its floating point unit has single precision only, which is also this triple's default.
     Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: &[] },
     Target { name: "rv32imc", arch: Arch::Rv32imc, triple: "riscv32imc-unknown-none-elf", flags: &[] },
+    Target { name: "xtensawin", arch: Arch::XtensaWin, triple: xtensa::TRIPLE, flags: &[] },
 ];
 
 /// The compiler flags of the module: code that runs wherever it is loaded, and nothing of unwinding.
@@ -57,10 +58,10 @@ pub struct Package {
 /// Builds what is stale and checks the sizes.
 pub fn build(project: &Project, target: &Target) -> Result<Package> {
     setup::python(project)?;
-    let library = compile(project, target)?;
-    let elf = library.with_file_name(format!("native_{}.elf", target.name));
-    link(project, &library, &elf)?;
-    let module = Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))?;
+    let module = match target.arch {
+        Arch::XtensaWin => xtensa::module(project)?,
+        _ => module(project, target)?,
+    };
     let dist = project.dist(target.name);
     let package = dist.join("ftpdlite");
     let file_name = format!("native_{}.mpy", target.name);
@@ -69,16 +70,24 @@ pub fn build(project: &Project, target: &Target) -> Result<Package> {
     let mut made = vec![file_name.clone()];
     let shim = compile_shim(project, &package, &mut made)?;
     remove_others(&package, &made)?;
-    let text = module.text.len();
+    let text = module.text.len() + module.rodata.len();
     println!(
         "{}: text {text} bytes ({} of them constants), {file_name} {} bytes, shim {shim} bytes, in {}",
         target.name,
-        module.constants,
+        module.constants + module.rodata.len(),
         file.len(),
         dist.strip_prefix(&project.root).unwrap_or(&dist).display(),
     );
     check_budget(project, target, text)?;
-    Ok(Package { dist, text, constants: module.constants, file: file.len(), shim })
+    let constants = module.constants + module.rodata.len();
+    Ok(Package { dist, text, constants, file: file.len(), shim })
+}
+
+fn module(project: &Project, target: &Target) -> Result<Module> {
+    let library = compile(project, target)?;
+    let elf = library.with_file_name(format!("native_{}.elf", target.name));
+    link(project, &library, &elf)?;
+    Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))
 }
 
 fn compile(project: &Project, target: &Target) -> Result<PathBuf> {

@@ -3,7 +3,7 @@
 use crate::build::{self, TARGETS, Target};
 use crate::project::{Project, Result, output, program, run, say, write_if_changed};
 use crate::runtimes::Runtime;
-use crate::{abi, setup, text, value};
+use crate::{abi, setup, text, value, xtensa};
 use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
@@ -95,6 +95,9 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
         let name = format!("end-to-end tests of {} on {}", target.name, runtime.name);
         steps.push((name, Box::new(move || end_to_end_elsewhere(project, target, runtime, filter))));
     }
+    if filter.is_none() {
+        steps.push(("xtensawin".into(), Box::new(|| xtensa_in_loader(project))));
+    }
     perform(&steps)
 }
 
@@ -140,6 +143,13 @@ fn end_to_end_elsewhere(
         Err(reason) => return Ok(Outcome::Skipped(reason)),
     };
     end_to_end(project, &project.dist(target.name), &runtime, filter).map(|()| Outcome::Done)
+}
+
+fn xtensa_in_loader(project: &Project) -> Result<Outcome> {
+    match xtensa::emulator() {
+        Ok(()) => xtensa::test(project).map(|()| Outcome::Done),
+        Err(reason) => Ok(Outcome::Skipped(reason)),
+    }
 }
 
 fn end_to_end(project: &Project, dist: &Path, runtime: &Path, filter: Option<&str>) -> Result {

@@ -9,6 +9,7 @@ mod runtimes;
 mod serve;
 mod setup;
 mod toolchain;
+mod xtensa;
 
 use build::Target;
 use lexopt::prelude::*;
@@ -49,7 +50,7 @@ themselves.",
 Builds what is stale: the native module and the bytecode of the Python shim, into dist/ARCH_6.3, the folder that
 goes on MICROPYPATH or into a board's /lib. Prints the sizes and fails when budgets.toml allows less.
 
-  --arch ARCH   x64, which is the default, armv6m, armv7m, armv7emsp or rv32imc
+  --arch ARCH   x64, which is the default, armv6m, armv7m, armv7emsp, rv32imc or xtensawin
   --all         every architecture
 
 For boards it needs a Rust core library (rustup component add rust-src, or Debian's rustc-web and rust-web-src) and
@@ -103,11 +104,25 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
 Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build for every architecture
 with its size budgets, the comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64,
 on 32-bit ARM under qemu-arm with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and
-1.26. It goes on after a failure, ends with a summary, and fails when one of them failed. A step is skipped where
+1.26; and the module for xtensawin in a loader under qemu-xtensa. It goes on after a failure, ends with a summary, and fails when one of them failed. A step is skipped where
 its runtime or emulator cannot be had.
 
   --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
         run: check::test,
+    },
+    Command {
+        name: "test-xtensa",
+        summary: "run the module for Xtensa under qemu-xtensa",
+        help: "Usage: cargo xtask test-xtensa
+
+Builds xtensawin and plays the transcripts and the cases of the pump in tests/xtensa against it, in a loader under
+QEMU. `cargo xtask test` does that too.",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            build::build(project, Target::named("xtensawin")?)?;
+            xtensa::emulator()?;
+            xtensa::test(project)
+        },
     },
     Command {
         name: "check-abi",
@@ -205,9 +220,9 @@ fn no_arguments(mut arguments: lexopt::Parser) -> Result {
 fn help() -> String {
     let mut text = "Usage: cargo xtask COMMAND [OPTIONS]\n\n".to_owned();
     for command in COMMANDS {
-        text += &format!("  {:<10} {}\n", command.name, command.summary);
+        text += &format!("  {:<11} {}\n", command.name, command.summary);
     }
-    text + "  help       print this\n\n`cargo xtask COMMAND --help` tells more."
+    text + "  help        print this\n\n`cargo xtask COMMAND --help` tells more."
 }
 
 fn main() -> ExitCode {

@@ -17,6 +17,7 @@ pub enum Arch {
     Armv6m = 4,
     Armv7m = 5,
     Armv7emsp = 7,
+    XtensaWin = 10,
     Rv32imc = 11,
 }
 
@@ -27,6 +28,7 @@ const SMALL_INT_BITS: u8 = 31;
 /// The kind "viper": machine code with an entry at its start.
 const KIND_VIPER: usize = 2;
 const FLAG_RELOCATIONS: u8 = 0x10;
+const FLAG_RODATA: u8 = 0x20;
 const END_OF_RELOCATIONS: u8 = 0xff;
 
 /// What a relocation adds to its word.
@@ -34,6 +36,8 @@ const END_OF_RELOCATIONS: u8 = 0xff;
 pub enum Destination {
     /// The address at which the text was loaded.
     Text,
+    /// The address of the constants where they are apart from the text.
+    Rodata,
     /// The table of the module's names.
     QstrTable,
     /// The runtime's function table.
@@ -46,6 +50,7 @@ impl Destination {
         match self {
             // Destinations 0 to 2 take two numbers each: with and without a count.
             Destination::Text => (0, true),
+            Destination::Rodata => (1, true),
             Destination::QstrTable => (6, false),
             Destination::FunctionTable => (8, false),
         }
@@ -63,6 +68,10 @@ pub struct Module {
     pub constants: usize,
     /// Word index in the text → what is added there.
     pub relocations: BTreeMap<usize, Destination>,
+    /// Constants apart from the text, for architectures where text is only read in words.
+    pub rodata: Vec<u8>,
+    /// Word index in these constants → what is added there.
+    pub rodata_relocations: BTreeMap<usize, Destination>,
 }
 
 /// What a dynamic relocation asks for.
@@ -106,7 +115,8 @@ fn put_name(out: &mut Vec<u8>, name: &str) {
     out.push(0);
 }
 
-fn put_relocations(out: &mut Vec<u8>, relocations: &BTreeMap<usize, Destination>) {
+/// The relocations of one block; `block` is 0 for the text, 1 for the constants apart from it.
+fn put_relocations(out: &mut Vec<u8>, block: usize, relocations: &BTreeMap<usize, Destination>) {
     let mut entries = relocations.iter().map(|(&word, &destination)| (word, destination)).peekable();
     let mut next_word = None;
     while let Some((word, destination)) = entries.next() {
@@ -123,7 +133,7 @@ fn put_relocations(out: &mut Vec<u8>, relocations: &BTreeMap<usize, Destination>
             let moved = next_word != Some(start);
             out.push(code << 1 | u8::from(moved));
             if moved {
-                put_number(out, start << 1);
+                put_number(out, start << 1 | block);
             }
             if counted && count > 1 {
                 put_number(out, count);
@@ -131,7 +141,6 @@ fn put_relocations(out: &mut Vec<u8>, relocations: &BTreeMap<usize, Destination>
             next_word = Some(start + if counted { count } else { 1 });
         }
     }
-    out.push(END_OF_RELOCATIONS);
 }
 
 impl Module {
@@ -147,8 +156,16 @@ impl Module {
         put_number(&mut out, self.text.len() << 3 | KIND_VIPER);
         out.extend_from_slice(&self.text);
         // The flag is always set: it also makes the loader keep the code for as long as the firmware runs.
-        out.push(FLAG_RELOCATIONS);
-        put_relocations(&mut out, &self.relocations);
+        if self.rodata.is_empty() {
+            out.push(FLAG_RELOCATIONS);
+        } else {
+            out.push(FLAG_RELOCATIONS | FLAG_RODATA);
+            put_number(&mut out, self.rodata.len());
+            out.extend_from_slice(&self.rodata);
+        }
+        put_relocations(&mut out, 0, &self.relocations);
+        put_relocations(&mut out, 1, &self.rodata_relocations);
+        out.push(END_OF_RELOCATIONS);
         out
     }
 
@@ -255,7 +272,7 @@ impl Module {
             }
             relocations.insert(at / word as usize, destination);
         }
-        Ok(Module { names, text, constants, relocations })
+        Ok(Module { names, text, constants, relocations, rodata: Vec::new(), rodata_relocations: BTreeMap::new() })
     }
 }
 
@@ -346,17 +363,27 @@ mod tests {
         use Destination::*;
         let relocations = BTreeMap::from([(4, Text), (5, Text), (6, FunctionTable), (9, QstrTable), (10, Text)]);
         let mut out = Vec::new();
-        put_relocations(&mut out, &relocations);
+        put_relocations(&mut out, 0, &relocations);
         // Text from word 4, two of them; the table right behind; the names at 9; text behind them.
-        assert_eq!(out, [0b11, 8, 2, 8 << 1, 6 << 1 | 1, 18, 0, 0xff]);
+        assert_eq!(out, [0b11, 8, 2, 8 << 1, 6 << 1 | 1, 18, 0]);
     }
 
     #[test]
     fn a_module_starts_with_its_header_and_names() {
-        let module =
-            Module { names: vec!["os".into()], text: vec![1, 2, 3], constants: 0, relocations: BTreeMap::new() };
+        let mut module = Module {
+            names: vec!["os".into()],
+            text: vec![1, 2, 3],
+            constants: 0,
+            relocations: BTreeMap::new(),
+            rodata: Vec::new(),
+            rodata_relocations: BTreeMap::new(),
+        };
         let bytes = module.encode(Arch::X64, "a.mpy");
         assert_eq!(bytes, b"M\x06\x0b\x1f\x02\x00\x0aa.mpy\0\x04os\0\x1a\x01\x02\x03\x10\xff");
+        module.rodata = vec![9, 0, 0, 0];
+        module.rodata_relocations.insert(0, Destination::Rodata);
+        let bytes = module.encode(Arch::XtensaWin, "a.mpy");
+        assert_eq!(bytes, b"M\x06\x2b\x1f\x02\x00\x0aa.mpy\0\x04os\0\x1a\x01\x02\x03\x30\x04\x09\0\0\0\x05\x01\xff");
     }
 
     #[test]
