@@ -3,6 +3,7 @@
 mod abi;
 mod build;
 mod check;
+mod dist;
 mod mpy;
 mod project;
 mod serve;
@@ -56,6 +57,20 @@ goes on MICROPYPATH or into a board's /lib. Prints the sizes and fails when budg
             }
             build::build(project, target).map(drop)
         },
+    },
+    Command {
+        name: "dist",
+        summary: "make the release in dist/",
+        help: "Usage: cargo xtask dist [--base URL] [--check]
+
+Builds every architecture and makes of dist/ the release: the trees ARCH_6.3, package.json for all of them and
+ARCH_6.3/package.json for one, which mip and mpremote install from, and SHA256SUMS. The same sources and tools give
+the same bytes. Also writes the checkout's package.json, which names the files in dist/.
+
+  --base URL   the address where dist/ will be served: the package files then hold whole URLs, which MicroPython
+               1.23 and 1.24 need; relative ones serve from 1.25 on
+  --check      build again from a copy of the sources in another folder, and compare",
+        run: dist::command,
     },
     Command {
         name: "serve",
