@@ -39,9 +39,9 @@ def names(mpy, supported=_SUPPORTED):
     return found
 
 
-def load(mpy):
+def load(mpy, supported=_SUPPORTED):
     """Imports the native module. Raises ImportError when it is not installed; other failures of the import are let through."""
-    for name in names(mpy):
+    for name in names(mpy, supported):
         name = "native_" + name
         try:
             native = __import__("ftpdlite." + name, None, None, ("Session",))
@@ -58,5 +58,5 @@ def load(mpy):
         return native
     raise ImportError(
         "ftpdlite for %s is not installed here: install the whole package, or the one for it"
-        % names(mpy)[0]
+        % names(mpy, supported)[0]
     )
