@@ -235,14 +235,26 @@ def test_files_of_two_releases_are_told(tmp_path, lib):
 # -- the documents
 
 
+DOCUMENTS = {name: (REPOSITORY / name).read_text() for name in ("README.md", "docs/boards.md")}
+
+
 def command_lines():
-    """The mpremote command lines of the documents."""
-    found = []
-    for name in ("README.md", "docs/boards.md"):
-        blocks = re.findall(r"```\w*\n(.*?)```", (REPOSITORY / name).read_text(), re.DOTALL)
-        lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
-        found += [line for line in lines if line.startswith("mpremote ")]
-    return sorted(set(found))
+    """The mpremote command lines of the documents, in blocks and within text."""
+    found = set()
+    for document in DOCUMENTS.values():
+        found |= set(re.findall(r"^(mpremote .*?)(?:  +#.*)?$", document, re.MULTILINE))
+        found |= set(re.findall(r"`(mpremote [^`]*)`", document))
+    return sorted(found)
+
+
+def programs():
+    """The Python programs of the documents."""
+    return [block for document in DOCUMENTS.values() for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL)]
+
+
+@pytest.mark.parametrize("program", programs())
+def test_the_documents_programs_compile(program):
+    compile(program, "a program of the documents", "exec")
 
 
 def parse_with_mpremote(line, monkeypatch):

@@ -1,8 +1,8 @@
 //! `cargo xtask test`, `lint` and `bench`.
 
-use crate::build::{self, Target};
+use crate::build::{self, TARGETS, Target};
 use crate::project::{Project, Result, program, run, say};
-use crate::{abi, setup, text, value};
+use crate::{abi, dist, setup, text, value};
 use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
@@ -59,7 +59,9 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
     }
     steps.push(("Rust tests", Box::new(|| run(project.cargo().args(["test", "--quiet", "--workspace"]).args(filter)))));
     steps.push(("build", Box::new(|| build::build(project, x64).map(drop))));
+    steps.push(("release", Box::new(|| dist::make(project, TARGETS, None))));
     if filter.is_none() {
+        steps.push(("the release again", Box::new(|| dist::check(project, &TARGETS[..1]))));
         steps.push(("ABI", Box::new(|| abi::check(project))));
     }
     steps.push(("end-to-end tests", Box::new(|| end_to_end(project, &project.dist(x64.name), filter))));

@@ -107,8 +107,9 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
         help: "Usage: cargo xtask test [--filter TEXT]
 
 Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build with its size
-budgets, the comparison with MicroPython's headers, and the end-to-end tests over sockets. It goes on after a
-failure, ends with a summary, and fails when one of them failed.
+budgets, the release, which a build for x64 in another folder must give again, the comparison with MicroPython's
+headers, and the end-to-end tests over sockets. It goes on after a failure, ends with a summary, and fails when one
+of them failed.
 
   --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
         run: check::test,
