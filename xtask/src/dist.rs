@@ -44,6 +44,7 @@ pub fn make(project: &Project, targets: &[Target], base: Option<&str>) -> Result
         let mut own = Package::default();
         for file in list(&tree.join("ftpdlite"))? {
             let path = format!("ftpdlite/{file}");
+            tells_no_folder(project, &tree.join(&path))?;
             files.push(format!("{name}/{path}"));
             if !package.adds(&path, &format!("{name}/{path}"))
                 && read(&tree.join(&path))? != package.read(&dist, &path)?
@@ -68,6 +69,19 @@ pub fn make(project: &Project, targets: &[Target], base: Option<&str>) -> Result
     for name in list(&dist)?.into_iter().filter(|name| !kept.contains(name)) {
         say(format!("removes dist/{name}, which is no part of the release"));
         remove(&dist.join(name))?;
+    }
+    Ok(())
+}
+
+/// Fails when a file tells where it was built: elsewhere it would be another file.
+fn tells_no_folder(project: &Project, path: &Path) -> Result {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let content = read(path)?;
+    for folder in [project.root.as_os_str(), project.target.as_os_str(), &home] {
+        let name = folder.as_encoded_bytes();
+        if name.len() > 1 && content.windows(name.len()).any(|part| part == name) {
+            return Err(format!("{} holds the name of the folder {}", path.display(), folder.to_string_lossy()));
+        }
     }
     Ok(())
 }
@@ -104,7 +118,7 @@ impl Package {
 
 /// The names in a folder, sorted.
 fn list(folder: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
+    let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.to_string_lossy()))?;
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     Ok(names)
@@ -126,8 +140,8 @@ pub fn check(project: &Project, targets: &[Target]) -> Result {
     let released = checksums(project)?;
     // Of some architectures, the package file of all differs.
     let is_part = targets.len() < TARGETS.len();
-    let differs = |line: &&str| !released.contains(*line) && !(is_part && line.ends_with("  package.json"));
-    let differences: Vec<_> = again.lines().filter(|line| differs(&line)).collect();
+    let is_same = |line: &str| released.contains(line) || is_part && line.ends_with("  package.json");
+    let differences: Vec<_> = again.lines().filter(|line| !is_same(line)).collect();
     if !differences.is_empty() || !is_part && again != released {
         return Err(format!("built again in {} differ:\n{}", copy.root.display(), differences.join("\n")));
     }
