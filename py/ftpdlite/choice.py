@@ -1,0 +1,62 @@
+# Which native module this firmware loads: asked once, when the package is imported.
+
+# `cargo xtask build` puts its own in place of these two.
+_VERSION = "0.0.0"
+_SUPPORTED = "x64"
+
+# By the number of the .mpy format, from 1.
+_ARCHITECTURES = (
+    "x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
+)
+
+
+def names(mpy, supported=_SUPPORTED):
+    """The architectures whose code a firmware loads, the best first.
+
+    mpy: sys.implementation._mpy, 0 where a firmware has none. Raises ImportError, which tells what to do, when there is none.
+    """
+    version = mpy & 255, mpy >> 8 & 3
+    arch = mpy >> 10 & 15
+    if version != (6, 3) and mpy:
+        todo = "update MicroPython to 1.23 or later"
+        if version > (6, 3):
+            todo = "install a newer ftpdlite"
+        raise ImportError(
+            "ftpdlite is in .mpy format 6.3, this firmware loads %d.%d: %s" % (version + (todo,))
+        )
+    if not arch:
+        raise ImportError(
+            "ftpdlite is native code, which this firmware cannot load: "
+            "it needs MicroPython 1.23 or later for one of %s" % supported
+        )
+    known = _ARCHITECTURES.split(" ")
+    name = known[arch - 1] if arch <= len(known) else "architecture %d" % arch
+    # A Thumb firmware loads code for its own architecture and for any below it, down to armv6m (4).
+    lowest = 4 if 4 <= arch <= 8 else arch
+    found = [n for n in reversed(known[lowest - 1 : arch]) if n in supported.split(" ")]
+    if not found:
+        raise ImportError("ftpdlite has no code for %s, only for %s" % (name, supported))
+    return found
+
+
+def load(mpy, supported=_SUPPORTED):
+    """Imports the native module. Raises ImportError when it is not installed; other failures of the import are let through."""
+    for name in names(mpy, supported):
+        name = "native_" + name
+        try:
+            native = __import__("ftpdlite." + name, None, None, ("Session",))
+        except ImportError as error:
+            # Only that there is no such file; some firmwares do not say which.
+            if name not in str(error) and "not found" not in str(error):
+                raise
+            continue
+        if native.version != _VERSION:
+            raise ImportError(
+                "%s is of ftpdlite %s, the other files of %s: install one release"
+                % (name, native.version, _VERSION)
+            )
+        return native
+    raise ImportError(
+        "ftpdlite for %s is not installed here: install the whole package, or the one for it"
+        % names(mpy, supported)[0]
+    )

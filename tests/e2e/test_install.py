@@ -1,0 +1,344 @@
+"""The release that `cargo xtask dist` makes: installed as on a board, and the words for a board that it is not for."""
+
+import contextlib
+import functools
+import hashlib
+import http.server
+import io
+import json
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+from server import DIST, PATIENCE, REPOSITORY, RUNTIME, environment
+
+RELEASE = DIST.parent
+TREE = DIST.name
+ARCH = TREE.removesuffix("_6.3")
+VERSION = re.search(r'^version = "(.*)"', (REPOSITORY / "Cargo.toml").read_text(), re.MULTILINE)[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def release():
+    assert (RELEASE / "package.json").exists(), "there is no release: cargo xtask dist"
+
+
+def micropython(folder, lib, program):
+    """Runs a program with the modules in `lib`; gives its exit code and what it printed."""
+    script = folder / "program.py"
+    script.write_text(program)
+    done = subprocess.run(
+        [RUNTIME, script],
+        env=environment(f"{lib}:.frozen"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        timeout=3 * PATIENCE,
+    )
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def address():
+    """The release on an HTTP server."""
+    handler = functools.partial(QuietHandler, directory=str(RELEASE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def read_package(folder):
+    return json.loads((folder / "package.json").read_text())
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -- installed with mip
+
+
+@pytest.mark.parametrize("package", ["/", f"/{TREE}/", f"/{TREE}/package.json"])
+def test_mip_installs_it_and_it_serves(tmp_path, address, start_server, package):
+    code, output = micropython(tmp_path, "", "import mip")
+    if code:
+        pytest.skip(f"this MicroPython has no mip: {output}")
+    # As on a board: the first folder named lib on sys.path is where packages go.
+    lib = tmp_path / "flash" / "lib"
+    lib.mkdir(parents=True)
+    code, output = micropython(tmp_path, lib, f"import mip\nmip.install({address + package!r})")
+    assert code == 0 and output.endswith("Done\n"), output
+    folder = RELEASE / package.lstrip("/").removesuffix("package.json")
+    assert files_below(lib) == {to: (folder / source).read_bytes() for to, source in read_package(folder)["urls"]}
+    server = start_server(modules=lib)
+    with server.login() as control:
+        control.store("STOR hello.txt", b"hello")
+        assert control.retrieve("RETR hello.txt") == b"hello"
+        control("QUIT")
+    server.assert_nothing_leaked()
+
+
+# -- what is in the release
+
+
+def test_the_whole_package_has_the_code_for_every_architecture():
+    package = read_package(RELEASE)
+    assert package["version"] == VERSION
+    trees = [path.name for path in RELEASE.iterdir() if path.is_dir()]
+    native = {to for to, _ in package["urls"] if to.startswith("ftpdlite/native_")}
+    assert native == {f"ftpdlite/native_{tree.removesuffix('_6.3')}.mpy" for tree in trees}
+    assert {"ftpdlite/__init__.mpy", "ftpdlite/choice.mpy"} <= {to for to, _ in package["urls"]}
+
+
+def test_the_checkouts_package_file_names_the_same_files():
+    ours, released = read_package(REPOSITORY), read_package(RELEASE)
+    assert ours["version"] == released["version"]
+    assert ours["urls"] == [[to, f"dist/{source}"] for to, source in released["urls"]]
+
+
+def test_a_single_package_has_one_architecture():
+    package = read_package(DIST)
+    assert package["version"] == VERSION
+    assert [to for to, _ in package["urls"] if "native_" in to] == [f"ftpdlite/native_{ARCH}.mpy"]
+
+
+def test_the_checksums_are_of_all_files():
+    sums = dict(reversed(line.split("  ", 1)) for line in (RELEASE / "SHA256SUMS").read_text().splitlines())
+    files = files_below(RELEASE)
+    del files["SHA256SUMS"]
+    assert sums == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+# -- the choice of the native module
+
+# sys.implementation._mpy: the architecture's number, and the format's version.
+FORMAT_6_3 = 6 | 3 << 8
+SUPPORTED = "x64 armv6m armv7m armv7emsp rv32imc xtensawin"
+
+
+def choose(tmp_path, call, lib=DIST):
+    """What a call of the shim's module that chooses gives, or the text of its ImportError."""
+    program = f"import ftpdlite\nfrom ftpdlite import choice\ntry:\n    print(choice.{call})\nexcept ImportError as error:\n    print(error)\n"
+    code, output = micropython(tmp_path, lib, program)
+    assert code == 0, output
+    return output.strip()
+
+
+@pytest.mark.parametrize(
+    "number, expected",
+    [
+        (2, ["x64"]),
+        (4, ["armv6m"]),
+        (5, ["armv7m", "armv6m"]),
+        (6, ["armv7m", "armv6m"]),
+        (7, ["armv7emsp", "armv7m", "armv6m"]),
+        (8, ["armv7emsp", "armv7m", "armv6m"]),
+        (10, ["xtensawin"]),
+        (11, ["rv32imc"]),
+    ],
+)
+def test_a_firmware_gets_the_best_code_that_it_loads(tmp_path, number, expected):
+    # Newer firmwares put flags above the architecture.
+    for flags in (0, 1 << 14, 1 << 16):
+        mpy = FORMAT_6_3 | number << 10 | flags
+        assert choose(tmp_path, f"names({mpy}, {SUPPORTED!r})") == repr(expected)
+
+
+@pytest.mark.parametrize("number, name", [(1, "x86"), (3, "armv6"), (9, "xtensa"), (12, "rv64imc"), (13, "architecture 13")])
+def test_another_architecture_is_named_with_the_supported_ones(tmp_path, number, name):
+    told = choose(tmp_path, f"names({FORMAT_6_3 | number << 10}, {SUPPORTED!r})")
+    assert told == f"ftpdlite has no code for {name}, only for {SUPPORTED}"
+
+
+@pytest.mark.parametrize(
+    "mpy, told",
+    [
+        (6 | 2 << 8 | 7 << 10, "loads 6.2: update MicroPython to 1.23 or later"),
+        (5 | 7 << 10, "loads 5.0: update MicroPython to 1.23 or later"),
+        (7 | 7 << 10, "loads 7.0: install a newer ftpdlite"),
+        (FORMAT_6_3, "cannot load"),
+        (0, "cannot load"),
+    ],
+)
+def test_another_format_is_told_and_what_to_do(tmp_path, mpy, told):
+    assert told in choose(tmp_path, f"names({mpy}, {SUPPORTED!r})")
+
+
+def test_the_release_supports_what_was_built(tmp_path):
+    trees = sorted(path.name.removesuffix("_6.3") for path in RELEASE.iterdir() if path.is_dir())
+    assert sorted(choose(tmp_path, "_SUPPORTED").split()) == trees
+
+
+# -- what is installed
+
+
+@pytest.fixture
+def lib(tmp_path):
+    """The package of this architecture, to be changed."""
+    shutil.copytree(DIST, tmp_path / "lib")
+    return tmp_path / "lib"
+
+
+def import_error(tmp_path, lib):
+    code, output = micropython(tmp_path, lib, "import ftpdlite")
+    assert code == 1, output
+    return output.splitlines()[-1]
+
+
+def test_without_its_native_module_it_says_which_package_to_install(tmp_path, lib):
+    (lib / f"ftpdlite/native_{ARCH}.mpy").unlink()
+    told = import_error(tmp_path, lib)
+    assert re.fullmatch(r"ImportError: ftpdlite for \w+ is not installed here: install the whole package, or the one for it", told)
+
+
+def test_a_lower_thumb_architecture_serves_when_the_best_is_not_installed(tmp_path, lib):
+    (lib / "ftpdlite/native_armv6m.py").write_text(f"version = {VERSION!r}\nSession = None\n")
+    told = choose(tmp_path, f"load({FORMAT_6_3 | 7 << 10}, {SUPPORTED!r})", lib)
+    # On 32-bit ARM the architecture's own module may be there.
+    assert re.match(r"<module 'ftpdlite\.native_armv", told), told
+
+
+@pytest.mark.parametrize("failure", ["ValueError('incompatible .mpy arch')", "ImportError('no module named other')", "MemoryError()"])
+def test_other_failures_of_the_native_module_are_not_hidden(tmp_path, lib, failure):
+    # A .py file is found before the .mpy beside it.
+    (lib / f"ftpdlite/native_{ARCH}.py").write_text(f"raise {failure}\n")
+    kind, text = failure.rstrip(")").split("(")
+    assert import_error(tmp_path, lib) == f"{kind}: {text.strip(chr(39))}"
+
+
+def test_a_native_module_for_other_code_is_not_hidden(tmp_path, lib):
+    module = lib / f"ftpdlite/native_{ARCH}.mpy"
+    content = bytearray(module.read_bytes())
+    # The format's version and the architecture: one that no firmware has.
+    content[2] = 13 << 2 | 3
+    module.write_bytes(content)
+    assert import_error(tmp_path, lib).startswith("ValueError: incompatible .mpy")
+
+
+def test_files_of_two_releases_are_told(tmp_path, lib):
+    (lib / f"ftpdlite/native_{ARCH}.py").write_text("version = '0.0.1'\nSession = None\n")
+    told = import_error(tmp_path, lib)
+    assert told == f"ImportError: native_{ARCH} is of ftpdlite 0.0.1, the other files of {VERSION}: install one release"
+
+
+# -- the documents
+
+
+DOCUMENTS = {name: (REPOSITORY / name).read_text() for name in ("README.md", "docs/boards.md")}
+
+
+def command_lines():
+    """The mpremote command lines of the documents, in blocks and within text."""
+    found = set()
+    for document in DOCUMENTS.values():
+        found |= set(re.findall(r"^(mpremote .*?)(?:  +#.*)?$", document, re.MULTILINE))
+        found |= set(re.findall(r"`(mpremote [^`]*)`", document))
+    return sorted(found)
+
+
+def programs():
+    """The Python programs of the documents."""
+    return [block for document in DOCUMENTS.values() for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL)]
+
+
+@pytest.mark.parametrize("program", programs())
+def test_the_documents_programs_compile(program):
+    compile(program, "a program of the documents", "exec")
+
+
+def parse_with_mpremote(line, monkeypatch):
+    """The (command, arguments) that mpremote reads in a command line; nothing is done."""
+    from mpremote import main
+
+    done = []
+    for name, (_, parser) in list(main._COMMANDS.items()):
+        monkeypatch.setitem(main._COMMANDS, name, (lambda state, args, name=name: done.append((name, args)), parser))
+    for name in ("ensure_connected", "run_repl_on_completion"):
+        monkeypatch.setattr(main.State, name, lambda self: False)
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(errors):
+            code = main.main()
+    except SystemExit as stop:
+        code = stop.code
+    assert not code, f"{line}: {errors.getvalue()}"
+    return done
+
+
+def test_the_documents_tell_how_to_install():
+    lines = command_lines()
+    assert any(" mip install " in line for line in lines) and any(" cp " in line for line in lines), lines
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_mpremote_understands_the_documents(line, monkeypatch):
+    done = parse_with_mpremote(line, monkeypatch)
+    assert done, line
+    for name, args in done:
+        if name == "mip":
+            assert args.command == ["install"] and len(args.packages) == 1
+            # A path in the checkout is one of the release.
+            package = args.packages[0]
+            if not re.match(r"https?:|github:", package):
+                assert (REPOSITORY / package.replace("ARCH", ARCH)).is_file(), package
+        elif name == "fs":
+            assert args.command[0] in ("cp", "mkdir", "ls", "rm"), line
+            for path in args.path:
+                if not path.startswith(":"):
+                    path = path.replace("ARCH", ARCH)
+                    assert path in ("boot.py", "main.py") or (REPOSITORY / path).exists(), path
+
+
+def test_a_wrong_command_line_would_be_noticed(monkeypatch):
+    with pytest.raises(AssertionError):
+        parse_with_mpremote("mpremote mip install --targets /lib package.json", monkeypatch)
+
+
+@pytest.mark.parametrize("package", ["package.json", f"dist/{TREE}/package.json"])
+def test_mpremote_installs_from_the_checkout(package, monkeypatch):
+    """mpremote's own mip with a board that only remembers what is written."""
+    from mpremote import mip
+
+    class Board:
+        files = {}
+
+        def exec(self, _code):
+            pass
+
+        def eval(self, _expression):
+            return ["", ".frozen", "/lib"]
+
+        def fs_exists(self, _path):
+            return True
+
+        def fs_writefile(self, path, data, **_):
+            self.files[path] = data
+
+    class State:
+        transport = Board()
+
+        def did_action(self):
+            pass
+
+        def ensure_raw_repl(self):
+            pass
+
+    monkeypatch.chdir(REPOSITORY)
+    from mpremote import main
+
+    mip.do_mip(State(), main.argparse_mip().parse_args(["install", package]))
+    folder = (REPOSITORY / package).parent
+    expected = {f"/lib/{to}": (folder / source).read_bytes() for to, source in read_package(folder)["urls"]}
+    assert Board.files == expected

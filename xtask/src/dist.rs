@@ -1,0 +1,189 @@
+//! `cargo xtask dist`: the release. `dist/` with a tree for each architecture, the package files that `mip` reads, and checksums.
+
+use crate::build::{self, TARGETS, Target};
+use crate::project::{Project, Result, make_folder, output, program, read, run_quietly, say, write_if_changed};
+use crate::{text, value};
+use lexopt::prelude::*;
+use std::fs;
+use std::path::Path;
+
+const CHECKSUMS: &str = "SHA256SUMS";
+const PACKAGE: &str = "package.json";
+/// What mip takes for a whole URL.
+const SCHEMES: &[&str] = &["http://", "https://", "github:", "gitlab:"];
+
+/// The command.
+pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
+    let (mut base, mut is_checked) = (None, false);
+    while let Some(argument) = arguments.next().map_err(text)? {
+        match argument {
+            Long("base") => base = Some(value(&mut arguments)?.trim_end_matches('/').to_owned()),
+            Long("check") => is_checked = true,
+            other => return Err(text(other.unexpected())),
+        }
+    }
+    if let Some(base) = base.as_ref().filter(|base| !SCHEMES.iter().any(|scheme| base.starts_with(scheme))) {
+        return Err(format!("--base must start with one of {}, not {base}", SCHEMES.join(" ")));
+    }
+    let all: Vec<_> = TARGETS.iter().collect();
+    make(project, &all, base.as_deref())?;
+    println!("ftpdlite {} is in dist", project.version()?);
+    if is_checked { check(project, &all) } else { Ok(()) }
+}
+
+/// Makes the release. base: the address that it will have, for package files with whole URLs.
+pub fn make(project: &Project, targets: &[&Target], base: Option<&str>) -> Result {
+    let dist = project.root.join("dist");
+    let version = project.version()?;
+    let mut kept = vec![PACKAGE.to_owned(), CHECKSUMS.to_owned()];
+    let mut package = Package::default();
+    let mut files = vec![PACKAGE.to_owned()];
+    for target in targets {
+        build::build(project, target)?;
+        let tree = project.dist(target.name);
+        let name = tree.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut own = Package::default();
+        for file in list(&tree.join("ftpdlite"))? {
+            let path = format!("ftpdlite/{file}");
+            tells_no_folder(project, &tree.join(&path))?;
+            files.push(format!("{name}/{path}"));
+            if !package.adds(&path, &format!("{name}/{path}"))
+                && read(&tree.join(&path))? != package.read(&dist, &path)?
+            {
+                return Err(format!("{path} differs among the architectures"));
+            }
+            own.adds(&path, &path);
+        }
+        let base = base.map(|base| format!("{base}/{name}"));
+        write_if_changed(&tree.join(PACKAGE), own.json(base.as_deref(), &version).as_bytes())?;
+        files.push(format!("{name}/{PACKAGE}"));
+        kept.push(name);
+    }
+    write_if_changed(&dist.join(PACKAGE), package.json(base, &version).as_bytes())?;
+    if base.is_none() {
+        // For a checkout that holds dist/.
+        write_if_changed(&project.root.join(PACKAGE), package.json(Some("dist"), &version).as_bytes())?;
+    }
+    files.sort();
+    let sums = output(program("sha256sum").current_dir(&dist).args(&files))?;
+    write_if_changed(&dist.join(CHECKSUMS), sums.as_bytes())?;
+    for name in list(&dist)?.into_iter().filter(|name| !kept.contains(name)) {
+        say(format!("removes dist/{name}, which is no part of the release"));
+        remove(&dist.join(name))?;
+    }
+    Ok(())
+}
+
+/// Fails when a file tells where it was built: elsewhere it would be another file.
+fn tells_no_folder(project: &Project, path: &Path) -> Result {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let content = read(path)?;
+    for folder in [project.root.as_os_str(), project.target.as_os_str(), &home] {
+        let name = folder.as_encoded_bytes();
+        if name.len() > 1 && content.windows(name.len()).any(|part| part == name) {
+            return Err(format!("{} holds the name of the folder {}", path.display(), folder.to_string_lossy()));
+        }
+    }
+    Ok(())
+}
+
+/// What `mip` installs: for each file where it goes, below the board's lib folder, and where it is found.
+#[derive(Default)]
+struct Package(Vec<(String, String)>);
+
+impl Package {
+    /// Adds a file, unless the package holds one that goes there.
+    fn adds(&mut self, to: &str, from: &str) -> bool {
+        let is_new = self.0.iter().all(|(path, _)| path != to);
+        if is_new {
+            self.0.push((to.into(), from.into()));
+        }
+        is_new
+    }
+
+    fn read(&self, dist: &Path, to: &str) -> Result<Vec<u8>> {
+        let from = self.0.iter().find(|(path, _)| path == to).map(|(_, from)| from);
+        read(&dist.join(from.ok_or_else(|| format!("no package holds {to}"))?))
+    }
+
+    /// The package file. base: what stands before each URL; they are relative to the package file where nothing does.
+    fn json(&self, base: Option<&str>, version: &str) -> String {
+        let lines = self.0.iter().map(|(to, from)| match base {
+            Some(base) => format!("    [\"{to}\", \"{base}/{from}\"]"),
+            None => format!("    [\"{to}\", \"{from}\"]"),
+        });
+        let lines = lines.collect::<Vec<_>>().join(",\n");
+        format!("{{\n  \"version\": \"{version}\",\n  \"deps\": [],\n  \"urls\": [\n{lines}\n  ]\n}}\n")
+    }
+}
+
+/// The names in a folder, sorted.
+fn list(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.to_string_lossy()))?;
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Builds a copy of the sources in another folder, which must give the same bytes as the release has.
+pub fn check(project: &Project, targets: &[&Target]) -> Result {
+    let root = project.tools.join("another place/for the same sources");
+    let copy = Project { target: root.join("target"), tools: project.tools.clone(), root };
+    remove(&copy.root)?;
+    make_folder(&copy.root)?;
+    for name in list(&project.root)? {
+        if !["target", "dist", ".xtask", ".git"].contains(&name.as_str()) {
+            run_quietly(program("cp").arg("-r").arg(project.root.join(&name)).arg(&copy.root))?;
+        }
+    }
+    make(&copy, targets, None)?;
+    let again = checksums(&copy)?;
+    let released = checksums(project)?;
+    // Of some architectures, the package file of all differs.
+    let is_part = targets.len() < TARGETS.len();
+    let is_same = |line: &str| released.contains(line) || is_part && line.ends_with("  package.json");
+    let differences: Vec<_> = again.lines().filter(|line| !is_same(line)).collect();
+    if !differences.is_empty() || !is_part && again != released {
+        return Err(format!("built again in {} differ:\n{}", copy.root.display(), differences.join("\n")));
+    }
+    println!("built again in another folder: the same {} files", again.lines().count() - usize::from(is_part));
+    remove(&copy.root)
+}
+
+fn checksums(project: &Project) -> Result<String> {
+    read(&project.root.join("dist").join(CHECKSUMS)).map(|sums| String::from_utf8_lossy(&sums).into_owned())
+}
+
+fn remove(path: &Path) -> Result {
+    run_quietly(program("rm").arg("-rf").arg(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_file_is_what_mip_reads() {
+        let mut package = Package::default();
+        assert!(package.adds("ftpdlite/a.mpy", "x64_6.3/ftpdlite/a.mpy"));
+        assert!(!package.adds("ftpdlite/a.mpy", "armv6m_6.3/ftpdlite/a.mpy"));
+        assert_eq!(
+            package.json(None, "1.2.3"),
+            "{\n  \"version\": \"1.2.3\",\n  \"deps\": [],\n  \"urls\": [\n    [\"ftpdlite/a.mpy\", \"x64_6.3/ftpdlite/a.mpy\"]\n  ]\n}\n"
+        );
+        let json = package.json(Some("github:owner/name"), "1.2.3");
+        assert!(json.contains("\"github:owner/name/x64_6.3/ftpdlite/a.mpy\""), "{json}");
+    }
+
+    #[test]
+    fn the_package_file_at_the_root_is_of_this_version_and_these_architectures() {
+        let project = Project::find().expect("the checkout");
+        let json = String::from_utf8(read(&project.root.join(PACKAGE)).expect("package.json")).expect("text");
+        let version = project.version().expect("a version");
+        assert!(json.contains(&format!("\"version\": \"{version}\"")), "run cargo xtask dist:\n{json}");
+        for target in TARGETS {
+            let path = format!("dist/{0}_6.3/ftpdlite/native_{0}.mpy", target.name);
+            assert!(json.contains(&path), "{path} is missing; run cargo xtask dist:\n{json}");
+        }
+    }
+}
