@@ -50,6 +50,11 @@ impl Settings {
         (time.to_u64() as u32).saturating_add(self.epoch)
     }
 
+    /// Unix seconds as the port tells times.
+    pub fn port_seconds(&self, unix: u32) -> u32 {
+        unix.saturating_sub(self.epoch)
+    }
+
     /// What `os.stat` gave.
     pub fn stat(&self, value: Obj) -> Outcome<'static> {
         // File systems without times say 0, whatever year they count from.
@@ -92,7 +97,8 @@ impl Settings {
     }
 }
 
-/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections from and to anyone.
+/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections
+/// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
     obj::check_arguments(n_args, n_kw, 7);
     // SAFETY: the runtime passes `n_args` objects, and there are seven.
@@ -111,6 +117,8 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
             stall_timeout: args[4].to_u64() as u16,
             passwordless: args[5].to_u64() & 1 != 0,
             foreign_data: args[5].to_u64() & 2 != 0,
+            atomic_uploads: args[5].to_u64() & 4 != 0,
+            sets_times: args[5].to_u64() & 8 != 0,
         },
     };
     let memory = obj::allocate(size_of::<ServerObj>()).cast::<ServerObj>();
