@@ -149,7 +149,8 @@ def test_numbers_beyond_32_bits_pass_through_every_runtime(start_server):
     server.assert_nothing_leaked()
 
 
-def test_a_full_disk_gets_452_and_the_server_goes_on(server):
+def test_a_full_disk_gets_452_and_the_server_goes_on(start_server):
+    server = start_server(atomic_uploads=False)
     (server.root / "full").symlink_to("/dev/full")
     with server.login() as control:
         with control.data() as data:
@@ -261,8 +262,16 @@ def test_a_boards_file_system_is_served_until_it_is_full(start_server, kind):
             except (BrokenPipeError, ConnectionResetError):
                 pass
         assert control.reply() == "452 No space left on device."
-        control("DELE big")
+        assert sorted(control.retrieve("NLST").split(b"\r\n")[:-1]) == [b"a file.bin"]
+        # The same in place of a file: the old one is as it was.
         control.store("STOR small", b"fits")
+        with control.data() as data:
+            control.expect("STOR small", "150")
+            try:
+                data.sendall(b"x" * 300_000)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+        assert control.reply() == "452 No space left on device."
         assert control.retrieve("RETR small") == b"fits"
         control.expect("DELE small", "250")
         control.expect("DELE a file.bin", "250")
