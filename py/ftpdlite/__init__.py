@@ -21,6 +21,7 @@ _WAIT_READ = const(1)
 _WAIT_WRITE = const(2)
 _YIELD = const(3)
 _BLOCKED = const(4)
+_START_TLS = const(7)
 _LOGIN = const(8)
 _RESET = const(9)
 _STAT = const(10)
@@ -54,6 +55,7 @@ _BROKEN = const(2)
 _LOCAL_ERROR = const(3)
 _NO_SPACE = const(4)
 _ABORTED = const(5)
+_NEGOTIATION = const(6)
 
 # Why a session is dismissed.
 _KICKED = const(1)
@@ -75,6 +77,7 @@ _ENOTEMPTY = const(39)
 _EADDRINUSE = const(98)
 _EISCONN = (106, 127)
 _DIRECTORY = const(0x4000)
+_TLS = ("off", "optional", "required")
 _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
 _SO_OOBINLINE = const(10)
@@ -103,7 +106,7 @@ def _wake(task):
 
 
 class FTPdLite:
-    """An FTP server (RFC 959, 2389, 2428, 3659).
+    """An FTP server (RFC 959, 2389, 2428, 3659, 4217).
 
     host: address to listen on; default "0.0.0.0", all of them.
     port: TCP port of the control connection, 1 to 65535; default 21.
@@ -118,6 +121,9 @@ class FTPdLite:
     one that stands still is ended; 0 is never. Defaults 300, 10, 60.
     login_delay: milliseconds that a failed login waits for its answer.
     transfer_buffer_size: bytes of each transfer's buffer; default as the heap allows.
+    tls: "off" (default), "optional" or "required": whether clients may or must use TLS, which AUTH TLS begins.
+    certificate, key: for TLS, paths of files (str) or their content (bytes), PEM or DER.
+    handshake_timeout: seconds from AUTH until the first command must come; 0 is never. Default 60.
     debug: print commands and replies.
 
     Raises ValueError or TypeError, naming the argument, when one cannot be.
@@ -143,6 +149,10 @@ class FTPdLite:
         login_delay=1000,
         transfer_buffer_size=None,
         debug=False,
+        tls="off",
+        certificate=None,
+        key=None,
+        handshake_timeout=60,
     ):
         self.host = host
         self.port = port
@@ -159,6 +169,11 @@ class FTPdLite:
         self.login_delay = login_delay
         self.transfer_buffer_size = transfer_buffer_size
         self.debug = debug
+        self.tls = tls
+        self.certificate = certificate
+        self.key = key
+        self.handshake_timeout = handshake_timeout
+        self._tls = None
         self.sessions = []
         self._accounts = []
         self._credentials = False
@@ -194,10 +209,16 @@ class FTPdLite:
         _integer("request_buffer_size", self.request_buffer_size, 1, 8192)
         _integer("max_connections", self.max_connections, 1, 1000)
         _integer("login_delay", self.login_delay, 0, 60000)
-        for name in ("idle_timeout", "data_timeout", "stall_timeout"):
+        for name in ("idle_timeout", "data_timeout", "stall_timeout", "handshake_timeout"):
             _integer(name, getattr(self, name), 0, 65534)
         if self.transfer_buffer_size is not None:
             _integer("transfer_buffer_size", self.transfer_buffer_size, 512, 1 << 20)
+        if self.tls not in _TLS:
+            raise ValueError('tls must be "off", "optional" or "required"')
+        if self.tls != "off" and not self._tls:
+            from . import tls
+
+            self._tls = tls.context(self.certificate, self.key)
 
     # -- accounts
 
@@ -293,7 +314,8 @@ class FTPdLite:
             self.idle_timeout,
             self.data_timeout,
             self.stall_timeout,
-            (not entries) | self.allow_foreign_data << 1,
+            self.handshake_timeout,
+            (not entries) | self.allow_foreign_data << 1 | _TLS.index(self.tls) << 2,
             self._print if self.debug else None,
         )
         listener = socket.socket(self._family, kind, protocol)
@@ -427,14 +449,15 @@ class FTPdLite:
 
     # async
     def _control(self, s, sock):
+        stream = None
         try:
             action = s.step(None)
             while action != _CLOSE:
                 outcome = None
                 if action == _WAIT_READ:
-                    yield core._io_queue.queue_read(sock)
+                    yield core._io_queue.queue_read(s.sock)
                 elif action == _WAIT_WRITE:
-                    yield core._io_queue.queue_write(sock)
+                    yield core._io_queue.queue_write(s.sock)
                 elif action == _YIELD:
                     yield from core.sleep_ms(0)
                 elif action == _BLOCKED:
@@ -455,7 +478,8 @@ class FTPdLite:
                         outcome = _ENOMEM
                 action = s.step(outcome)
         except OSError:
-            pass
+            # The TLS handshake failed, and TLS has let go of the socket.
+            stream = sock
         except Exception as error:
             # A fault of ours costs this session, and nothing else.
             sys.print_exception(error)
@@ -465,7 +489,7 @@ class FTPdLite:
                 self._cut(s, _ABORTED)
             else:
                 self._close_file(s)
-            sock.close()
+            (stream or s.tls or s.sock).close()
             self.sessions.remove(s)
             self._print("INFO: Session disconnected: %s@%s" % (s.user or "-", s.peer[0]))
 
@@ -473,7 +497,9 @@ class FTPdLite:
         # Does the one thing; returns the outcome.
         if action == _STAT:
             return os.stat(s.path)
-        if action == _OPEN_READ:
+        elif action == _START_TLS:
+            s.tls = self._wrap(s.sock)
+        elif action == _OPEN_READ:
             s.file = open(s.path, "rb")
             if s.offset:
                 s.file.seek(s.offset)
@@ -626,6 +652,11 @@ class FTPdLite:
             pass
         return ""
 
+    def _wrap(self, sock):
+        from . import tls
+
+        return tls.wrap(self._tls, sock)
+
     def _unlisten(self, s):
         if s.listener:
             s.listener.close()
@@ -681,12 +712,14 @@ class FTPdLite:
     # async
     def _transfer(self, s):
         end = _NO_CONNECTION
-        buffer = None
+        buffer = sock = None
         try:
-            s.data = yield from self._connect(s)
+            s.data = sock = yield from self._connect(s)
             self._unlisten(s)
-            if s.data and s.verdict is None:
-                s.data.setblocking(False)
+            if sock and s.verdict is None:
+                sock.setblocking(False)
+                if s.private:
+                    s.data = self._wrap(sock)
                 buffer = self._buffers.pop() if self._buffers else self._new_buffer()
                 s.attach(buffer)
                 while s.verdict is None:
@@ -704,7 +737,12 @@ class FTPdLite:
                 end = s.verdict
         except Exception as error:
             end = _LOCAL_ERROR
-            sys.print_exception(error)
+            if s.data is not sock and isinstance(error, OSError):
+                # The TLS handshake failed, and TLS has let go of the socket.
+                end = _NEGOTIATION
+                s.data = sock
+            else:
+                sys.print_exception(error)
         finally:
             s.attach(None)
             if buffer:

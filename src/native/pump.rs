@@ -74,6 +74,14 @@ impl Pump {
             if self.start == self.end {
                 self.start = 0;
                 self.end = match fill(session, buffer) {
+                    // Only what is written makes TLS shake hands, and nothing was.
+                    Ok(0) if session.protects_data() && session.moved() == 0 => {
+                        return match stream::write(data, &[]) {
+                            Ok(_) => Pumped::Ended(End::Complete),
+                            Err(WOULD_BLOCK) => Pumped::WaitWrite,
+                            Err(_) => Pumped::Ended(End::Broken),
+                        };
+                    }
                     Ok(0) => return Pumped::Ended(End::Complete),
                     Ok(count) => count,
                     Err(end) => return Pumped::Ended(end),

@@ -53,7 +53,7 @@ qstrs! {
     Server Session
     _panic is_ipv4 same same_network version
     accepts attach dismiss finish list local_address pump step tick
-    data dial file home job listener offset old_path parent path peer sock task text user verdict
+    data dial file home job listener offset old_path parent path peer private sock task text tls user verdict
     os stat ticks_us time
 }
 

@@ -10,6 +10,7 @@ pub mod glob;
 pub mod input;
 pub mod listing;
 pub mod path;
+pub mod security;
 pub mod session;
 mod site;
 pub mod time;

@@ -6,6 +6,7 @@ use ftpdlite::protocol::address::{Endpoint, Ip};
 use ftpdlite::protocol::glob;
 use ftpdlite::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};
 use ftpdlite::protocol::path::{name, parent};
+use ftpdlite::protocol::security::Tls;
 use ftpdlite::protocol::session::{Action, Config, End, Outcome, Session, Step, Transfer, Turn, Workspace};
 use ftpdlite::protocol::time;
 use ftpdlite::protocol::writer::Writer;
@@ -100,6 +101,7 @@ pub struct Host {
     uploading: bool,
     uploaded: bool,
     foreign_data: bool,
+    tls: Tls,
     /// What PASV announces.
     address: String,
 }
@@ -147,6 +149,7 @@ impl Host {
             uploading: false,
             uploaded: false,
             foreign_data: false,
+            tls: Tls::Off,
             address: "127.0.0.1".into(),
         };
         let mut bytes = [0; 256];
@@ -165,6 +168,8 @@ impl Host {
             stall_timeout: 60,
             passwordless: false,
             foreign_data: self.foreign_data,
+            tls: self.tls,
+            handshake_timeout: 60,
         }
     }
 
@@ -172,6 +177,8 @@ impl Host {
     pub fn configure(&mut self, setting: &str) {
         match setting.split_once('=') {
             Some(("allow_foreign_data", value)) => self.foreign_data = matches!(value, "1" | "True" | "true"),
+            Some(("tls", "optional")) => self.tls = Tls::Optional,
+            Some(("tls", "required")) => self.tls = Tls::Required,
             Some(("masquerade_address", value)) => self.address = value.into(),
             Some(("data_timeout" | "idle_timeout" | "stall_timeout" | "login_delay", _)) => {}
             _ => panic!("unknown setting {setting}"),
@@ -283,7 +290,8 @@ impl Host {
             assert!(!out.overflowed(), "a reply is longer than REPLY_MAX");
             self.replies.extend(out.bytes());
             match step {
-                Step::Again => {}
+                // What comes from here on has come through TLS.
+                Step::Again | Step::Secure => {}
                 Step::Act(Action::ListHere) => {
                     self.replies.append(&mut self.listing);
                     action = Some(Action::ListHere);
@@ -362,7 +370,7 @@ impl Host {
                 self.session.finish(End::Aborted);
                 Ok(Outcome::Done)
             }
-            Action::Reset | Action::Unlisten | Action::CloseFile | Action::ListHere | Action::Shutdown => {
+            Action::StartTls | Action::Reset | Action::Unlisten | Action::CloseFile | Action::ListHere | Action::Shutdown => {
                 Ok(Outcome::Done)
             }
         };

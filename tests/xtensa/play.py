@@ -212,6 +212,10 @@ def parent(path):
     return path.rpartition(b"/")[0] or b"/"
 
 
+# The flags of Server for tls=.
+TLS = {None: 0, "off": 0, "optional": 4, "required": 8}
+
+
 class Host:
     """One session, and the shim's part around it."""
 
@@ -224,8 +228,8 @@ class Host:
         self.config = config
         self.loader = loader = Loader(program, module, self.stat)
         self.server = loader.make_with(
-            loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60,
-            2 if config.get("allow_foreign_data") else 0, None,
+            loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60, 60,
+            TLS[config.get("tls")] | 2 if config.get("allow_foreign_data") else 0, None,
         )  # fmt: skip
         self.sock = Stream(loader, chunk, block)
         self.session = loader.make_with(
@@ -279,6 +283,9 @@ class Host:
         if not handler:
             raise RuntimeError(f"action {action} is not known")
         return handler(self)
+
+    def start_tls(self):
+        self.loader.set(self.session, "tls", self.sock.handle)
 
     def login(self):
         user, password = self.loader.get(self.session, "user"), self.loader.get(self.session, "text")
@@ -535,7 +542,7 @@ def fill_actions():
     numbers = {name: int(number) for name, number in re.findall(r"^_([A-Z_]+) = const\((\d+)\)$", text, re.M)}
     nothing = ("CLOSE_FILE", "UNLISTEN", "RESET", "SHUTDOWN", "LIST_HERE")
     done = {
-        "LOGIN": Host.login, "STAT": Host.do_stat, "OPEN_READ": Host.open_read, "OPEN_WRITE": Host.open_write,
+        "START_TLS": Host.start_tls, "LOGIN": Host.login, "STAT": Host.do_stat, "OPEN_READ": Host.open_read, "OPEN_WRITE": Host.open_write,
         "OPEN_APPEND": lambda host: host.open_write(True), "OPEN_LIST": Host.open_list, "TRANSFER": Host.transfer,
         "ABORT": Host.abort, "PASSIVE": Host.passive, "MAKE_DIRECTORY": Host.make_directory,
         "REMOVE_DIRECTORY": Host.remove, "REMOVE_FILE": Host.remove, "RENAME_FROM": Host.rename_from, "RENAME": Host.rename,
@@ -634,7 +641,7 @@ def functions(program, module):
     for _ in range(3):
         raises("RuntimeError", "internal error", loader.name("_panic"), 1)
         raises("TypeError", "arguments", loader.name("Server"), "name")
-        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 0, None)
+        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 60, 0, None)
         raises("ValueError", "address", loader.name("Session"), server, None, b"\xff\xff", 512)
     loader.close()
 
