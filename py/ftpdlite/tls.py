@@ -12,7 +12,7 @@ def context(certificate, key):
     try:
         import tls
     except ImportError:
-        raise ValueError("tls must be 'off': this firmware has no ssl module")
+        raise ValueError('tls must be "off": this firmware has no ssl module')
     certificate = _content("certificate", certificate, "CERTIFICATE-----")
     key = _content("key", key, "PRIVATE KEY-----")
     made = tls.SSLContext(tls.PROTOCOL_TLS_SERVER)
