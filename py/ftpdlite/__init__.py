@@ -77,7 +77,6 @@ _ENOTEMPTY = const(39)
 _EADDRINUSE = const(98)
 _EISCONN = (106, 127)
 _DIRECTORY = const(0x4000)
-_TLS = ("off", "optional", "required")
 _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
 _SO_OOBINLINE = const(10)
@@ -131,6 +130,7 @@ class FTPdLite:
 
     _host = "0.0.0.0"
     _default_account = "Felicia:Friday"
+    _tls = None
 
     def __init__(
         self,
@@ -173,7 +173,6 @@ class FTPdLite:
         self.certificate = certificate
         self.key = key
         self.handshake_timeout = handshake_timeout
-        self._tls = None
         self.sessions = []
         self._accounts = []
         self._credentials = False
@@ -213,12 +212,10 @@ class FTPdLite:
             _integer(name, getattr(self, name), 0, 65534)
         if self.transfer_buffer_size is not None:
             _integer("transfer_buffer_size", self.transfer_buffer_size, 512, 1 << 20)
-        if self.tls not in _TLS:
-            raise ValueError('tls must be "off", "optional" or "required"')
-        if self.tls != "off" and not self._tls:
+        if self.tls != "off":
             from . import tls
 
-            self._tls = tls.context(self.certificate, self.key)
+            self._tls = tls.Tls(self)
 
     # -- accounts
 
@@ -315,7 +312,7 @@ class FTPdLite:
             self.data_timeout,
             self.stall_timeout,
             self.handshake_timeout,
-            (not entries) | self.allow_foreign_data << 1 | _TLS.index(self.tls) << 2,
+            (not entries) | self.allow_foreign_data << 1 | (self._tls.flag if self._tls else 0),
             self._print if self.debug else None,
         )
         listener = socket.socket(self._family, kind, protocol)
@@ -498,7 +495,7 @@ class FTPdLite:
         if action == _STAT:
             return os.stat(s.path)
         elif action == _START_TLS:
-            s.tls = self._wrap(s.sock)
+            s.tls = self._tls.wrap(s.sock)
         elif action == _OPEN_READ:
             s.file = open(s.path, "rb")
             if s.offset:
@@ -652,11 +649,6 @@ class FTPdLite:
             pass
         return ""
 
-    def _wrap(self, sock):
-        from . import tls
-
-        return tls.wrap(self._tls, sock)
-
     def _unlisten(self, s):
         if s.listener:
             s.listener.close()
@@ -719,7 +711,7 @@ class FTPdLite:
             if sock and s.verdict is None:
                 sock.setblocking(False)
                 if s.private:
-                    s.data = self._wrap(sock)
+                    s.data = self._tls.wrap(sock)
                 buffer = self._buffers.pop() if self._buffers else self._new_buffer()
                 s.attach(buffer)
                 while s.verdict is None:

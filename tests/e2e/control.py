@@ -82,6 +82,10 @@ class Control:
         """Takes the greeting and logs in."""
         greeting = self.reply()
         assert greeting.startswith("220 "), greeting
+        return self.authenticate(user, password)
+
+    def authenticate(self, user="tester", password="secret"):
+        """Logs in."""
         self.expect(f"USER {user}", "331")
         self.expect(f"PASS {password}", "230")
         self.expect("TYPE I", "200")
@@ -99,11 +103,7 @@ class Control:
         self.secure(context)
         self.expect("PBSZ 0", "200")
         self.expect("PROT P", "200")
-        user, password = account.split(":", 1)
-        self.expect(f"USER {user}", "331")
-        self.expect(f"PASS {password}", "230")
-        self.expect("TYPE I", "200")
-        return self
+        return self.authenticate(*account.split(":", 1))
 
     def data(self, source=None, receive_buffer=None):
         """A data connection, made with EPSV."""

@@ -3,6 +3,7 @@
 MicroPython's ssl sends no close_notify, so the clients here take TCP's end for the end, as curl and lftp do.
 """
 
+import contextlib
 import ftplib
 import hashlib
 import io
@@ -14,7 +15,7 @@ import certificates
 import pytest
 from clients import SECONDS, Curl, Lftp
 from control import PATIENCE, read_all, reset
-from server import run_micropython, wait_until
+from server import MAIN, run_micropython, wait_until
 
 BIG = 64 << 20
 
@@ -269,6 +270,42 @@ def test_the_server_stops_in_the_middle_of_a_handshake(start_server):
             pass
 
 
+SHORT_OF_MEMORY = MAIN.replace("s.run()", """\
+class Short:
+    def __init__(self, whole):
+        self.whole, self.flag, self.room = whole, whole.flag, 1
+
+    def wrap(self, sock):
+        if not self.room:
+            raise MemoryError
+        self.room -= 1
+        return self.whole.wrap(sock)
+
+
+s._check()
+s._tls = Short(s._tls)
+s._check = lambda: None
+s.run()""")
+
+
+def test_without_memory_for_tls_the_session_goes_on(start_server):
+    server = start_server(program=SHORT_OF_MEMORY, **certificates.settings())
+    with secure_login(server) as control, server.connect() as other:
+        assert other.reply().startswith("220 ")
+        other.expect("AUTH TLS", "431")
+        other.authenticate()
+        other.store("STOR file", b"content")
+        with control.data() as data:
+            control.expect("RETR file", "150")
+            assert read_all(data) == b""
+        assert control.reply() == "451 Local error in processing."
+        control.expect("PROT C", "200")
+        assert control.retrieve("RETR file") == b"content"
+    # It says that there was no memory.
+    assert "MemoryError" in server.output()
+    server.stop(complain=False)
+
+
 # -- the control connection
 
 
@@ -315,8 +352,8 @@ def test_stat_of_a_large_directory(server, neighbour):
 def test_an_upload_ends_with_the_clients_close_notify(server):
     with secure_login(server) as control, secure_data(control, "STOR file") as data:
         data.sendall(b"content")
-        # Its alert goes out; none comes back, just the end of TCP.
-        with pytest.raises((ssl.SSLError, OSError)):
+        # Its alert goes out; what comes back is the end of TCP, which Python may complain of.
+        with contextlib.suppress(OSError):
             data.unwrap()
         assert control.reply() == "226 Transfer complete."
     assert (server.root / "file").read_bytes() == b"content"
@@ -566,14 +603,18 @@ def test_arguments_that_cannot_be_are_named(tmp_path):
 
 WITHOUT_TLS = """\
 import builtins
+import ftpdlite
 
 find = __import__
 
 
-def without(name, *rest):
+def without(name, globals=None, locals=None, names=None, level=0):
+    if level:
+        # Of this function's module, not of the one that imports: only the package does.
+        name = "ftpdlite." + name if name else "ftpdlite"
     if name in ("tls", "ssl"):
         raise ImportError("no module named '%s'" % name)
-    return find(name, *rest)
+    return find(name, None, None, names)
 
 
 builtins.__import__ = without

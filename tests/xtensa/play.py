@@ -229,9 +229,11 @@ class Host:
         self.loader = loader = Loader(program, module, self.stat)
         self.server = loader.make_with(
             loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60, 60,
-            TLS[config.get("tls")] | 2 if config.get("allow_foreign_data") else 0, None,
+            TLS[config.get("tls")] | (2 if config.get("allow_foreign_data") else 0), None,
         )  # fmt: skip
+        # The control connection, and what it was before TLS.
         self.sock = Stream(loader, chunk, block)
+        self.clear = None
         self.session = loader.make_with(
             loader.name("Session"), self.server, self.sock.handle, ("127.0.0.1", 40000), 512
         )
@@ -266,6 +268,8 @@ class Host:
         outcome = None
         while not self.closed:
             action = self.step(outcome)
+            if self.clear:
+                self.replies += self.clear.taken()
             self.replies += self.sock.taken()
             outcome = None
             if action == CLOSE:
@@ -285,6 +289,8 @@ class Host:
         return handler(self)
 
     def start_tls(self):
+        # What the client has sent in clear and the module has not read is no part of the TLS stream.
+        self.clear, self.sock = self.sock, Stream(self.loader, *self.rough)
         self.loader.set(self.session, "tls", self.sock.handle)
 
     def login(self):
