@@ -58,7 +58,9 @@ fn the_shim_numbers_what_the_core_numbers() {
 
 #[test]
 fn an_end_is_its_number() {
-    for end in [End::Complete, End::NoConnection, End::Broken, End::LocalError, End::NoSpace, End::Aborted, End::Negotiation] {
+    for end in
+        [End::Complete, End::NoConnection, End::Broken, End::LocalError, End::NoSpace, End::Aborted, End::Negotiation]
+    {
         assert_eq!(End::from_number(end as u32), end);
     }
 }

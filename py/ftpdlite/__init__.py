@@ -474,12 +474,14 @@ class FTPdLite:
                     except MemoryError:
                         outcome = _ENOMEM
                 action = s.step(outcome)
-        except OSError:
-            # The TLS handshake failed, and TLS has let go of the socket.
-            stream = sock
         except Exception as error:
-            # A fault of ours costs this session, and nothing else.
-            sys.print_exception(error)
+            if s.sock is not sock and isinstance(error, (OSError, ValueError)):
+                # TLS has let go of the socket.
+                stream = sock
+                self._print("INFO: TLS handshake failed: %s" % error)
+            elif not isinstance(error, OSError):
+                # A fault of ours costs this session, and nothing else.
+                sys.print_exception(error)
         finally:
             self._unlisten(s)
             if s.job:
@@ -729,7 +731,7 @@ class FTPdLite:
                 end = s.verdict
         except Exception as error:
             end = _LOCAL_ERROR
-            if s.data is not sock and isinstance(error, OSError):
+            if s.data is not sock and isinstance(error, (OSError, ValueError)):
                 # The TLS handshake failed, and TLS has let go of the socket.
                 end = _NEGOTIATION
                 s.data = sock

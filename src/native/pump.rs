@@ -96,9 +96,10 @@ impl Pump {
                     Err(WOULD_BLOCK) => return Pumped::WaitWrite,
                     Err(_) => return Pumped::Ended(End::Broken),
                 }
-            }
-            if clock.since(start) >= SHARE {
-                return Pumped::Share;
+                // Through TLS a buffer goes in many writes, each of which takes its time.
+                if clock.since(start) >= SHARE {
+                    return Pumped::Share;
+                }
             }
         }
     }
@@ -119,6 +120,9 @@ impl Pump {
                     Ok(count) => {
                         self.end += count;
                         session.data_moved(count as u64);
+                        if clock.since(start) >= SHARE {
+                            return Pumped::Share;
+                        }
                     }
                     Err(WOULD_BLOCK) => return Pumped::WaitRead,
                     Err(_) => {

@@ -249,6 +249,19 @@ def test_a_session_that_is_secured_has_the_usual_time(start_server):
     server.assert_nothing_leaked()
 
 
+def test_a_key_of_another_certificate_costs_only_those_who_use_it(start_server):
+    server = start_server(**certificates.settings() | {"key": str(certificates.make("rsa")[1])})
+    for _ in range(3):
+        with server.connect() as control, server.login() as other:
+            assert control.reply().startswith("220 ")
+            control.expect("AUTH TLS", "234")
+            with pytest.raises(OSError):
+                control.secure(certificates.client())
+            other.store("STOR file", b"content")
+    assert "INFO: TLS handshake failed: " in server.output()
+    server.assert_nothing_leaked()
+
+
 def test_auth_twice(server):
     with secure_login(server) as control:
         control.expect("AUTH TLS", "503")

@@ -370,9 +370,12 @@ impl Host {
                 self.session.finish(End::Aborted);
                 Ok(Outcome::Done)
             }
-            Action::StartTls | Action::Reset | Action::Unlisten | Action::CloseFile | Action::ListHere | Action::Shutdown => {
-                Ok(Outcome::Done)
-            }
+            Action::StartTls
+            | Action::Reset
+            | Action::Unlisten
+            | Action::CloseFile
+            | Action::ListHere
+            | Action::Shutdown => Ok(Outcome::Done),
         };
         (outcome.unwrap_or_else(Outcome::Failed), Vec::new())
     }
