@@ -138,3 +138,101 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::address::{Endpoint, Ip};
+    use crate::protocol::input::LINE_MAX;
+    use crate::protocol::session::{Dismissal, Outcome, Tick, Workspace};
+    use crate::protocol::writer::Writer;
+
+    struct Server {
+        session: Session,
+        line: [u8; LINE_MAX],
+        config: Config<'static>,
+    }
+
+    impl Server {
+        fn new() -> Server {
+            Server {
+                session: Session::new(Endpoint { ip: Ip::V4([127, 0, 0, 1]), port: 40000 }),
+                line: [0; LINE_MAX],
+                config: Config {
+                    server_name: b"",
+                    idle_timeout: 5,
+                    data_timeout: 0,
+                    stall_timeout: 0,
+                    passwordless: true,
+                    foreign_data: false,
+                    tls: Tls::Optional,
+                    handshake_timeout: 2,
+                },
+            }
+        }
+
+        /// One call of the session, and what it says.
+        fn call(&mut self, call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, '_>) -> Step) -> (Step, String) {
+            let mut bytes = [0; 1024];
+            let mut out = Writer::new(&mut bytes);
+            let mut work = Workspace::default();
+            let mut turn = Turn { config: &self.config, work: &mut work, out: &mut out };
+            let step = call(&mut self.session, &mut self.line, &mut turn);
+            (step, String::from_utf8_lossy(out.bytes()).into_owned())
+        }
+
+        fn hears(&mut self, bytes: &[u8]) {
+            self.session.space(&mut self.line)[..bytes.len()].copy_from_slice(bytes);
+            self.session.received(&mut self.line, bytes.len());
+        }
+
+        fn next(&mut self) -> (Step, String) {
+            self.call(|session, line, turn| session.next(line, turn))
+        }
+
+        fn resume(&mut self, outcome: Outcome<'_>) -> (Step, String) {
+            self.call(|session, _, turn| session.resume(outcome, turn))
+        }
+
+        fn starts_tls(&mut self) {
+            self.hears(b"AUTH TLS\r\nNOOP\r\nNO");
+            assert_eq!(self.next(), (Step::Act(Action::StartTls), String::new()));
+            assert_eq!(self.resume(Outcome::Done), (Step::Secure, "234 Beginning TLS.\r\n".into()));
+            assert_eq!(self.next(), (Step::Input, String::new()));
+        }
+    }
+
+    #[test]
+    fn a_handshake_has_its_own_time_and_ends_without_a_word() {
+        let mut server = Server::new();
+        server.starts_tls();
+        assert_eq!(server.session.tick(&server.config), Tick::Nothing);
+        assert_eq!(server.session.tick(&server.config), Tick::Nothing);
+        assert_eq!(server.session.tick(&server.config), Tick::Control);
+        // A 421 in clear would be no TLS, and TLS does not stand.
+        assert_eq!(server.next(), (Step::Close, String::new()));
+    }
+
+    #[test]
+    fn what_comes_through_tls_ends_the_handshakes_time() {
+        let mut server = Server::new();
+        server.starts_tls();
+        server.hears(b"N");
+        for _ in 0..5 {
+            assert_eq!(server.session.tick(&server.config), Tick::Nothing);
+        }
+        server.session.dismiss(Dismissal::Kicked);
+        let (step, said) = server.next();
+        assert!(step == Step::Close && said.starts_with("421 "));
+    }
+
+    #[test]
+    fn without_memory_everything_stays_in_clear() {
+        let mut server = Server::new();
+        server.hears(b"AUTH TLS\r\nPBSZ 0\r\nNOOP\r\n");
+        assert_eq!(server.next().0, Step::Act(Action::StartTls));
+        assert_eq!(server.resume(Outcome::Failed(12)), (Step::Again, "431 Not enough memory for TLS.\r\n".into()));
+        assert!(server.next().1.starts_with("503 "));
+        assert!(server.next().1.starts_with("200 "));
+    }
+}
