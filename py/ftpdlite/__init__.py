@@ -122,6 +122,7 @@ class FTPdLite:
     transfer_buffer_size: bytes of each transfer's buffer; default as the heap allows.
     tls: "off" (default), "optional" or "required": whether clients may or must use TLS, which AUTH TLS begins.
     certificate, key: for TLS, paths of files (str) or their content (bytes), PEM or DER.
+    private_data: False keeps data connections in clear, for clients that cannot do with this firmware's TLS there (README).
     handshake_timeout: seconds from AUTH until the first command must come; 0 is never. Default 60.
     debug: print commands and replies.
 
@@ -152,6 +153,7 @@ class FTPdLite:
         tls="off",
         certificate=None,
         key=None,
+        private_data=True,
         handshake_timeout=60,
     ):
         self.host = host
@@ -172,6 +174,7 @@ class FTPdLite:
         self.tls = tls
         self.certificate = certificate
         self.key = key
+        self.private_data = private_data
         self.handshake_timeout = handshake_timeout
         self.sessions = []
         self._accounts = []

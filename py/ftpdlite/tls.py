@@ -15,6 +15,10 @@ class Tls:
             self.flag = {"optional": 4, "required": 8}[server.tls]
         except (KeyError, TypeError):
             raise ValueError('tls must be "off", "optional" or "required"')
+        if server.private_data not in (False, True):
+            raise TypeError("private_data must be True or False")
+        if not server.private_data:
+            self.flag |= 16
         try:
             import tls
         except ImportError:

@@ -94,7 +94,7 @@ impl Settings {
 }
 
 /// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections
-/// from and to anyone, 4 is TLS, 8 is that it is required.
+/// from and to anyone, 4 is TLS, 8 is that it is required, 16 is that data connections have none.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
     obj::check_arguments(n_args, n_kw, 8);
     // SAFETY: the runtime passes `n_args` objects, and there are eight.
@@ -119,6 +119,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
                 4 => Tls::Optional,
                 _ => Tls::Required,
             },
+            private_data: flags & 16 == 0,
             handshake_timeout: args[5].to_u64() as u16,
         },
     };

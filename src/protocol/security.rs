@@ -11,7 +11,7 @@ pub enum Tls {
     Off,
     /// Clients may use it.
     Optional,
-    /// Nobody logs in without it, and data connections need it.
+    /// Nobody logs in without it, and data connections that may have it need it.
     Required,
 }
 
@@ -59,6 +59,11 @@ impl Security {
 const TLS_REQUIRED: &[u8] = b"530 TLS is required, send AUTH TLS first.";
 const PRIVATE_REQUIRED: &[u8] = b"521 Data connections need PROT P.";
 
+/// Whether the policy asks for TLS on data connections.
+fn requires_private(config: &Config<'_>) -> bool {
+    config.tls == Tls::Required && config.private_data
+}
+
 impl Session {
     /// Whether data connections go through TLS.
     pub fn protects_data(&self) -> bool {
@@ -76,7 +81,7 @@ impl Session {
 
     /// Why no data connection may be made now.
     pub(super) fn unprotected_data(&self, config: &Config<'_>) -> Option<&'static [u8]> {
-        (config.tls == Tls::Required && !self.security.private).then_some(PRIVATE_REQUIRED)
+        (requires_private(config) && !self.security.private).then_some(PRIVATE_REQUIRED)
     }
 
     /// The seconds that the client may say nothing; 0 is for ever.
@@ -123,11 +128,12 @@ impl Session {
             }
             _ if !self.security.sized => b"503 Send PBSZ 0 first.",
             _ => match argument {
+                b"P" | b"p" if !config.private_data => b"534 Data connections stay clear.",
                 b"P" | b"p" => {
                     self.security.private = true;
                     b"200 Data connections are private."
                 }
-                b"C" | b"c" if config.tls == Tls::Required => b"534 Data connections need PROT P.",
+                b"C" | b"c" if requires_private(config) => b"534 Data connections need PROT P.",
                 b"C" | b"c" => {
                     self.security.private = false;
                     b"200 Data connections are clear."
@@ -166,6 +172,7 @@ mod tests {
                     passwordless: true,
                     foreign_data: false,
                     tls: Tls::Optional,
+                    private_data: true,
                     handshake_timeout: 2,
                 },
             }

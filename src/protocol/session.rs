@@ -57,6 +57,8 @@ pub struct Config<'a> {
     pub foreign_data: bool,
     /// Whether there is TLS, and whether it must be used.
     pub tls: Tls,
+    /// Whether data connections may go through TLS.
+    pub private_data: bool,
     /// Seconds from AUTH until the first command must come through TLS; 0 is for ever.
     pub handshake_timeout: u16,
 }

@@ -159,6 +159,25 @@ def test_lftp_mirrors_with_four_connections(server, neighbour, tmp_path):
     goes_on(neighbour)
 
 
+def test_curl_and_ftplib_with_data_connections_in_clear(start_server, tmp_path):
+    server = start_server(**certificates.settings("required"), private_data=False)
+    curl = Curl(server, tmp_path)
+    content = pattern(1_000_000)
+    (tmp_path / "content").write_bytes(content)
+    options = ["--ftp-ssl-control", "--cacert", certificates.make()[0]]
+    curl.curl(*options, "--upload-file", tmp_path / "content", f"{curl.url}/file")
+    curl.curl(*options, "--output", tmp_path / "got", f"{curl.url}/file")
+    assert (tmp_path / "got").read_bytes() == content
+    # ftplib as it comes.
+    with ftplib.FTP_TLS(context=certificates.client(), timeout=PATIENCE) as ftp:
+        ftp.connect(server.host, server.port)
+        ftp.login("tester", "secret")
+        assert ftp.nlst() == ["file"]
+        with pytest.raises(ftplib.error_perm, match="^534 "):
+            ftp.prot_p()
+        assert ftp.nlst() == ["file"]
+
+
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
 @pytest.mark.parametrize("form", ["PEM bytes", "DER bytes"])
 def test_certificates_and_keys_of_each_form(start_server, kind, form):
@@ -603,12 +622,13 @@ def test_arguments_that_cannot_be_are_named(tmp_path):
         {"tls": "optional", "certificate": b"nonsense", "key": key},
         {"tls": "optional", "certificate": certificate, "key": b"nonsense"},
         {"tls": "optional", "certificate": certificate, "key": certificate},
+        {"tls": "optional", "certificate": certificate, "key": key, "private_data": "no"},
         {"handshake_timeout": -1},
     )
     assert found[:2] == ["made False", "made True"]
     assert found[2:5] == ['ValueError tls must be "off", "optional" or "required"'] * 3
     wanted = ["TypeError certificate", "TypeError key", "ValueError certificate", "TypeError key", "ValueError certificate", "ValueError key"]
-    wanted += ["ValueError certificate", "ValueError key", "ValueError key", "ValueError handshake_timeout"]
+    wanted += ["ValueError certificate", "ValueError key", "ValueError key", "TypeError private_data", "ValueError handshake_timeout"]
     assert len(found) == 5 + len(wanted)
     for line, start in zip(found[5:], wanted):
         assert line.startswith(start + " "), found

@@ -102,6 +102,7 @@ pub struct Host {
     uploaded: bool,
     foreign_data: bool,
     tls: Tls,
+    private_data: bool,
     /// What PASV announces.
     address: String,
 }
@@ -150,6 +151,7 @@ impl Host {
             uploaded: false,
             foreign_data: false,
             tls: Tls::Off,
+            private_data: true,
             address: "127.0.0.1".into(),
         };
         let mut bytes = [0; 256];
@@ -169,6 +171,7 @@ impl Host {
             passwordless: false,
             foreign_data: self.foreign_data,
             tls: self.tls,
+            private_data: self.private_data,
             handshake_timeout: 60,
         }
     }
@@ -179,6 +182,7 @@ impl Host {
             Some(("allow_foreign_data", value)) => self.foreign_data = matches!(value, "1" | "True" | "true"),
             Some(("tls", "optional")) => self.tls = Tls::Optional,
             Some(("tls", "required")) => self.tls = Tls::Required,
+            Some(("private_data", value)) => self.private_data = value == "True",
             Some(("masquerade_address", value)) => self.address = value.into(),
             Some(("data_timeout" | "idle_timeout" | "stall_timeout" | "login_delay", _)) => {}
             _ => panic!("unknown setting {setting}"),
