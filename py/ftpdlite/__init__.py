@@ -501,6 +501,7 @@ class FTPdLite:
             return os.stat(s.path)
         elif action == _START_TLS:
             s.tls = self._tls.wrap(s.sock)
+            self._unlisten(s)
         elif action == _OPEN_READ:
             s.file = open(s.path, "rb")
             if s.offset:

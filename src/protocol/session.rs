@@ -76,7 +76,7 @@ pub struct Workspace {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Action {
-    /// Make a TLS stream of the control connection, which [`Step::Secure`] then puts in its place: `Done`.
+    /// Make a TLS stream of the control connection, which [`Step::Secure`] then puts in its place, and close the passive listener: `Done`.
     StartTls = 7,
     /// Check [`Session::user`] and the password in `text`: `Login` with the permissions, `Failed` when refused (after the delay that hinders guessing).
     Login,
