@@ -131,7 +131,6 @@ class FTPdLite:
 
     _host = "0.0.0.0"
     _default_account = "Felicia:Friday"
-    _tls = None
 
     def __init__(
         self,
@@ -215,6 +214,7 @@ class FTPdLite:
             _integer(name, getattr(self, name), 0, 65534)
         if self.transfer_buffer_size is not None:
             _integer("transfer_buffer_size", self.transfer_buffer_size, 512, 1 << 20)
+        self._tls = None
         if self.tls != "off":
             from . import tls
 
@@ -449,7 +449,7 @@ class FTPdLite:
 
     # async
     def _control(self, s, sock):
-        stream = None
+        stepping = lost = False
         try:
             action = s.step(None)
             while action != _CLOSE:
@@ -476,11 +476,13 @@ class FTPdLite:
                         outcome = outcome or _EIO
                     except MemoryError:
                         outcome = _ENOMEM
+                stepping = True
                 action = s.step(outcome)
+                stepping = False
         except Exception as error:
-            if s.sock is not sock and isinstance(error, (OSError, ValueError)):
+            if stepping and s.sock is not sock and isinstance(error, (OSError, ValueError)):
                 # TLS has let go of the socket.
-                stream = sock
+                lost = True
                 self._print("INFO: TLS handshake failed: %s" % error)
             elif not isinstance(error, OSError):
                 # A fault of ours costs this session, and nothing else.
@@ -491,7 +493,7 @@ class FTPdLite:
                 self._cut(s, _ABORTED)
             else:
                 self._close_file(s)
-            (stream or s.tls or s.sock).close()
+            (sock if lost else s.tls or s.sock).close()
             self.sessions.remove(s)
             self._print("INFO: Session disconnected: %s@%s" % (s.user or "-", s.peer[0]))
 
