@@ -40,6 +40,8 @@ fn the_shim_numbers_what_the_core_numbers() {
         ("HASH_PASSWORD", Action::HashPassword as u32),
         ("KICK", Action::Kick as u32),
         ("SHUTDOWN", Action::Shutdown as u32),
+        ("HASH", Action::Hash as u32),
+        ("SET_TIME", Action::SetTime as u32),
         ("NO_CONNECTION", End::NoConnection as u32),
         ("BROKEN", End::Broken as u32),
         ("LOCAL_ERROR", End::LocalError as u32),
@@ -49,6 +51,7 @@ fn the_shim_numbers_what_the_core_numbers() {
         ("KICKED", Dismissal::Kicked as u32),
         ("STOPPED", Dismissal::Shutdown as u32),
         ("TOO_MANY", Dismissal::TooMany as u32),
+        ("BLOCKED", Dismissal::Blocked as u32),
     ] {
         assert_eq!(constant(name), number, "_{name}");
     }

@@ -20,7 +20,7 @@ _CLOSE = const(0)
 _WAIT_READ = const(1)
 _WAIT_WRITE = const(2)
 _YIELD = const(3)
-_BLOCKED = const(4)
+_WAIT = const(4)
 _START_TLS = const(7)
 _LOGIN = const(8)
 _RESET = const(9)
@@ -47,6 +47,8 @@ _WHO = const(30)
 _HASH_PASSWORD = const(31)
 _KICK = const(32)
 _SHUTDOWN = const(33)
+_HASH = const(34)
+_SET_TIME = const(35)
 
 # How a transfer ended: pump() adds _ENDED.
 _ENDED = const(16)
@@ -61,10 +63,13 @@ _NEGOTIATION = const(6)
 _KICKED = const(1)
 _STOPPED = const(2)
 _TOO_MANY = const(3)
+_BLOCKED = const(4)
 
 # What an account may do.
 _READ = const(1)
 _ALL = const(63)
+# A folder more than these is not looked into for what former uploads left.
+_SWEEP_MAX = const(2000)
 
 _ENOENT = const(2)
 _EIO = const(5)
@@ -74,6 +79,7 @@ _EACCES = const(13)
 _ENOSPC = const(28)
 _ENOSYS = const(38)
 _ENOTEMPTY = const(39)
+_EUSERS = const(87)
 _EADDRINUSE = const(98)
 _EISCONN = (106, 127)
 _DIRECTORY = const(0x4000)
@@ -81,19 +87,18 @@ _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
 _SO_OOBINLINE = const(10)
 
-from . import choice
 
-native = choice.load(getattr(sys.implementation, "_mpy", 0))
-# It is not needed again.
-del choice
-sys.modules.pop("ftpdlite.choice", None)
+def _once(name):
+    # A part of the shim that is let go again after its use.
+    path = "ftpdlite." + name
+    module = __import__(path, None, None, (name,))
+    sys.modules.pop(path, None)
+    globals().pop(name, None)
+    return module
+
+
+native = _once("choice").load(getattr(sys.implementation, "_mpy", 0))
 __version__ = native.version
-
-
-def _integer(name, value, low, high):
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError("%s must be an integer from %d to %d" % (name, low, high))
-    return value
 
 
 def _wake(task):
@@ -119,6 +124,12 @@ class FTPdLite:
     idle_timeout, data_timeout, stall_timeout: seconds until a session without commands, a data connection that is not made,
     one that stands still is ended; 0 is never. Defaults 300, 10, 60.
     login_delay: milliseconds that a failed login waits for its answer.
+    max_login_failures: failed logins from one address until it is refused for `lockout` seconds; 0 is never. Defaults 10, 300.
+    max_per_address, max_per_user: sessions of one address, of one account; default is only max_connections.
+    anonymous: the folder of "anonymous" and "ftp", who log in with any password and only read; default None, nobody.
+    atomic_uploads: False writes uploads in place of the old file at once, where there is no room for both. Default True.
+    log: called with each line of the log; default is print.
+    on_event: called with the name of what happened and a dict about it; see README.
     transfer_buffer_size: bytes of each transfer's buffer; default as the heap allows.
     tls: "off" (default), "optional" or "required": whether clients may or must use TLS, which AUTH TLS begins.
     certificate, key: for TLS, paths of files (str) or their content (bytes), PEM or DER.
@@ -149,6 +160,14 @@ class FTPdLite:
         login_delay=1000,
         transfer_buffer_size=None,
         debug=False,
+        max_login_failures=10,
+        lockout=300,
+        max_per_address=None,
+        max_per_user=None,
+        anonymous=None,
+        atomic_uploads=True,
+        log=None,
+        on_event=None,
         tls="off",
         certificate=None,
         key=None,
@@ -170,6 +189,14 @@ class FTPdLite:
         self.login_delay = login_delay
         self.transfer_buffer_size = transfer_buffer_size
         self.debug = debug
+        self.max_login_failures = max_login_failures
+        self.lockout = lockout
+        self.max_per_address = max_per_address
+        self.max_per_user = max_per_user
+        self.anonymous = anonymous
+        self.atomic_uploads = atomic_uploads
+        self.log = log
+        self.on_event = on_event
         self.tls = tls
         self.certificate = certificate
         self.key = key
@@ -184,41 +211,7 @@ class FTPdLite:
         self._check()
 
     def _check(self):
-        for name in ("root", "server_name", "host", "masquerade_address"):
-            value = getattr(self, name)
-            optional = name not in ("root", "server_name")
-            if not isinstance(value, str) and not (optional and value is None):
-                raise TypeError("%s must be a str" % name)
-        if self.masquerade_address and not native.is_ipv4(self.masquerade_address):
-            raise ValueError("masquerade_address must be an IPv4 address such as 192.0.2.1")
-        if "\n" in self.server_name or "\r" in self.server_name or len(self.server_name) > 100:
-            raise ValueError("server_name must be one line of at most 100 characters")
-        try:
-            folder = os.stat(self.root)[0] & _DIRECTORY
-        except OSError:
-            folder = 0
-        if not folder:
-            raise ValueError("root must be a folder that exists: %s" % self.root)
-        ports = self.pasv_port_range
-        if not (isinstance(ports, (range, list, tuple)) and len(ports)):
-            raise ValueError("pasv_port_range must be a range of ports, such as range(49152, 49407)")
-        for port in (ports[0], ports[-1]) if isinstance(ports, range) else ports:
-            _integer("pasv_port_range", port, 1, 65535)
-        if self.allow_foreign_data not in (False, True):
-            raise TypeError("allow_foreign_data must be True or False")
-        _integer("port", self.port, 1, 65535)
-        _integer("request_buffer_size", self.request_buffer_size, 1, 8192)
-        _integer("max_connections", self.max_connections, 1, 1000)
-        _integer("login_delay", self.login_delay, 0, 60000)
-        for name in ("idle_timeout", "data_timeout", "stall_timeout", "handshake_timeout"):
-            _integer(name, getattr(self, name), 0, 65534)
-        if self.transfer_buffer_size is not None:
-            _integer("transfer_buffer_size", self.transfer_buffer_size, 512, 1 << 20)
-        self._tls = None
-        if self.tls != "off":
-            from . import tls
-
-            self._tls = tls.Tls(self)
+        _once("settings").check(self, native)
 
     # -- accounts
 
@@ -231,74 +224,101 @@ class FTPdLite:
 
     @credentials.setter
     def credentials(self, value):
-        if value is not None and not self._well_formed(value):
+        if value is not None and not _once("settings").well_formed(value):
             raise ValueError('credentials must be a str "username:password"')
         self._credentials = value
 
-    @staticmethod
-    def _well_formed(entry):
-        if not isinstance(entry, str) or entry.find(":") < 1 or entry.find(":") > 40:
-            return False
-        secret = entry[entry.find(":") + 1 :]
-        if secret.startswith("$5a$"):
-            return len(secret) == 65 and secret[20] == "$"
-        return len(secret) < 256
-
-    def add_account(self, entry):
+    def add_account(self, entry, permissions=None, home=None, max_sessions=None):
         """Adds the account "username:password"; the password may be a hash that SITE HASHPASS gave.
 
-        The first account may write, the others only read. Returns whether the entry is well formed.
+        permissions: "rw", "ro", or some of read,write,delete,mkdir,rename,site with commas between; default is all for the first
+        account, and "ro" for the others. home: the folder that the account sees as "/"; default is the server's root.
+        max_sessions: of this account at the same time.
+        Returns whether the entry is well formed. Raises ValueError, naming the argument, when another one cannot be.
         """
-        if not self._well_formed(entry):
-            return False
-        if ":$5a$" in entry:
-            try:
-                import cryptolib
-            except ImportError:
-                raise ValueError("add_account: hashed passwords need cryptolib, which this firmware lacks")
-        self._accounts.append(entry)
-        return True
+        account = _once("settings").account(entry, permissions, home, max_sessions)
+        if account:
+            self._accounts.append(account)
+        return bool(account)
 
+    # async
     def _login(self, s):
-        # Gives (permissions, home), or the errno of a refusal. Every account is compared, whatever the name, so that time tells nothing.
+        # Gives (permissions, home), or the errno of a refusal. A password is compared whether there is such a user or not, so that time tells nothing.
         user = s.user
         password = s.text
-        home = self.root.rstrip("/")
-        if not self._entries:
-            return (_ALL if user == "ftpadmin" else _READ), home
-        granted = 0
-        for entry, permissions in self._entries:
-            name, secret = entry.split(":", 1)
-            if secret.startswith("$5a$"):
+        home = self.root
+        if self.anonymous and user.lower() in ("anonymous", "ftp"):
+            return self._admit(s, user, _READ, self.anonymous, None)
+        if not self._entries and self.anonymous is None:
+            return self._admit(s, user, _ALL if user == "ftpadmin" else _READ, home, None)
+        same = [a for a in self._entries if native.same(user, a[0])]
+        for name, secret, permissions, home, sessions in same or self._entries[:1]:
+            if secret.startswith(("$5a$", "$pbkdf2-sha256$")):
                 from . import hashpass
 
-                right = native.same(hashpass.hash(password, secret[4:20]), secret)
+                right = yield from hashpass.matches(native, password, secret)
             else:
                 right = native.same(password, secret)
-            if native.same(user, name) and right and not granted:
-                granted = permissions
-        return (granted, home) if granted else _EACCES
+            if right and same:
+                return self._admit(s, user, permissions, home or self.root, sessions)
+        return _EACCES
+
+    def _admit(self, s, user, permissions, home, sessions):
+        most = min(sessions or 1000, self.max_per_user or 1000)
+        for other in self.sessions:
+            if other is not s and other.user == user and other.home is not None:
+                most -= 1
+        return (permissions, home.rstrip("/")) if most > 0 else _EUSERS
+
+    def _failed(self, address):
+        # A failed login from there.
+        failures = self._failures
+        if address not in failures and len(failures) >= 32:
+            failures.pop(next(iter(failures)))
+        count = failures.get(address, (0, 0))[0] + 1
+        failures[address] = count, self._uptime // 1000 + self.lockout
+
+    def _is_blocked(self, address):
+        count, until = self._failures.get(address, (0, 0))
+        if count and self._uptime // 1000 >= until:
+            del self._failures[address]
+            count = 0
+        return self.max_login_failures and count >= self.max_login_failures
 
     # -- life
 
-    def _print(self, *words):
-        print(*words)
+    def _print(self, line):
+        (self.log or print)(line)
+
+    def _event(self, kind, s, path=None, **info):
+        if self.on_event:
+            info["user"] = s.user or None
+            info["address"] = s.peer[0]
+            if path is not None:
+                info["path"] = path
+            try:
+                self.on_event(kind, info)
+            except Exception as error:
+                sys.print_exception(error)
 
     async def start(self):
         """Listens and serves in tasks of the running event loop. Raises OSError when the address cannot be had."""
         if self._stop_event:
             raise RuntimeError("the server runs already")
         self._check()
-        entries = [(entry, _ALL if i == 0 else _READ) for i, entry in enumerate(self._accounts)]
+        entries = [
+            (name, secret, (_READ if i else _ALL) if allowed is None else allowed, home, sessions)
+            for i, (name, secret, allowed, home, sessions) in enumerate(self._accounts)
+        ]
         if self._credentials:
-            entries.append((self._credentials, _ALL))
+            entries.append(tuple(self._credentials.split(":", 1)) + (_ALL, None, None))
         elif self._credentials is False and not entries and self._default_account:
-            entries.append((self._default_account, _ALL))
+            entries.append(tuple(self._default_account.split(":", 1)) + (_ALL, None, None))
             self._print(
                 "WARNING: The account is %s, which everyone knows: set credentials."
                 % self._default_account
             )
-        elif not entries:
+        elif not entries and self.anonymous is None:
             self._print("WARNING: There is no account: anyone can log in, ftpadmin may write.")
         self._entries = entries
         if time.gmtime()[0] < 2023:
@@ -308,6 +328,7 @@ class FTPdLite:
             host, self.port, 0, socket.SOCK_STREAM
         )[0]
         self._address = host
+        open_to_all = not entries and self.anonymous is None
         self._hub = native.Server(
             self.server_name,
             946684800 if time.gmtime(0)[0] == 2000 else 0,
@@ -315,7 +336,11 @@ class FTPdLite:
             self.data_timeout,
             self.stall_timeout,
             self.handshake_timeout,
-            (not entries) | self.allow_foreign_data << 1 | (self._tls.flag if self._tls else 0),
+            open_to_all
+            | self.allow_foreign_data << 1
+            | self.atomic_uploads << 2
+            | hasattr(os, "utime") << 3
+            | (self._tls.flag if self._tls else 0),
             self._print if self.debug else None,
         )
         listener = socket.socket(self._family, kind, protocol)
@@ -329,23 +354,36 @@ class FTPdLite:
             raise
         self._listener = listener
         self._uptime = 0
+        self._failures = {}
         from asyncio import Event
 
         self._stop_event = Event()
         self._tasks = (
             core.create_task(self._accept(listener)),
             core.create_task(self._tick()),
+            core.create_task(self._sweep()),
         )
         self._print("Listening on %s:%d" % (host, self.port))
 
-    async def stop(self):
-        """Ends every session with a 421, closes every socket and file, and returns when that is done."""
+    async def stop(self, wait=0):
+        """Ends every session with a 421, closes every socket and file, and returns when that is done.
+
+        wait: seconds that transfers have to come to their end; those that have not are cut.
+        """
         if not self._stop_event:
             return
-        for task in self._tasks:
+        self._tasks[0].cancel()
+        self._listener.close()
+        for _ in range(wait * 20):
+            for s in self.sessions:
+                if not s.job:
+                    self._dismiss(s, _STOPPED)
+            if not self.sessions:
+                break
+            await core.sleep_ms(50)
+        for task in self._tasks[1:]:
             if task is not core.cur_task:
                 task.cancel()
-        self._listener.close()
         for s in self.sessions:
             self._dismiss(s, _STOPPED)
         for _ in range(40):
@@ -413,14 +451,42 @@ class FTPdLite:
             except MemoryError:
                 sock.close()
                 continue
-            if len(self.sessions) >= self.max_connections:
+            address = s.peer[0]
+            if self._is_blocked(address):
+                s.dismiss(_BLOCKED)
+            elif len(self.sessions) >= self.max_connections or (
+                self.max_per_address
+                and sum(other.peer[0] == address for other in self.sessions) >= self.max_per_address
+            ):
                 s.dismiss(_TOO_MANY)
-                s.step(None)
-                sock.close()
+            else:
+                self._print("INFO: Connection from client: %s:%d" % s.peer)
+                self._event("connect", s)
+                self.sessions.append(s)
+                s.task = core.create_task(self._control(s, sock))
                 continue
-            self._print("INFO: Connection from client: %s:%d" % s.peer)
-            self.sessions.append(s)
-            s.task = core.create_task(self._control(s, sock))
+            s.step(None)
+            sock.close()
+
+    # async
+    def _sweep(self):
+        # Removes what uploads left that the board's power was cut from.
+        folders = [self.root] + [a[3] for a in self._entries if a[3]]
+        for _ in range(_SWEEP_MAX):
+            if not folders:
+                break
+            folder = folders.pop().rstrip("/")
+            try:
+                for entry in os.ilistdir(folder or "/"):
+                    path = "%s/%s" % (folder, entry[0])
+                    if entry[1] & _DIRECTORY and len(folders) < 100:
+                        folders.append(path)
+                    elif native.is_unfinished(entry[0]):
+                        if not any(native.same(path, s.old_path or "") for s in self.sessions):
+                            os.remove(path)
+            except (OSError, ValueError):
+                pass
+            yield from core.sleep_ms(0)
 
     # async
     def _tick(self):
@@ -431,6 +497,8 @@ class FTPdLite:
             self._uptime += core.ticks_diff(now, last)
             last = now
             for s in self.sessions:
+                if s.job and s.data:
+                    self._event("transfer_progress", s, bytes=s.moved)
                 what = s.tick()
                 if what == 1:
                     _wake(s.task)
@@ -460,14 +528,25 @@ class FTPdLite:
                     yield core._io_queue.queue_write(s.sock)
                 elif action == _YIELD:
                     yield from core.sleep_ms(0)
-                elif action == _BLOCKED:
+                elif action == _WAIT:
                     yield from core.sleep_ms(20)
                 elif action == _LOGIN:
                     start = core.ticks()
-                    outcome = self._login(s)
+                    outcome = yield from self._login(s)
                     if outcome == _EACCES:
+                        self._failed(s.peer[0])
+                        self._event("login_failed", s)
                         took = core.ticks_diff(core.ticks(), start)
                         yield from core.sleep_ms(self.login_delay - took)
+                    elif outcome != _EUSERS:
+                        self._failures.pop(s.peer[0], None)
+                        self._event("login", s)
+                elif action == _HASH:
+                    outcome = yield from self._digest(s)
+                elif action == _HASH_PASSWORD:
+                    from . import hashpass
+
+                    outcome = yield from hashpass.make(native, s.text)
                 else:
                     try:
                         outcome = self._act(s, action)
@@ -492,10 +571,11 @@ class FTPdLite:
             if s.job:
                 self._cut(s, _ABORTED)
             else:
-                self._close_file(s)
+                self._close_file(s, _ABORTED)
             (sock if lost else s.tls or s.sock).close()
             self.sessions.remove(s)
             self._print("INFO: Session disconnected: %s@%s" % (s.user or "-", s.peer[0]))
+            self._event("disconnect", s)
 
     def _act(self, s, action):
         # Does the one thing; returns the outcome.
@@ -513,27 +593,33 @@ class FTPdLite:
                 s.file = open(s.path, "r+b")
                 s.file.seek(s.offset)
             else:
-                s.file = open(s.path, "wb")
+                # Beside the old file until it is whole, if that is wanted.
+                part = s.part
+                s.old_path = part or s.path
+                s.file = open(s.old_path, "wb")
+                s.new_path = s.path if part else ""
         elif action == _OPEN_APPEND:
             s.file = open(s.path, "ab")
         elif action == _OPEN_LIST:
             self._open_list(s)
         elif action == _TRANSFER:
             s.verdict = None
-            s.job = core.create_task(self._transfer(s))
+            s.job = core.create_task(self._transfer(s, self.on_event and s.path))
         elif action == _ABORT:
             self._cut(s, _ABORTED)
         elif action == _CLOSE_FILE:
-            self._close_file(s)
+            self._close_file(s, _ABORTED)
         elif action == _PASSIVE:
             return self._listen(s)
         elif action == _UNLISTEN or action == _RESET:
             self._unlisten(s)
         elif action == _MAKE_DIRECTORY:
             os.mkdir(s.path)
+            self._event("mkdir", s, s.path)
         elif action == _REMOVE_DIRECTORY:
             try:
                 os.rmdir(s.path)
+                self._event("rmdir", s, s.path)
             except OSError as error:
                 # FAT says EACCES of a directory that is not empty.
                 if error.errno == _EACCES:
@@ -542,10 +628,14 @@ class FTPdLite:
                 raise
         elif action == _REMOVE_FILE:
             os.remove(s.path)
+            self._event("delete", s, s.path)
         elif action == _RENAME_FROM:
             s.old_path = s.path
         elif action == _RENAME:
             os.rename(s.old_path, s.path)
+            self._event("rename", s, s.path, old_path=s.old_path)
+        elif action == _SET_TIME:
+            os.utime(s.path, (s.time, s.time))
         elif action == _SPACE:
             v = os.statvfs(s.path)
             return v[1] * v[4], v[1] * v[2]
@@ -558,13 +648,6 @@ class FTPdLite:
             return (self._uptime // 1000,)
         elif action == _WHO:
             return self.sessions
-        elif action == _HASH_PASSWORD:
-            from . import hashpass
-
-            try:
-                return hashpass.make(s.text)
-            except ImportError:
-                return _ENOSYS
         elif action == _KICK:
             return (self._kick(s.text),)
         elif action == _SHUTDOWN:
@@ -662,14 +745,52 @@ class FTPdLite:
             s.listener.close()
             s.listener = None
 
-    def _close_file(self, s):
+    def _close_file(self, s, end):
+        # Closes what is open, and puts an upload into its place or removes it. Gives the transfer's end: that one, or a worse.
         file = s.file
-        s.file = None
+        new_path = s.new_path
+        s.file = s.new_path = None
         if s.list(None, None, False):
             # A directory that was not read to its end is closed by the GC.
             gc.collect()
-        if file:
-            file.close()
+        try:
+            if file:
+                file.close()
+            if new_path and not end:
+                os.rename(s.old_path, new_path)
+                new_path = None
+        except OSError as error:
+            end = _NO_SPACE if error.errno == _ENOSPC else _LOCAL_ERROR
+        # What was written in place stays for REST, unless it fills the file system.
+        if new_path or new_path == "" and end == _NO_SPACE:
+            try:
+                os.remove(s.old_path)
+            except OSError:
+                pass
+        return end
+
+    # async
+    def _digest(self, s):
+        # The digest of a file, or the errno of what went wrong.
+        buffer = None
+        try:
+            s.file = open(s.path, "rb")
+            buffer = self._take_buffer()
+            s.attach(buffer)
+            while True:
+                outcome = s.hash()
+                if outcome != _YIELD:
+                    return outcome
+                yield from core.sleep_ms(0)
+        except OSError as error:
+            return error.errno
+        except MemoryError:
+            return _ENOMEM
+        finally:
+            s.attach(None)
+            if buffer:
+                self._buffers.append(buffer)
+            self._close_file(s, 0)
 
     # async
     def _connect(self, s):
@@ -710,7 +831,7 @@ class FTPdLite:
             data.close()
 
     # async
-    def _transfer(self, s):
+    def _transfer(self, s, path):
         end = _NO_CONNECTION
         buffer = sock = None
         try:
@@ -720,8 +841,10 @@ class FTPdLite:
                 sock.setblocking(False)
                 if s.private:
                     s.data = self._tls.wrap(sock)
-                buffer = self._buffers.pop() if self._buffers else self._new_buffer()
+                buffer = self._take_buffer()
                 s.attach(buffer)
+                start = core.ticks()
+                self._event("transfer_start", s, path, transfer=s.transfer)
                 while s.verdict is None:
                     end = s.pump()
                     if end == _WAIT_READ:
@@ -751,16 +874,19 @@ class FTPdLite:
                 s.data.close()
                 s.data = None
             self._unlisten(s)
-            try:
-                self._close_file(s)
-            except OSError as error:
-                if not end:
-                    end = _NO_SPACE if error.errno == _ENOSPC else _LOCAL_ERROR
+            end = self._close_file(s, end)
+            if self.on_event and buffer:
+                seconds = core.ticks_diff(core.ticks(), start) / 1000
+                self._event(
+                    "transfer_end", s, path, transfer=s.transfer, bytes=s.moved, seconds=seconds, complete=not end
+                )
             s.job = None
             s.finish(end)
             _wake(s.task)
 
-    def _new_buffer(self):
+    def _take_buffer(self):
+        if self._buffers:
+            return self._buffers.pop()
         size = self.transfer_buffer_size
         if not size:
             # An eighth of what is free, as a power of two.

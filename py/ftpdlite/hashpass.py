@@ -1,12 +1,44 @@
-# Hashed passwords, $5a$SALT$HASH, as the original stores them: SHA-256 of the AES-ECB encryption of the padded password.
+# Hashed passwords. $pbkdf2-sha256$ROUNDS$SALT$KEY, as passlib writes them: PBKDF2 with HMAC-SHA-256 (RFC 8018). And
+# $5a$SALT$HASH, as the original stores them: SHA-256 of the AES-ECB encryption of the padded password.
 import binascii
 import os
 
-_SALT = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+from asyncio import core
+
+_ROUNDS = 10000
+# How many rounds are done before other tasks run.
+_STEP = 100
 
 
-def hash(password, salt):
-    """The hash of a password with a salt of 16 characters. Raises ImportError where the firmware has no cryptolib."""
+def _base64(data):
+    return binascii.b2a_base64(data).decode().rstrip("\n=").replace("+", ".")
+
+
+def parts(secret):
+    """(rounds, salt, key) of a $pbkdf2-sha256$ hash; None when it is not well formed."""
+    try:
+        _, _, rounds, salt, key = secret.split("$")
+        rounds = int(rounds)
+        salt, key = [
+            binascii.a2b_base64(text.replace(".", "+") + "=" * (-len(text) % 4)) for text in (salt, key)
+        ]
+    except ValueError:
+        return None
+    if 0 < rounds <= 10000000 and len(key) == 32:
+        return rounds, salt, key
+
+
+def _pbkdf2(native, password, salt, rounds):
+    # A generator, for it takes its time.
+    state = bytearray(64)
+    while rounds > 0:
+        native.pbkdf2(password, salt, state, min(rounds, _STEP))
+        rounds -= _STEP
+        yield from core.sleep_ms(0)
+    return bytes(memoryview(state)[32:])
+
+
+def _5a(password, salt):
     from cryptolib import aes
     from hashlib import sha256
 
@@ -16,6 +48,17 @@ def hash(password, salt):
     return "$5a$" + salt + "$" + binascii.b2a_base64(digest).decode().rstrip()
 
 
-def make(password):
-    """The hash of a password with a salt of its own."""
-    return hash(password, "".join(_SALT[b & 63] for b in os.urandom(16)))
+def matches(native, password, secret):
+    """Whether it is the password of a hash: a generator that lets other tasks run."""
+    if secret.startswith("$5a$"):
+        return native.same(_5a(password, secret[4:20]), secret)
+    rounds, salt, key = parts(secret)
+    found = yield from _pbkdf2(native, password, salt, rounds)
+    return native.same(found, key)
+
+
+def make(native, password):
+    """The hash of a password with a salt of its own: a generator that lets other tasks run."""
+    salt = os.urandom(16)
+    key = yield from _pbkdf2(native, password, salt, _ROUNDS)
+    return "$pbkdf2-sha256$%d$%s$%s" % (_ROUNDS, _base64(salt), _base64(key))

@@ -12,13 +12,11 @@ class Tls:
     def __init__(self, server):
         try:
             # As native.Server wants it.
-            self.flag = {"optional": 4, "required": 8}[server.tls]
+            self.flag = {"optional": 16, "required": 32}[server.tls]
         except (KeyError, TypeError):
             raise ValueError('tls must be "off", "optional" or "required"')
-        if server.private_data not in (False, True):
-            raise TypeError("private_data must be True or False")
         if not server.private_data:
-            self.flag |= 16
+            self.flag |= 64
         try:
             import tls
         except ImportError:

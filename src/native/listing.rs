@@ -7,7 +7,7 @@ use super::server::{DIRECTORY, Settings};
 use super::session::real_path;
 use crate::protocol::glob;
 use crate::protocol::listing::{Entry, Kind, facts_line, list_line, name_line};
-use crate::protocol::path::{name, parent};
+use crate::protocol::path::{is_unfinished, name, parent};
 use crate::protocol::session::{End, Outcome, Session, Transfer};
 use crate::protocol::writer::Writer;
 
@@ -104,6 +104,9 @@ impl Listing {
     }
 
     fn is_wanted(&self, name: &[u8]) -> bool {
+        if is_unfinished(name) {
+            return false;
+        }
         match self.pattern.bytes() {
             Some(pattern) => pattern == name || glob::matches(pattern, name),
             None => name != b"." && name != b"..",

@@ -15,6 +15,7 @@ mod session;
 mod stream;
 
 use crate::protocol::address::{Ip, parse_ip};
+use crate::protocol::{hash, path};
 use obj::Obj;
 use qstr::Qstr;
 
@@ -45,6 +46,24 @@ unsafe extern "C" fn same_network(n_args: usize, args: *const Obj) -> Obj {
     })
 }
 
+/// `is_unfinished(name)`: whether it is the name of an upload that is not whole.
+unsafe extern "C" fn is_unfinished(name: Obj) -> Obj {
+    Obj::from_bool(path::is_unfinished(name.bytes().unwrap_or_default()))
+}
+
+/// `pbkdf2(password, salt, state, rounds)`: goes on with PBKDF2; `state` is a bytearray of 64 bytes.
+unsafe extern "C" fn pbkdf2(n_args: usize, args: *const Obj) -> Obj {
+    // SAFETY: declared for exactly four arguments.
+    let args = unsafe { core::slice::from_raw_parts(args, n_args) };
+    let &[password, salt, state, rounds] = args else { return obj::none() };
+    let [password, salt] = [password, salt].map(|text| text.bytes().unwrap_or_default());
+    match state.bytes_mut().and_then(|state| state.try_into().ok()) {
+        Some(state) => hash::pbkdf2(password, salt, rounds.to_u64() as u32, state),
+        None => obj::raise(Qstr::ValueError, c"ftpdlite: the state has 64 bytes"),
+    }
+    obj::none()
+}
+
 /// `_panic(value)`: panics, so that a test can see what becomes of a panic.
 unsafe extern "C" fn panic_for_test(value: Obj) -> Obj {
     assert!(value.is_null(), "asked for");
@@ -66,6 +85,8 @@ unsafe extern "C" fn mpy_init(this: *const ffi::mp_obj_fun_bc_t, _: usize, _: us
     obj::store_global(Qstr::version, obj::new_str(env!("CARGO_PKG_VERSION").as_bytes()));
     obj::store_global(Qstr::Server, server::new_type());
     obj::store_global(Qstr::Session, session::new_type());
+    obj::store_global(Qstr::is_unfinished, obj::function_1(is_unfinished));
+    obj::store_global(Qstr::pbkdf2, obj::function_n(4, pbkdf2));
     obj::store_global(Qstr::same, obj::function_2(same));
     obj::store_global(Qstr::is_ipv4, obj::function_1(is_ipv4));
     obj::store_global(Qstr::same_network, obj::function_n(3, same_network));

@@ -2,11 +2,15 @@
 
 use super::obj::{self, Obj};
 use super::stream::{self, WOULD_BLOCK};
+use crate::protocol::ascii;
+use crate::protocol::hash::Hasher;
 use crate::protocol::session::{End, Session};
 
 /// How long a transfer moves bytes before other tasks run, in microseconds: long enough that switching costs little, short enough
 /// that nobody notices. A board that writes to flash is through with it after one buffer.
 const SHARE: u32 = 2000;
+/// Bytes that are read at a time for a digest.
+const DIGEST_PIECE: usize = 4096;
 /// `ENOSPC`.
 const NO_SPACE: i32 = 28;
 
@@ -104,21 +108,23 @@ impl Pump {
         }
     }
 
-    /// Writes what comes to the file, a whole buffer at a time, which is what flash likes.
+    /// Writes what comes to the file, a whole buffer at a time, which is what flash likes; lines of the wire as lines of a file if `session` converts.
     pub fn receive(&mut self, data: Obj, file: Obj, session: &mut Session, clock: &Clock) -> Pumped {
+        let converts = session.converts();
         let Some(buffer) = self.owner.bytes_mut() else { return Pumped::Ended(End::LocalError) };
         let start = clock.now();
         loop {
             while let Some(space) = buffer.get_mut(self.end..).filter(|space| !space.is_empty()) {
                 match stream::read(data, space) {
                     Ok(0) => {
-                        return Pumped::Ended(match self.store(file, buffer) {
+                        return Pumped::Ended(match self.store(file, buffer, self.end) {
                             Ok(()) => End::Complete,
                             Err(end) => end,
                         });
                     }
                     Ok(count) => {
-                        self.end += count;
+                        let end = self.end + count;
+                        self.end = if converts { ascii::take(buffer, self.end, end) } else { end };
                         session.data_moved(count as u64);
                         if clock.since(start) >= SHARE {
                             return Pumped::Share;
@@ -127,12 +133,13 @@ impl Pump {
                     Err(WOULD_BLOCK) => return Pumped::WaitRead,
                     Err(_) => {
                         // What came before the connection broke is kept, for REST.
-                        let _ = self.store(file, buffer);
+                        let _ = self.store(file, buffer, self.end);
                         return Pumped::Ended(End::Broken);
                     }
                 }
             }
-            if let Err(end) = self.store(file, buffer) {
+            let settled = if converts { ascii::settled(buffer) } else { self.end };
+            if let Err(end) = self.store(file, buffer, settled) {
                 return Pumped::Ended(end);
             }
             if clock.since(start) >= SHARE {
@@ -141,10 +148,30 @@ impl Pump {
         }
     }
 
-    /// Writes the buffer to the file.
-    fn store(&mut self, file: Obj, buffer: &[u8]) -> Result<(), End> {
-        let mut rest = buffer.get(..self.end).unwrap_or_default();
-        self.end = 0;
+    /// Reads more of a file into its digest. Whether that was the rest; else the share is used up.
+    ///
+    /// # Errors
+    /// The `errno`.
+    pub fn digest(&mut self, file: Obj, hasher: &mut Hasher, clock: &Clock) -> Result<bool, i32> {
+        let buffer = self.owner.bytes_mut().unwrap_or_default();
+        let start = clock.now();
+        loop {
+            // Pieces no longer than a share, on slow boards too.
+            let length = buffer.len().min(DIGEST_PIECE);
+            let piece = buffer.get_mut(..length).unwrap_or_default();
+            match stream::read(file, piece)? {
+                0 => return Ok(true),
+                count => hasher.update(piece.get(..count).unwrap_or_default()),
+            }
+            if clock.since(start) >= SHARE {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Writes the first `count` bytes of the buffer to the file. Those behind them come to its start.
+    fn store(&mut self, file: Obj, buffer: &mut [u8], count: usize) -> Result<(), End> {
+        let mut rest = buffer.get(..count).unwrap_or_default();
         while !rest.is_empty() {
             match stream::write(file, rest) {
                 // A full FAT file system writes less than asked, and then nothing.
@@ -153,6 +180,11 @@ impl Pump {
                 Err(_) => return Err(End::LocalError),
             }
         }
+        let waiting = self.end - count;
+        if waiting > 0 {
+            buffer.copy_within(count..self.end, 0);
+        }
+        self.end = waiting;
         Ok(())
     }
 }

@@ -51,6 +51,11 @@ impl Settings {
         (time.to_u64() as u32).saturating_add(self.epoch)
     }
 
+    /// Unix seconds as the port tells times.
+    pub fn port_seconds(&self, unix: u32) -> u32 {
+        unix.saturating_sub(self.epoch)
+    }
+
     /// What `os.stat` gave.
     pub fn stat(&self, value: Obj) -> Outcome<'static> {
         // File systems without times say 0, whatever year they count from.
@@ -94,7 +99,8 @@ impl Settings {
 }
 
 /// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections
-/// from and to anyone, 4 is TLS, 8 is that it is required, 16 is that data connections have none.
+/// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
+/// connections have none.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
     obj::check_arguments(n_args, n_kw, 8);
     // SAFETY: the runtime passes `n_args` objects, and there are eight.
@@ -114,12 +120,14 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
             stall_timeout: args[4].to_u64() as u16,
             passwordless: flags & 1 != 0,
             foreign_data: flags & 2 != 0,
-            tls: match flags & 12 {
+            atomic_uploads: flags & 4 != 0,
+            sets_times: flags & 8 != 0,
+            tls: match flags & 48 {
                 0 => Tls::Off,
-                4 => Tls::Optional,
+                16 => Tls::Optional,
                 _ => Tls::Required,
             },
-            private_data: flags & 16 == 0,
+            private_data: flags & 64 == 0,
             handshake_timeout: args[5].to_u64() as u16,
         },
     };

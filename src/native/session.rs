@@ -9,6 +9,8 @@ use super::qstr::Qstr;
 use super::server::ServerObj;
 use super::stream::{self, WOULD_BLOCK};
 use crate::protocol::address::{Endpoint, Ip, from_sockaddr, parse_ip, proc_net_local};
+use crate::protocol::ascii;
+use crate::protocol::hash::{DIGEST_MAX, Hasher};
 use crate::protocol::input::LINE_MAX;
 use crate::protocol::listing::Permission;
 use crate::protocol::path::parent;
@@ -28,12 +30,13 @@ const ENDED: u32 = 16;
 const COMMANDS_PER_STEP: u32 = 64;
 
 /// The Python objects that the shim keeps in a session, in the order of `SessionObj::slots`.
-const SLOTS: [Qstr; 10] = [
+const SLOTS: [Qstr; 11] = [
     Qstr::data,
     Qstr::file,
     Qstr::home,
     Qstr::job,
     Qstr::listener,
+    Qstr::new_path,
     Qstr::old_path,
     Qstr::sock,
     Qstr::task,
@@ -43,8 +46,8 @@ const SLOTS: [Qstr; 10] = [
 const DATA: usize = 0;
 const FILE: usize = 1;
 const HOME: usize = 2;
-const SOCK: usize = 6;
-const TLS: usize = 8;
+const SOCK: usize = 7;
+const TLS: usize = 9;
 
 /// The object in memory. Every word that holds a Python object is aligned, so that the GC finds it.
 #[repr(C)]
@@ -60,6 +63,10 @@ pub struct SessionObj {
     line_length: usize,
     pump: Pump,
     listing: Listing,
+    /// The digest that is under way; a block of the GC's heap.
+    hasher: *mut Hasher,
+    /// The workspace's path, kept during an action that takes long (a bytes object), or None.
+    kept_path: Obj,
     /// The action whose outcome the next `step` brings.
     outstanding: Option<Action>,
     greeted: bool,
@@ -199,6 +206,9 @@ impl SessionObj {
                 }
                 Step::Act(action) => {
                     self.outstanding = Some(action);
+                    if action == Action::Hash {
+                        self.kept_path = obj::new_bytes(&server.work.path);
+                    }
                     self.flush(server);
                     return action as u32;
                 }
@@ -235,6 +245,11 @@ impl SessionObj {
         if action == Action::Who {
             self.say_sessions(server, value);
         }
+        if let (Action::Hash, Some(path)) = (action, self.kept_path.bytes()) {
+            server.work.path.clear();
+            let _ = server.work.path.extend_from_slice(path);
+            self.kept_path = obj::none();
+        }
         let outcome = match action {
             _ if value.is_none() => Outcome::Done,
             _ if value.is_int() => Outcome::Failed(value.to_u64() as u32),
@@ -250,7 +265,7 @@ impl SessionObj {
                 Outcome::Space(value.item(0).to_u64(), value.item(1).to_u64())
             }
             Action::Uptime | Action::Kick => Outcome::Number(value.item(0).to_u64()),
-            Action::HashPassword => Outcome::Text(value.bytes().unwrap_or_default()),
+            Action::HashPassword | Action::Hash => Outcome::Text(value.bytes().unwrap_or_default()),
             _ => Outcome::Done,
         };
         let mut out = Writer::new(&mut server.replies[server.collected..]);
@@ -343,6 +358,8 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         line_length,
         pump: Pump::new(),
         listing: Listing::new(),
+        hasher: core::ptr::null_mut(),
+        kept_path: none,
         outstanding: None,
         greeted: false,
         closing: false,
@@ -376,13 +393,14 @@ unsafe extern "C" fn pump(this: Obj) -> Obj {
     let file = session.slots[FILE];
     let data = session.slots[DATA];
     let pumped = match session.core.transfer() {
-        Some(Transfer::Retrieve) => {
-            session.pump.send(data, &mut session.core, &server.settings.clock, |_, out| match stream::read(file, out) {
-                Ok(count) => Ok(count),
+        Some(Transfer::Retrieve) => session.pump.send(data, &mut session.core, &server.settings.clock, |core, out| {
+            let converts = core.converts();
+            match stream::read(file, if converts { ascii::source(out) } else { out }) {
+                Ok(count) => Ok(if converts { ascii::fill(out, count) } else { count }),
                 Err(_) => Err(End::LocalError),
-            })
-        }
-        Some(Transfer::Store | Transfer::Append) => {
+            }
+        }),
+        Some(transfer) if transfer.is_upload() => {
             session.pump.receive(data, file, &mut session.core, &server.settings.clock)
         }
         Some(_) => {
@@ -404,11 +422,35 @@ unsafe extern "C" fn pump(this: Obj) -> Obj {
     })
 }
 
+/// `hash()`: reads more of the file into its digest; gives the digest, or that other tasks are to run first.
+unsafe extern "C" fn hash(this: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, server, _) = unsafe { SessionObj::parts(this) };
+    if session.hasher.is_null() {
+        let memory = obj::allocate(size_of::<Hasher>()).cast::<Hasher>();
+        // SAFETY: a fresh block of that size, aligned for any object; nothing with a destructor is overwritten.
+        unsafe { memory.write(Hasher::new(session.core.algorithm())) };
+        session.hasher = memory;
+    }
+    // SAFETY: the block was made above, and belongs to this session alone.
+    let hasher = unsafe { &mut *session.hasher };
+    match session.pump.digest(session.slots[FILE], hasher, &server.settings.clock) {
+        Ok(false) => Obj::from_u32(YIELD),
+        Ok(true) => {
+            let mut digest = [0; DIGEST_MAX];
+            let length = hasher.finish(&mut digest);
+            obj::new_bytes(digest.get(..length).unwrap_or_default())
+        }
+        Err(error) => obj::raise_os_error(error as u32),
+    }
+}
+
 /// `attach(buffer)`: the data connection stands, and the transfer uses this bytearray; None when it is over.
 unsafe extern "C" fn attach(this: Obj, buffer: Obj) -> Obj {
     // SAFETY: as in `step`.
     let (session, _, _) = unsafe { SessionObj::parts(this) };
     session.pump.attach(buffer);
+    session.hasher = core::ptr::null_mut();
     if !buffer.is_none() {
         session.core.data_connected();
     }
@@ -466,6 +508,7 @@ unsafe extern "C" fn dismiss(this: Obj, why: Obj) -> Obj {
         0 => Dismissal::Idle,
         1 => Dismissal::Kicked,
         2 => Dismissal::Shutdown,
+        4 => Dismissal::Blocked,
         _ => Dismissal::TooMany,
     });
     obj::none()
@@ -528,6 +571,14 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
         obj::new_text(&server.work.text)
     } else if name == Qstr::user.value() {
         obj::new_text(core.user())
+    } else if name == Qstr::part.value() {
+        if server.work.text.is_empty() { obj::none() } else { real_path(home, &server.work.text) }
+    } else if name == Qstr::time.value() {
+        Obj::from_u32(server.settings.port_seconds(core.time()))
+    } else if name == Qstr::moved.value() {
+        Obj::from_u64(core.moved())
+    } else if name == Qstr::transfer.value() {
+        core.transfer().map_or(obj::none(), |transfer| obj::new_str(transfer.verb()))
     } else if name == Qstr::offset.value() {
         Obj::from_u64(core.offset())
     } else if name == Qstr::peer.value() {
@@ -554,12 +605,13 @@ pub fn real_path(home: Obj, path: &[u8]) -> Obj {
 
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::TypeBuilder::new(Qstr::Session, make_new, 9)
+    obj::TypeBuilder::new(Qstr::Session, make_new, 10)
         .attr(attr)
         .method(Qstr::accepts, obj::function_2(accepts))
         .method(Qstr::attach, obj::function_2(attach))
         .method(Qstr::dismiss, obj::function_2(dismiss))
         .method(Qstr::finish, obj::function_2(finish))
+        .method(Qstr::hash, obj::function_1(hash))
         .method(Qstr::list, obj::function_n(4, list))
         .method(Qstr::local_address, obj::function_2(local_address))
         .method(Qstr::pump, obj::function_1(pump))

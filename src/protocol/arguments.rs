@@ -37,6 +37,8 @@ pub enum Opts {
     Utf8Off,
     /// `MLST facts`.
     Mlst(Facts),
+    /// `HASH`, or `HASH SHA-256`.
+    Hash,
 }
 
 /// Parses all of `argument`.
@@ -106,7 +108,7 @@ pub fn parse_allo(argument: &[u8]) -> Option<u64> {
     }
 }
 
-/// OPTS: `UTF8 ON`, `UTF8 OFF`, `MLST type;size;`. Unknown facts are ignored, as RFC 3659 7.9 wants it.
+/// OPTS: `UTF8 ON`, `UTF8 OFF`, `MLST type;size;`, `HASH SHA-256`. Unknown facts are ignored, as RFC 3659 7.9 wants it.
 ///
 /// # Errors
 /// Syntax for a setting of UTF8 that is none; unsupported for an option that the server does not have.
@@ -116,6 +118,10 @@ pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     let on = value(Opts::Utf8On, (utf8(), alt((tag_no_case(&b"ON"[..]), eof))));
     if let Some(opts) = whole(alt((off, on)), argument) {
         return Ok(opts);
+    }
+    let hash = (tag_no_case(&b"HASH"[..]), opt((space1, tag_no_case(&b"SHA-256"[..]))));
+    if whole(hash, argument).is_some() {
+        return Ok(Opts::Hash);
     }
     let mlst: IResult<&[u8], &[u8], ()> =
         preceded(tag_no_case(&b"MLST"[..]), alt((preceded(space1, rest), eof))).parse_complete(argument);
@@ -149,6 +155,29 @@ pub fn split_time(argument: &[u8]) -> Option<(u32, &[u8])> {
         path = &fraction[digits..];
     }
     Some((seconds, path.strip_prefix(b" ")?))
+}
+
+/// SITE UTIME: `YYYYMMDDhhmm[ss] path`, or `path atime mtime ctime UTC`: the time of the last change in Unix seconds, and the path.
+pub fn parse_utime(argument: &[u8]) -> Option<(u32, &[u8])> {
+    let seconds = |digits: &[u8]| {
+        let mut stamp = *b"00000000000000";
+        stamp.get_mut(..digits.len())?.copy_from_slice(digits);
+        if matches!(digits.len(), 12 | 14) { time::parse(&stamp) } else { None }
+    };
+    let times = argument.strip_suffix(b" UTC").and_then(|words| {
+        let mut words = words.rsplitn(4, |&byte| byte == b' ');
+        let (_, modified, _) = (seconds(words.next()?)?, seconds(words.next()?)?, seconds(words.next()?)?);
+        Some((modified, words.next()?))
+    });
+    times.or_else(|| {
+        let (digits, path) = argument.split_at_checked(argument.iter().position(|&byte| byte == b' ')?)?;
+        Some((seconds(digits)?, path.get(1..)?))
+    })
+}
+
+/// A path that some clients put in quotes, without them.
+pub fn unquote(argument: &[u8]) -> &[u8] {
+    argument.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(argument)
 }
 
 #[cfg(test)]
@@ -197,7 +226,9 @@ mod tests {
         assert_eq!(parse_opts(b"UTF8"), Ok(Opts::Utf8On));
         assert_eq!(parse_opts(b"UTF-8 ON"), Ok(Opts::Utf8On));
         assert_eq!(parse_opts(b"UTF8 OFF"), Ok(Opts::Utf8Off));
-        assert_eq!(parse_opts(b"HASH SHA-256"), Err(ArgumentError::Unsupported));
+        assert_eq!(parse_opts(b"hash sha-256"), Ok(Opts::Hash));
+        assert_eq!(parse_opts(b"HASH"), Ok(Opts::Hash));
+        assert_eq!(parse_opts(b"HASH MD5"), Err(ArgumentError::Unsupported));
         let Ok(Opts::Mlst(facts)) = parse_opts(b"mlst Size;colour;type;") else { panic!() };
         assert!(facts.contains(Facts::SIZE) && facts.contains(Facts::TYPE) && !facts.contains(Facts::MODIFY));
         assert_eq!(parse_opts(b"MLST"), Ok(Opts::Mlst(Facts::NONE)));
@@ -223,11 +254,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn times_that_site_utime_takes() {
+        let modified = 1_704_164_645;
+        assert_eq!(parse_utime(b"20240102030405 a b"), Some((modified, &b"a b"[..])));
+        assert_eq!(parse_utime(b"202401020304 x"), Some((modified - 5, &b"x"[..])));
+        assert_eq!(parse_utime(b"a b 20240102030406 20240102030405 20240102030407 UTC"), Some((modified, &b"a b"[..])));
+        for wrong in
+            ["", "x", "20240102 x", "20240102030405", "202401020304050 x", "20241302030405 x", "x 20240102030405 UTC"]
+        {
+            assert_eq!(parse_utime(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40), likely in "[AILEN8 MLST;0-9.-]{0,30}") {
             for bytes in [&bytes[..], likely.as_bytes()] {
-                let _ = (parse_type(bytes), parse_mode(bytes), parse_structure(bytes), parse_allo(bytes), parse_opts(bytes), split_time(bytes));
+                let _ = (parse_type(bytes), parse_mode(bytes), parse_structure(bytes), parse_allo(bytes), parse_opts(bytes), split_time(bytes), parse_utime(bytes));
                 prop_assert!(bytes.ends_with(list_path(bytes)));
             }
         }

@@ -47,6 +47,7 @@ pub enum Verb {
     Eprt,
     Epsv,
     Feat,
+    Hash,
     Help,
     List,
     Mdtm,
@@ -75,10 +76,13 @@ pub enum Verb {
     Size,
     Stat,
     Stor,
+    Stou,
     Stru,
     Syst,
     Type,
     User,
+    Xcrc,
+    Xsha256,
     /// Known, but not offered: 502.
     Unavailable,
 }
@@ -149,10 +153,23 @@ static SYNTAXES: [&[u8]; 23] = [
     b" <SP> username",
 ];
 
+/// Bytes of the longest name.
+const NAME_MAX: usize = 7;
+
+const fn filled(name: &[u8]) -> [u8; NAME_MAX] {
+    let mut filled = [b' '; NAME_MAX];
+    let mut at = 0;
+    while at < name.len() {
+        filled[at] = name[at];
+        at += 1;
+    }
+    filled
+}
+
 /// One row of the table.
 pub struct Command {
-    /// Upper case, filled with a blank to four bytes.
-    name: [u8; 4],
+    /// Upper case, filled with blanks.
+    name: [u8; NAME_MAX],
     /// Who handles it.
     pub verb: Verb,
     /// When it is taken.
@@ -170,14 +187,14 @@ pub struct Command {
 impl Command {
     /// The name as it is typed, in upper case.
     pub fn name(&self) -> &[u8] {
-        self.name.strip_suffix(b" ").unwrap_or(&self.name)
+        self.name.trim_ascii_end()
     }
 }
 
 macro_rules! commands {
     ($($name:literal $verb:ident $when:ident $needs:ident $argument:ident $feature:literal $syntax:ident)*) => {
         &[$(Command {
-            name: *$name,
+            name: filled($name),
             verb: Verb::$verb,
             when: When::$when,
             needs: Permission::$needs,
@@ -198,21 +215,22 @@ pub static COMMANDS: &[Command] = commands! {
     b"APPE"  Appe         LoggedIn    WRITE   Required  false  Path
     b"AUTH"  Auth         Always      NONE    Optional  false  Mechanism
     b"AVBL"  Avbl         LoggedIn    NONE    Optional  true   OptionalPath
-    b"CCC "  Ccc          Always      NONE    None      false  Nothing
+    b"CCC"   Ccc          Always      NONE    None      false  Nothing
     b"CDUP"  Cdup         LoggedIn    NONE    None      false  Nothing
     b"CLNT"  Clnt         Always      NONE    Optional  true   Client
-    b"CWD "  Cwd          LoggedIn    NONE    Required  false  Path
+    b"CWD"   Cwd          LoggedIn    NONE    Required  false  Path
     b"DELE"  Dele         LoggedIn    DELETE  Required  false  Path
     b"EPRT"  Eprt         LoggedIn    NONE    Required  true   Extended
     b"EPSV"  Epsv         LoggedIn    NONE    Optional  true   Protocol
     b"FEAT"  Feat         Always      NONE    None      false  Nothing
+    b"HASH"  Hash         LoggedIn    READ    Required  false  Path
     b"HELP"  Help         Always      NONE    Optional  false  Command
     b"HOST"  Unavailable  LoggedIn    NONE    Optional  false  Host
     b"LANG"  Unavailable  LoggedIn    NONE    Optional  false  Language
     b"LIST"  List         LoggedIn    READ    Optional  false  OptionalPath
     b"MDTM"  Mdtm         LoggedIn    READ    Required  true   Path
     b"MFMT"  Mfmt         LoggedIn    WRITE   Required  false  Time
-    b"MKD "  Mkd          LoggedIn    MKDIR   Required  false  Path
+    b"MKD"   Mkd          LoggedIn    MKDIR   Required  false  Path
     b"MLSD"  Mlsd         LoggedIn    READ    Optional  false  OptionalPath
     b"MLST"  Mlst         LoggedIn    READ    Optional  false  OptionalPath
     b"MODE"  Mode         LoggedIn    NONE    Required  false  Mode
@@ -221,15 +239,15 @@ pub static COMMANDS: &[Command] = commands! {
     b"OPTS"  Opts         Always      NONE    Required  false  Options
     b"PASS"  Pass         Always      NONE    Optional  false  Password
     b"PASV"  Pasv         LoggedIn    NONE    None      false  Nothing
-    b"PBSZ"  Pbsz          Always      NONE    Optional  false  Number
+    b"PBSZ"  Pbsz         Always      NONE    Optional  false  Number
     b"PORT"  Port         LoggedIn    NONE    Required  false  HostPort
-    b"PROT"  Prot          Always      NONE    Optional  false  Protection
-    b"PWD "  Pwd          LoggedIn    NONE    None      false  Nothing
+    b"PROT"  Prot         Always      NONE    Optional  false  Protection
+    b"PWD"   Pwd          LoggedIn    NONE    None      false  Nothing
     b"QUIT"  Quit         Always      NONE    None      false  Nothing
     b"REIN"  Rein         LoggedIn    NONE    None      false  Nothing
     b"REST"  Rest         LoggedIn    NONE    Required  false  Marker
     b"RETR"  Retr         LoggedIn    READ    Required  false  Path
-    b"RMD "  Rmd          LoggedIn    DELETE  Required  false  Path
+    b"RMD"   Rmd          LoggedIn    DELETE  Required  false  Path
     b"RNFR"  Rnfr         LoggedIn    RENAME  Required  false  Path
     b"RNTO"  Rnto         LoggedIn    RENAME  Required  false  Path
     b"SITE"  Site         LoggedIn    NONE    Required  false  String
@@ -237,30 +255,33 @@ pub static COMMANDS: &[Command] = commands! {
     b"SMNT"  Unavailable  LoggedIn    NONE    Optional  false  Path
     b"STAT"  Stat         LoggedIn    NONE    Optional  false  OptionalPath
     b"STOR"  Stor         LoggedIn    WRITE   Required  false  Path
-    b"STOU"  Unavailable  LoggedIn    NONE    Optional  false  Nothing
+    b"STOU"  Stou         LoggedIn    WRITE   Optional  false  OptionalPath
     b"STRU"  Stru         LoggedIn    NONE    Required  false  Structure
     b"SYST"  Syst         Always      NONE    None      false  Nothing
     b"TYPE"  Type         LoggedIn    NONE    Required  false  Type
     b"USER"  User         Always      NONE    Required  false  User
+    b"XCRC"  Xcrc         LoggedIn    READ    Required  true   Path
     b"XCUP"  Cdup         LoggedIn    NONE    None      false  Nothing
     b"XCWD"  Cwd          LoggedIn    NONE    Required  false  Path
     b"XMKD"  Mkd          LoggedIn    MKDIR   Required  false  Path
     b"XPWD"  Pwd          LoggedIn    NONE    None      false  Nothing
     b"XRMD"  Rmd          LoggedIn    DELETE  Required  false  Path
+    b"XSHA256" Xsha256    LoggedIn    READ    Required  true   Path
 };
 
 /// Finds a command by its name in any case.
 pub fn find(name: &[u8]) -> Option<&'static Command> {
-    let mut wanted = [b' '; 4];
+    let mut wanted = [b' '; NAME_MAX];
     wanted.get_mut(..name.len())?.copy_from_slice(name);
     wanted.make_ascii_uppercase();
     COMMANDS.iter().find(|command| command.name == wanted)
 }
 
 /// Cuts a line into the verb and its argument: all that follows the one blank, blanks included; empty when there is none. `None` when the line does
-/// not begin with letters that end at a blank or at the line's end.
+/// not begin with letters or digits that end at a blank or at the line's end.
 pub fn parse(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let parsed: IResult<&[u8], _, ()> = (take_while1(|byte: u8| byte.is_ascii_alphabetic()), rest).parse_complete(line);
+    let parsed: IResult<&[u8], _, ()> =
+        (take_while1(|byte: u8| byte.is_ascii_alphanumeric()), rest).parse_complete(line);
     let (_, (verb, argument)) = parsed.ok()?;
     match argument {
         [] => Some((verb, argument)),
@@ -274,8 +295,9 @@ pub fn write_names(tls: bool, out: &mut Writer<'_>) {
     for row in COMMANDS.chunks(8) {
         for command in row {
             out.byte(b' ');
-            out.put(&command.name);
+            out.put(command.name());
             out.byte(if command.verb.is_offered(tls) { b' ' } else { b'*' });
+            out.put(command.name.get(command.name().len()..).unwrap_or_default());
         }
         out.put(b"\r\n");
     }
@@ -321,7 +343,7 @@ mod tests {
     fn arguments_keep_their_blanks() {
         assert_eq!(parse(b"CWD  a b "), Some((&b"CWD"[..], &b" a b "[..])));
         assert_eq!(parse(b"NOOP"), Some((&b"NOOP"[..], &b""[..])));
-        for bad in [&b""[..], b" NOOP", b"123", b"RETR\tx", b"A\xff"] {
+        for bad in [&b""[..], b" NOOP", b"RETR\tx", b"A\xff"] {
             assert!(parse(bad).is_none());
         }
     }

@@ -1,5 +1,7 @@
 //! Virtual paths: absolute, resolved, never above the root (RFC 959 4.1.1 CWD and CDUP, RFC 2640 for their bytes).
 
+use super::writer::Writer;
+
 /// The longest path, in bytes.
 pub const PATH_MAX: usize = 255;
 
@@ -61,6 +63,29 @@ pub fn parent(path: &[u8]) -> &[u8] {
 /// The last component; empty for the root.
 pub fn name(path: &[u8]) -> &[u8] {
     path.get(name_start(path)..).unwrap_or_default()
+}
+
+/// How the names of unfinished uploads begin. No client sees them, or can name them.
+const UNFINISHED: &[u8] = b".ftpdlite-";
+
+/// The file beside `path` that upload number `number` goes to until it is whole.
+///
+/// # Errors
+/// When it is too long; `out` then holds a part of it.
+pub fn unfinished(path: &[u8], number: u32, out: &mut Path) -> Result<(), PathError> {
+    out.clear();
+    let mut digits = [0; 10];
+    let mut text = Writer::new(&mut digits);
+    text.dec(number.into());
+    for part in [path.get(..name_start(path)).unwrap_or_default(), UNFINISHED, text.bytes()] {
+        out.extend_from_slice(part).map_err(|_| PathError::TooLong)?;
+    }
+    Ok(())
+}
+
+/// Whether this is the name of an unfinished upload.
+pub fn is_unfinished(name: &[u8]) -> bool {
+    name.starts_with(UNFINISHED)
 }
 
 #[cfg(test)]

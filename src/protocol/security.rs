@@ -171,6 +171,8 @@ mod tests {
                     stall_timeout: 0,
                     passwordless: true,
                     foreign_data: false,
+                    atomic_uploads: false,
+                    sets_times: false,
                     tls: Tls::Optional,
                     private_data: true,
                     handshake_timeout: 2,

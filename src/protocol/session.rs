@@ -6,13 +6,14 @@
 use super::address::{Endpoint, EprtError, Epsv, Ip, parse_eprt, parse_epsv, parse_ip, parse_port, write_passive};
 use super::arguments::{
     ArgumentError, Opts, Representation, list_path, parse_allo, parse_mode, parse_offset, parse_opts, parse_structure,
-    parse_type, split_time,
+    parse_type, split_time, unquote,
 };
 use super::command::{self, Argument, Command, Verb, When};
 use super::glob;
+use super::hash::Algorithm;
 use super::input::{Input, Line};
 use super::listing::{Entry, Facts, Kind, Permission, facts_line};
-use super::path::{Path, name, resolve};
+use super::path::{Path, PathError, is_unfinished, name, resolve, unfinished};
 use super::security::{Security, Tls};
 use super::site::say_uptime;
 use super::time::write_stamp;
@@ -36,6 +37,8 @@ mod errno {
     pub const ENOSPC: u32 = 28;
     pub const EROFS: u32 = 30;
     pub const ENAMETOOLONG: u32 = 36;
+    /// Too many sessions of one user.
+    pub const EUSERS: u32 = 87;
     pub const ENOTEMPTY: u32 = 39;
     /// `ENOTEMPTY` where newlib numbers the errors.
     pub const ENOTEMPTY_NEWLIB: u32 = 90;
@@ -55,6 +58,10 @@ pub struct Config<'a> {
     pub passwordless: bool,
     /// Whether PORT and EPRT may name any address and port.
     pub foreign_data: bool,
+    /// Whether an upload goes to a file beside the old one until it is whole.
+    pub atomic_uploads: bool,
+    /// Whether the host can set the time of a file.
+    pub sets_times: bool,
     /// Whether there is TLS, and whether it must be used.
     pub tls: Tls,
     /// Whether data connections may go through TLS.
@@ -68,8 +75,10 @@ pub struct Config<'a> {
 pub struct Workspace {
     /// The virtual path that the action is about.
     pub path: Path,
-    /// The password, the glob pattern or the argument of SITE that belongs to the action.
+    /// The password, the glob pattern, the unfinished upload's path or the argument of SITE that belongs to the action.
     pub text: Path,
+    /// How many uploads there were: each has a number of its own.
+    uploads: u32,
 }
 
 /// What only the host can do. The comment says what it finds in the workspace, and the outcome it brings.
@@ -100,7 +109,8 @@ pub enum Action {
     Unlisten,
     /// Open `path` for reading at [`Session::offset`]: `Done`.
     OpenRead,
-    /// Open `path` for writing, at [`Session::offset`] in the old file when that is not 0: `Done`.
+    /// Open `path` for writing, at [`Session::offset`] in the old file when that is not 0: `Done`. When `text` is not empty, open that path
+    /// instead; it becomes `path` when the transfer is `Complete`, and is removed when it is not.
     OpenWrite,
     /// Open `path` for appending: `Done`.
     OpenAppend,
@@ -130,6 +140,10 @@ pub enum Action {
     Kick,
     /// Stop the server, and restart the board when `text` is `-r`: `Done`.
     Shutdown,
+    /// Digest the file `path`, which may take long, by [`Session::algorithm`]: `Text` with the digest's bytes. `path` is to be the same afterwards.
+    Hash,
+    /// Set the time of `path` to [`Session::time`]: `Done`.
+    SetTime,
 }
 
 /// What came of an action.
@@ -271,6 +285,10 @@ pub(super) enum State {
     Who,
     HashPassword,
     Kick,
+    StouStat,
+    HashStat,
+    Hash,
+    SetTime,
     /// Nothing is said whatever the outcome.
     Silent,
 }
@@ -298,6 +316,8 @@ pub enum Transfer {
     Retrieve,
     /// STOR: to the file, from its start or from where REST said.
     Store,
+    /// STOU: to a file that was not there.
+    Unique,
     /// APPE: to the file's end.
     Append,
     /// LIST.
@@ -317,8 +337,10 @@ pub enum Dismissal {
     Kicked,
     /// The server stops.
     Shutdown,
-    /// More connections than the server serves.
+    /// More connections than the server serves, in all or to one address.
     TooMany,
+    /// Too many failed logins from its address.
+    Blocked,
 }
 
 impl Dismissal {
@@ -328,6 +350,7 @@ impl Dismissal {
             Dismissal::Kicked => b"421 Session ended by the administrator.",
             Dismissal::Shutdown => b"421 Server is shutting down.",
             Dismissal::TooMany => b"421 Too many connections.",
+            Dismissal::Blocked => b"421 Too many failed logins, try again later.",
         }
     }
 }
@@ -371,8 +394,10 @@ pub struct Session {
     transfer: Option<Transfer>,
     ended: Option<End>,
     moved: u64,
-    /// What the state remembers: the size that ALLO asked for, or the size of RETR's file.
+    /// What the state remembers: the size that ALLO asked for, that of the file of RETR or HASH, or a time to set.
     number: u64,
+    /// Who asked for a digest.
+    hash: Verb,
     abort_asked: bool,
     /// The host was told to cut the transfer.
     cut: bool,
@@ -397,6 +422,7 @@ fn say_number(turn: &mut Turn<'_, '_>, code: &[u8], number: u64, rest: &[u8]) {
 }
 
 pub(super) const NO_PERMISSION: &[u8] = b"550 Permission denied.";
+const NOT_FOUND: &[u8] = b"550 No such file or directory.";
 const NOT_A_DIRECTORY: &[u8] = b"550 Not a directory.";
 const IS_A_DIRECTORY: &[u8] = b"550 Is a directory.";
 pub(super) const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
@@ -406,7 +432,7 @@ const PATH_TOO_LONG: &[u8] = b"550 Path too long.";
 fn failure(error: u32) -> &'static [u8] {
     use errno::*;
     match error {
-        ENOENT => b"550 No such file or directory.",
+        ENOENT => NOT_FOUND,
         EEXIST => b"550 File exists.",
         ENOTDIR => NOT_A_DIRECTORY,
         EISDIR => IS_A_DIRECTORY,
@@ -441,6 +467,7 @@ impl Session {
             ended: None,
             moved: 0,
             number: 0,
+            hash: Verb::Hash,
             abort_asked: false,
             cut: false,
             closing: false,
@@ -476,7 +503,22 @@ impl Session {
         &self.cwd
     }
 
-    /// Where REST said to begin, in bytes.
+    /// Whether files are converted: CRLF on the wire, LF in the file.
+    pub fn converts(&self) -> bool {
+        self.representation == Representation::Ascii
+    }
+
+    /// The digest that is asked for.
+    pub fn algorithm(&self) -> Algorithm {
+        if self.hash == Verb::Xcrc { Algorithm::Crc32 } else { Algorithm::Sha256 }
+    }
+
+    /// The time to set, in Unix seconds.
+    pub fn time(&self) -> u32 {
+        u32::try_from(self.number).unwrap_or(u32::MAX)
+    }
+
+    /// Where REST said to begin, in bytes of the file.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -825,6 +867,7 @@ impl Session {
             },
             Verb::Retr => return self.transfer_command(Transfer::Retrieve, argument, State::RetrStat, turn),
             Verb::Stor => return self.transfer_command(Transfer::Store, argument, State::StorStat, turn),
+            Verb::Stou => return self.stou_command(argument, turn),
             Verb::Appe => return self.transfer_command(Transfer::Append, argument, State::StorStat, turn),
             Verb::List => return self.list_command(Transfer::List, list_path(argument), turn),
             Verb::Nlst => return self.list_command(Transfer::Names, list_path(argument), turn),
@@ -836,15 +879,28 @@ impl Session {
             }
             Verb::Stat => return self.open_list(list_path(argument), State::StatOpen, turn),
             Verb::Site => return self.site_command(argument, turn),
-            // A time before the name would set it.
-            Verb::Mdtm if split_time(argument).is_some() => CANNOT_SET_TIMES,
+            // A time before the name sets it.
+            Verb::Mdtm | Verb::Mfmt if command.verb == Verb::Mfmt || split_time(argument).is_some() => {
+                return self.set_time(split_time(argument), turn);
+            }
             Verb::Cdup => return self.with_path(b"..", Action::Stat, State::Cwd, turn),
             Verb::Mkd => return self.with_path(argument, Action::MakeDirectory, State::Mkd, turn),
             Verb::Avbl => return self.with_path(argument, Action::Space, State::Avbl, turn),
-            Verb::Cwd | Verb::Rmd | Verb::Dele | Verb::Rnfr | Verb::Rnto | Verb::Mlst | Verb::Size | Verb::Mdtm => {
+            Verb::Cwd
+            | Verb::Rmd
+            | Verb::Dele
+            | Verb::Rnfr
+            | Verb::Rnto
+            | Verb::Mlst
+            | Verb::Size
+            | Verb::Mdtm
+            | Verb::Mfmt => {
                 return self.with_path(argument, Action::Stat, State::looking_for(command.verb), turn);
             }
-            Verb::Mfmt => CANNOT_SET_TIMES,
+            Verb::Hash | Verb::Xcrc | Verb::Xsha256 => {
+                self.hash = command.verb;
+                return self.with_path(unquote(argument), Action::Stat, State::HashStat, turn);
+            }
             Verb::Unavailable => b"502 Command not implemented.",
         };
         turn.say(line);
@@ -870,6 +926,7 @@ impl Session {
     fn failed(&mut self, state: State, error: u32, turn: &mut Turn<'_, '_>) -> Step {
         let line: &[u8] = match (state, error) {
             (State::Silent, _) => return Step::Again,
+            (State::Login, errno::EUSERS) => b"530 Too many sessions of this user.",
             (State::Login, _) => {
                 self.failures += 1;
                 self.user_given = false;
@@ -879,6 +936,8 @@ impl Session {
                 }
                 b"530 Login incorrect."
             }
+            // It is in the action's own words: the name is free.
+            (State::StouStat, errno::ENOENT) => return self.open_upload(turn),
             // A new name is free, a new file is not there yet.
             (State::RntoStat | State::StorStat, errno::ENOENT) => return self.looked(state, false, 0, 0, turn),
             (State::Auth, _) => b"431 Not enough memory for TLS.",
@@ -907,7 +966,9 @@ impl Session {
         let refusal: &[u8] = match state {
             State::Rmd | State::Rnfr if at_root => NO_PERMISSION,
             State::Cwd | State::Rmd if !directory => NOT_A_DIRECTORY,
-            State::Dele | State::RntoStat | State::RetrStat | State::StorStat | State::Size if directory => {
+            State::Dele | State::RntoStat | State::RetrStat | State::StorStat | State::Size | State::HashStat
+                if directory =>
+            {
                 IS_A_DIRECTORY
             }
             State::RetrStat | State::StorStat if self.offset > size && self.transfer != Some(Transfer::Append) => {
@@ -934,7 +995,12 @@ impl Session {
                 self.offset = 0;
                 return self.act(Action::OpenAppend, State::StorOpen);
             }
-            State::StorStat => return self.act(Action::OpenWrite, State::StorOpen),
+            State::StorStat => return self.open_upload(turn),
+            State::StouStat => return self.try_unique(turn),
+            State::HashStat => {
+                self.number = size;
+                return self.act(Action::Hash, State::Hash);
+            }
             State::Size => {
                 say_number(turn, b"213 ", size, b"");
                 return Step::Again;
@@ -996,9 +1062,15 @@ impl Session {
             (State::Port, _) => b"200 PORT command successful.",
             (State::Eprt, _) => b"200 EPRT command successful.",
             (State::RetrOpen | State::StorOpen, _) => {
-                turn.out.put(b"150 Opening data connection for ");
+                let unique = self.transfer == Some(Transfer::Unique);
+                turn.out.put(if unique { b"150 FILE: " } else { b"150 Opening data connection for " });
                 turn.out.name(name(&turn.work.path));
-                if state == State::RetrOpen {
+                if unique {
+                    turn.say(b"");
+                    return self.begin_transfer();
+                }
+                // Converted, it will be of another size.
+                if state == State::RetrOpen && !self.converts() {
                     turn.out.put(b" (");
                     turn.out.dec(self.number);
                     turn.out.put(b" bytes)");
@@ -1037,6 +1109,29 @@ impl Session {
                 turn.out.name(text);
                 b""
             }
+            (State::Hash, Outcome::Text(digest)) => {
+                turn.out.put(match self.hash {
+                    Verb::Hash => b"213 SHA-256 0-",
+                    _ => b"250 ",
+                });
+                if self.hash == Verb::Hash {
+                    turn.out.dec(self.number);
+                    turn.out.byte(b' ');
+                }
+                digest.iter().for_each(|&byte| turn.out.hex2(byte));
+                if self.hash == Verb::Hash {
+                    turn.out.byte(b' ');
+                    turn.out.name(&turn.work.path);
+                }
+                b""
+            }
+            (State::SetTime, _) => {
+                turn.out.put(b"213 Modify=");
+                write_stamp(self.time(), turn.out);
+                turn.out.put(b"; ");
+                turn.out.name(&turn.work.path);
+                b""
+            }
             (State::Kick, Outcome::Number(0)) => b"550 No such session.",
             (State::Kick, Outcome::Number(count)) => {
                 turn.out.put(b"200 Sessions ended: ");
@@ -1051,11 +1146,13 @@ impl Session {
 
     /// Resolves the argument and asks for an action on it.
     pub(super) fn with_path(&mut self, argument: &[u8], action: Action, state: State, turn: &mut Turn<'_, '_>) -> Step {
-        if resolve(&self.cwd, argument, &mut turn.work.path).is_err() {
-            turn.say(PATH_TOO_LONG);
-            return Step::Again;
-        }
-        self.act(action, state)
+        let refusal = match resolve(&self.cwd, argument, &mut turn.work.path) {
+            Err(PathError::TooLong) => PATH_TOO_LONG,
+            Ok(()) if is_unfinished(name(&turn.work.path)) => NOT_FOUND,
+            Ok(()) => return self.act(action, state),
+        };
+        turn.say(refusal);
+        Step::Again
     }
 
     /// Back to the state before USER.
@@ -1133,7 +1230,10 @@ impl Session {
         command::write_features(turn.config.tls != Tls::Off, turn.out);
         turn.out.put(b" MLST ");
         self.facts.write_feature(turn.out);
-        turn.say(b"\r\n REST STREAM\r\n TVFS\r\n UTF8\r\n211 End");
+        if turn.config.sets_times {
+            turn.out.put(b"\r\n MFMT");
+        }
+        turn.say(b"\r\n REST STREAM\r\n HASH SHA-256*\r\n TVFS\r\n UTF8\r\n211 End");
         Step::Again
     }
 
@@ -1141,6 +1241,7 @@ impl Session {
         let line: &[u8] = match parse_opts(argument) {
             Ok(Opts::Utf8On) => b"200 UTF8 is always on.",
             Ok(Opts::Utf8Off) => b"504 UTF8 cannot be switched off.",
+            Ok(Opts::Hash) => b"200 SHA-256",
             Ok(Opts::Mlst(facts)) => {
                 self.facts = facts;
                 turn.out.put(b"200 MLST OPTS");
@@ -1248,6 +1349,67 @@ impl Session {
         step
     }
 
+    /// STOU: a name of its own, made of the one that is given and the number of the upload.
+    fn stou_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
+        let argument = if argument.is_empty() { b"upload" } else { argument };
+        let step = self.transfer_command(Transfer::Unique, argument, State::StouStat, turn);
+        if let Step::Act(_) = step { self.try_unique(turn) } else { step }
+    }
+
+    /// Looks whether the name with the next number is free.
+    fn try_unique(&mut self, turn: &mut Turn<'_, '_>) -> Step {
+        let path = &mut turn.work.path;
+        // The number of the last try goes.
+        let start = path.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |last| last + 1);
+        if self.number > 0 {
+            path.truncate(start);
+        } else if path.push(b'.').is_err() {
+            path.clear();
+        }
+        self.number += 1;
+        turn.work.uploads = turn.work.uploads.wrapping_add(1);
+        let mut digits = [0; 10];
+        let mut text = Writer::new(&mut digits);
+        text.dec(turn.work.uploads.into());
+        if path.extend_from_slice(text.bytes()).is_err() || path.len() <= text.len() {
+            self.give_transfer_up();
+            turn.say(PATH_TOO_LONG);
+            return Step::Again;
+        }
+        self.act(Action::Stat, State::StouStat)
+    }
+
+    /// What is to be stored at `path` may begin: beside the old file, or in it from where REST said.
+    fn open_upload(&mut self, turn: &mut Turn<'_, '_>) -> Step {
+        let work = &mut *turn.work;
+        work.text.clear();
+        work.uploads = work.uploads.wrapping_add(1);
+        if turn.config.atomic_uploads
+            && self.offset == 0
+            && unfinished(&work.path, work.uploads, &mut work.text).is_err()
+        {
+            self.give_transfer_up();
+            turn.say(PATH_TOO_LONG);
+            return Step::Again;
+        }
+        self.act(Action::OpenWrite, State::StorOpen)
+    }
+
+    /// MFMT, MDTM with a time and SITE UTIME.
+    pub(super) fn set_time(&mut self, wanted: Option<(u32, &[u8])>, turn: &mut Turn<'_, '_>) -> Step {
+        let line = match wanted {
+            _ if !turn.config.sets_times => CANNOT_SET_TIMES,
+            _ if !self.permission().contains(Permission::WRITE) => NO_PERMISSION,
+            None | Some((_, b"")) => BAD_ARGUMENT,
+            Some((time, path)) => {
+                self.number = time.into();
+                return self.with_path(path, Action::SetTime, State::SetTime, turn);
+            }
+        };
+        turn.say(line);
+        Step::Again
+    }
+
     fn list_command(&mut self, transfer: Transfer, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         if self.data == Data::Unset || self.unprotected_data(turn.config).is_some() {
             return self.no_data_connection(turn);
@@ -1280,6 +1442,7 @@ impl Session {
     /// A transfer is asked for: from here on it has a kind, but nothing moves before [`begin_transfer`](Self::begin_transfer).
     fn transfer_named(&mut self, transfer: Transfer) {
         self.transfer = Some(transfer);
+        self.number = 0;
         self.moved = 0;
         self.stalled = 0;
         self.connected = false;
@@ -1333,11 +1496,17 @@ const ONLY_EPSV: &[u8] = b"501 Only EPSV is allowed after EPSV ALL.";
 const NOT_THIS_PROTOCOL: &[u8] = b"522 Network protocol not supported, use (1,2).";
 
 impl Transfer {
+    /// Whether the client sends.
+    pub fn is_upload(self) -> bool {
+        matches!(self, Transfer::Store | Transfer::Unique | Transfer::Append)
+    }
+
     /// The command that starts it, for STAT and WHO.
-    fn verb(self) -> &'static [u8] {
+    pub fn verb(self) -> &'static [u8] {
         match self {
             Transfer::Retrieve => b"RETR",
             Transfer::Store => b"STOR",
+            Transfer::Unique => b"STOU",
             Transfer::Append => b"APPE",
             Transfer::List => b"LIST",
             Transfer::Names => b"NLST",

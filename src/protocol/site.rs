@@ -1,5 +1,6 @@
 //! SITE: the subcommands that the original offered, and the two that clients try (RFC 959 4.1.3).
 
+use super::arguments::parse_utime;
 use super::listing::Permission;
 use super::session::{Action, BAD_ARGUMENT, NO_PERMISSION, Session, State, Step, Turn, set};
 
@@ -86,7 +87,7 @@ impl Session {
                 }
                 Site::Shutdown => BAD_ARGUMENT,
                 Site::Chmod => b"504 SITE CHMOD is not supported.",
-                Site::Utime => b"504 SITE UTIME is not supported.",
+                Site::Utime => return self.set_time(parse_utime(argument), turn),
             },
         };
         turn.say(line);

@@ -95,6 +95,13 @@ impl<'a> Writer<'a> {
         self.byte(b'0' + (number % 10) as u8);
     }
 
+    /// A byte as two hexadecimal digits.
+    pub fn hex2(&mut self, byte: u8) {
+        for digit in [byte >> 4, byte & 15] {
+            self.byte(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+        }
+    }
+
     /// A number in hexadecimal.
     pub fn hex(&mut self, number: u64) {
         let mut shift = 60;

@@ -34,6 +34,15 @@ s.add_account("guest:guest")
 s.run()
 """
 
+# A module os of the board's own, which adds what sets the time of a file.
+OS_WITH_UTIME = """\
+from uos import *
+
+def utime(path, times):
+    stat(path)
+    assert system("touch -m -d @%d '%s'" % (times[1], path)) == 0
+"""
+
 # Runs main.py as a board would. Ctrl-C ends run() with KeyboardInterrupt, which is no failure.
 START = """\
 try:
@@ -84,9 +93,10 @@ class Server:
 
     folder: where its program and its output go. root: the folder that it serves. program: main.py, in which {host!r}, {port}, {root!r},
     {first}, {last} (the passive ports) and {settings} are filled in; the keyword arguments left over are {settings}. modules: MICROPYPATH.
+    sets_times: whether the runtime gets an os.utime.
     """
 
-    def __init__(self, folder, root=None, program=MAIN, heap="256k", host="127.0.0.1", passive_ports=40, modules=DIST, **settings):
+    def __init__(self, folder, root=None, program=MAIN, heap="256k", host="127.0.0.1", passive_ports=40, modules=DIST, sets_times=False, **settings):
         self.folder = pathlib.Path(folder)
         self.root = pathlib.Path(root or self.folder / "root")
         self.root.mkdir(parents=True, exist_ok=True)
@@ -94,6 +104,8 @@ class Server:
         self.port = free_ports(passive_ports + 1, host)
         self.heap = heap
         self.modules = modules
+        if sets_times:
+            (self.folder / "os.py").write_text(OS_WITH_UTIME)
         settings.setdefault("login_delay", 0)
         self.program = program.format(
             host=host,

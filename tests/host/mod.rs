@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use ftpdlite::protocol::address::{Endpoint, Ip};
+use ftpdlite::protocol::ascii;
 use ftpdlite::protocol::glob;
+use ftpdlite::protocol::hash::{DIGEST_MAX, Hasher};
 use ftpdlite::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};
-use ftpdlite::protocol::path::{name, parent};
+use ftpdlite::protocol::path::{is_unfinished, name, parent};
 use ftpdlite::protocol::security::Tls;
 use ftpdlite::protocol::session::{Action, Config, End, Outcome, Session, Step, Transfer, Turn, Workspace};
 use ftpdlite::protocol::time;
@@ -101,6 +103,12 @@ pub struct Host {
     uploading: bool,
     uploaded: bool,
     foreign_data: bool,
+    atomic_uploads: bool,
+    sets_times: bool,
+    /// What the upload that is open becomes when it is whole, if it goes to a file of its own.
+    becomes: Option<Vec<u8>>,
+    /// What came over the data connection for it.
+    received: Vec<u8>,
     tls: Tls,
     private_data: bool,
     /// What PASV announces.
@@ -132,6 +140,15 @@ pub fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// A file's bytes as a client gets them with TYPE A.
+fn on_the_wire(bytes: &[u8]) -> Vec<u8> {
+    let mut buffer = vec![0; 2 * bytes.len()];
+    ascii::source(&mut buffer)[..bytes.len()].copy_from_slice(bytes);
+    let count = ascii::fill(&mut buffer, bytes.len());
+    buffer.truncate(count);
+    buffer
+}
+
 impl Host {
     /// A host with a fresh copy of the fixture and a client that has just connected from 127.0.0.1.
     pub fn new(fixture: &str) -> Host {
@@ -150,6 +167,10 @@ impl Host {
             uploading: false,
             uploaded: false,
             foreign_data: false,
+            atomic_uploads: true,
+            sets_times: false,
+            becomes: None,
+            received: Vec::new(),
             tls: Tls::Off,
             private_data: true,
             address: "127.0.0.1".into(),
@@ -170,6 +191,8 @@ impl Host {
             stall_timeout: 60,
             passwordless: false,
             foreign_data: self.foreign_data,
+            atomic_uploads: self.atomic_uploads,
+            sets_times: self.sets_times,
             tls: self.tls,
             private_data: self.private_data,
             handshake_timeout: 60,
@@ -180,6 +203,8 @@ impl Host {
     pub fn configure(&mut self, setting: &str) {
         match setting.split_once('=') {
             Some(("allow_foreign_data", value)) => self.foreign_data = matches!(value, "1" | "True" | "true"),
+            Some(("sets_times", value)) => self.sets_times = matches!(value, "1" | "True" | "true"),
+            Some(("atomic_uploads", value)) => self.atomic_uploads = matches!(value, "1" | "True" | "true"),
             Some(("tls", "optional")) => self.tls = Tls::Optional,
             Some(("tls", "required")) => self.tls = Tls::Required,
             Some(("private_data", value)) => self.private_data = value == "True",
@@ -224,13 +249,7 @@ impl Host {
         }
         self.uploaded = true;
         self.session.data_moved(bytes.len() as u64);
-        if let Some((Some(content), _)) = self.open.as_ref().and_then(|path| self.files.0.get_mut(path)) {
-            // REST: in the old file, from there on.
-            let at = (self.session.offset() + self.session.moved()) as usize - bytes.len();
-            let at = if self.session.transfer() == Some(Transfer::Append) { content.len() } else { at };
-            content.resize(content.len().max(at + bytes.len()), 0);
-            content[at..at + bytes.len()].copy_from_slice(bytes);
-        }
+        self.received.extend(bytes);
         true
     }
 
@@ -249,11 +268,35 @@ impl Host {
     }
 
     fn end(&mut self, end: End) {
-        self.uploading = false;
-        self.uploaded = false;
-        self.open = None;
+        self.close_upload(end);
         self.session.finish(end);
         self.run();
+    }
+
+    /// What came goes to the file.
+    fn close_upload(&mut self, end: End) {
+        self.uploading = false;
+        self.uploaded = false;
+        let mut bytes = std::mem::take(&mut self.received);
+        if self.session.converts() {
+            let count = bytes.len();
+            let count = ascii::take(&mut bytes, 0, count);
+            bytes.truncate(count);
+        }
+        let Some(path) = self.open.take() else { return };
+        if let Some((Some(content), _)) = self.files.0.get_mut(&path) {
+            // REST: in the old file, from there on.
+            let append = self.session.transfer() == Some(Transfer::Append);
+            let at = if append { content.len() } else { self.session.offset() as usize };
+            content.resize(content.len().max(at + bytes.len()), 0);
+            content[at..at + bytes.len()].copy_from_slice(&bytes);
+        }
+        if let Some(becomes) = self.becomes.take() {
+            let whole = self.files.0.remove(&path).unwrap();
+            if end == End::Complete {
+                self.files.0.insert(becomes, whole);
+            }
+        }
     }
 
     /// The next line of the data connection, its line end included; what is left, when there is none.
@@ -340,14 +383,18 @@ impl Host {
             Action::Passive => return (Outcome::Passive(50001, b""), Vec::new()),
             Action::OpenRead => {
                 self.downloaded.clear();
-                self.listing = self.files.content(&path).unwrap()[self.session.offset() as usize..].to_vec();
+                let bytes = self.files.content(&path).unwrap()[self.session.offset() as usize..].to_vec();
+                self.listing = if self.session.converts() { on_the_wire(&bytes) } else { bytes };
                 Ok(Outcome::Done)
             }
             Action::OpenWrite | Action::OpenAppend => {
                 let kept = action == Action::OpenAppend || self.session.offset() > 0;
                 let old = self.files.content(&path).filter(|_| kept).unwrap_or_default();
-                self.open = Some(path.clone());
-                self.files.add(&path, (Some(old), NOW)).map(|()| Outcome::Done)
+                let own = action == Action::OpenWrite && !self.work.text.is_empty();
+                let opened = if own { self.work.text.to_vec() } else { path.clone() };
+                self.becomes = own.then_some(path);
+                self.open = Some(opened.clone());
+                self.files.add(&opened, (Some(old), NOW)).map(|()| Outcome::Done)
             }
             Action::OpenList => self.list(&path),
             Action::Transfer => {
@@ -366,11 +413,28 @@ impl Host {
                 Ok(Outcome::Done)
             }
             Action::HashPassword => {
-                return (Outcome::Done, b"$5a$0123456789abcdef$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_vec());
+                return (
+                    Outcome::Done,
+                    b"$pbkdf2-sha256$10000$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_vec(),
+                );
             }
             Action::Kick => Ok(Outcome::Number(0)),
+            Action::Hash => {
+                let mut hasher = Hasher::new(self.session.algorithm());
+                hasher.update(&self.files.content(&path).unwrap());
+                let mut digest = [0; DIGEST_MAX];
+                let length = hasher.finish(&mut digest);
+                return (Outcome::Done, digest[..length].to_vec());
+            }
+            Action::SetTime => match self.files.0.get_mut(&path) {
+                Some((_, modified)) => {
+                    *modified = self.session.time();
+                    Ok(Outcome::Done)
+                }
+                None => Err(NOT_FOUND),
+            },
             Action::Abort => {
-                self.uploading = false;
+                self.close_upload(End::Aborted);
                 self.session.finish(End::Aborted);
                 Ok(Outcome::Done)
             }
@@ -422,7 +486,7 @@ impl Host {
                 facts_line(&entry, kind, self.session.facts(), self.session.permission(), false, &mut out);
             }
         }
-        for (name, (content, modified)) in self.files.children(folder) {
+        for (name, (content, modified)) in self.files.children(folder).filter(|(name, _)| !is_unfinished(name)) {
             if wanted.as_ref().is_some_and(|wanted| wanted != name) || globbed && !glob::matches(&pattern, name) {
                 continue;
             }
@@ -448,7 +512,7 @@ impl Host {
         }
         self.session.data_connected();
         match self.session.transfer() {
-            Some(Transfer::Store | Transfer::Append) => self.uploading = true,
+            Some(transfer) if transfer.is_upload() => self.uploading = true,
             _ => {
                 self.downloaded = std::mem::take(&mut self.listing);
                 self.session.data_moved(self.downloaded.len() as u64);

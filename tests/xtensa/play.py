@@ -213,7 +213,7 @@ def parent(path):
 
 
 # The flags of Server for tls=.
-TLS = {None: 0, "off": 0, "optional": 4, "required": 8}
+TLS = {None: 0, "off": 0, "optional": 16, "required": 32}
 
 
 class Host:
@@ -229,7 +229,7 @@ class Host:
         self.loader = loader = Loader(program, module, self.stat)
         self.server = loader.make_with(
             loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60, 60,
-            TLS[config.get("tls")] | 16 * (config.get("private_data") is False) | (2 if config.get("allow_foreign_data") else 0), None,
+            TLS[config.get("tls")] | 64 * (config.get("private_data") is False) | (2 if config.get("allow_foreign_data") else 0), None,
         )  # fmt: skip
         # The control connection, and what it was before TLS.
         self.sock = Stream(loader, chunk, block)

@@ -31,6 +31,9 @@ pub const TARGETS: &[Target] = &[
 /// The compiler flags of the module: code that runs wherever it is loaded, and nothing of unwinding.
 const RUSTFLAGS: &[&str] = &["-Crelocation-model=pic", "-Cforce-unwind-tables=no"];
 
+/// The forms of `sha2` that are smallest, and that never ask the processor what it can, for that needs writable data.
+pub const BACKENDS: &[&str] = &["--cfg=sha2_backend=\"soft\"", "--cfg=sha2_backend_soft=\"compact\""];
+
 impl Target {
     /// The architecture of that name.
     pub fn named(name: &str) -> Result<&'static Target> {
@@ -101,7 +104,7 @@ fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
     cargo.args(["--quiet", "--package", "ftpdlite", "--lib", "--crate-type", "staticlib"]);
     cargo.args(["--features", "native", "--profile", "module", "--target", target.triple, "--target-dir"]);
     cargo.arg(&project.target);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, target.flags].concat().join("\x1f"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, BACKENDS, target.flags].concat().join("\x1f"));
     run(&mut cargo).map_err(|error| format!("the module does not compile; {error}"))?;
     Ok(library)
 }

@@ -5,6 +5,7 @@
 //! the linker is here: it lays out the literals before the code, where `l32r` reaches them, and keeps constants apart, for text may lie in
 //! memory that is only read in words.
 
+use crate::build::BACKENDS;
 use crate::mpy::{Destination, Module};
 use crate::project::{
     Project, Result, make_folder, output, program, read, run, run_quietly, say, which, write_if_changed,
@@ -257,7 +258,9 @@ fn compile(project: &Project, tools: &Tools, folder: &Path, sysroot: &Path) -> R
     cargo.arg(folder.join(TRIPLE).with_extension("json")).arg("--target-dir").arg(folder.join("target"));
     cargo.args(["--", "--emit"]).arg(format!("asm={}", assembly.display()));
     cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", &tools.rustc);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", format!("--sysroot={}", sysroot.display()));
+    let sysroot = format!("--sysroot={}", sysroot.display());
+    let flags = [&[&*sysroot], BACKENDS].concat();
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // libclang may be too old for Xtensa; C's types have the same sizes on another machine of 32 bits.
     let name = TRIPLE.replace('-', "_");
     cargo.env(format!("BINDGEN_EXTRA_CLANG_ARGS_{name}"), "--target=riscv32-unknown-none-elf");

@@ -1,0 +1,123 @@
+# What a server may be told. Loaded when a server is made or started, and let go afterwards.
+import os
+
+_PERMISSIONS = ("read", "write", "delete", "mkdir", "rename", "site")
+
+
+def integer(name, value, low, high):
+    """Raises ValueError unless it is an integer in that range."""
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError("%s must be an integer from %d to %d" % (name, low, high))
+
+
+def folder(name, path):
+    """Raises ValueError unless it is a folder that exists."""
+    try:
+        found = os.stat(path)[0] & 0x4000
+    except OSError:
+        found = 0
+    if not found:
+        raise ValueError("%s must be a folder that exists: %s" % (name, path))
+
+
+def permissions(value):
+    """The number of a set of permissions: "ro", "rw", or names with commas between them. Raises ValueError."""
+    number = 0
+    for word in value.split(",") if isinstance(value, str) else (None,):
+        if word == "ro":
+            number |= 1
+        elif word == "rw":
+            number |= 31
+        elif word in _PERMISSIONS:
+            number |= 1 << _PERMISSIONS.index(word)
+        else:
+            raise ValueError(
+                "permissions must be 'ro', 'rw', or some of %s with commas between" % ",".join(_PERMISSIONS)
+            )
+    return number
+
+
+def well_formed(entry):
+    """Whether it is "username:password", or "username:hash" as SITE HASHPASS gives it."""
+    if not isinstance(entry, str) or not 1 <= entry.find(":") <= 40:
+        return False
+    secret = entry[entry.find(":") + 1 :]
+    if secret.startswith("$5a$"):
+        return len(secret) == 65 and secret[20] == "$"
+    if secret.startswith("$pbkdf2-sha256$"):
+        from . import hashpass
+
+        return hashpass.parts(secret) is not None
+    return len(secret) < 256
+
+
+def account(entry, allowed, home, sessions):
+    """The account as the server keeps it, (name, secret, permissions, home, sessions), or None when the entry is not well formed. Raises ValueError."""
+    if not well_formed(entry):
+        return None
+    if allowed is not None:
+        allowed = permissions(allowed)
+    if home is not None:
+        folder("home", home)
+    if sessions is not None:
+        integer("max_sessions", sessions, 1, 1000)
+    name, secret = entry.split(":", 1)
+    if secret.startswith("$5a$"):
+        try:
+            import cryptolib
+        except ImportError:
+            raise ValueError(
+                "add_account: passwords hashed as $5a$ need cryptolib, which this firmware lacks"
+            )
+    return name, secret, allowed, home, sessions
+
+
+def check(server, native):
+    """Raises ValueError or TypeError, naming the setting, when one cannot be."""
+    for name in ("root", "server_name", "host", "masquerade_address", "anonymous"):
+        value = getattr(server, name)
+        optional = name not in ("root", "server_name")
+        if not isinstance(value, str) and not (optional and value is None):
+            raise TypeError("%s must be a str" % name)
+    if server.masquerade_address and not native.is_ipv4(server.masquerade_address):
+        raise ValueError("masquerade_address must be an IPv4 address such as 192.0.2.1")
+    if "\n" in server.server_name or "\r" in server.server_name or len(server.server_name) > 100:
+        raise ValueError("server_name must be one line of at most 100 characters")
+    folder("root", server.root)
+    if server.anonymous is not None:
+        folder("anonymous", server.anonymous)
+    ports = server.pasv_port_range
+    if not (isinstance(ports, (range, list, tuple)) and len(ports)):
+        raise ValueError("pasv_port_range must be a range of ports, such as range(49152, 49407)")
+    for port in (ports[0], ports[-1]) if isinstance(ports, range) else ports:
+        integer("pasv_port_range", port, 1, 65535)
+    for name in ("allow_foreign_data", "atomic_uploads", "private_data"):
+        if getattr(server, name) not in (False, True):
+            raise TypeError("%s must be True or False" % name)
+    for name in ("log", "on_event"):
+        value = getattr(server, name)
+        if value is not None and not callable(value):
+            raise TypeError("%s must be a function or None" % name)
+    for name, low, high in (
+        ("port", 1, 65535),
+        ("request_buffer_size", 1, 8192),
+        ("max_connections", 1, 1000),
+        ("max_per_address", 1, 1000),
+        ("max_per_user", 1, 1000),
+        ("login_delay", 0, 60000),
+        ("max_login_failures", 0, 1000),
+        ("lockout", 1, 86400),
+        ("idle_timeout", 0, 65534),
+        ("data_timeout", 0, 65534),
+        ("stall_timeout", 0, 65534),
+        ("handshake_timeout", 0, 65534),
+        ("transfer_buffer_size", 512, 1 << 20),
+    ):
+        value = getattr(server, name)
+        if value is not None or not name.startswith(("max_per", "transfer")):
+            integer(name, value, low, high)
+    server._tls = None
+    if server.tls != "off":
+        from . import tls
+
+        server._tls = tls.Tls(server)
