@@ -14,6 +14,7 @@ fn constant(name: &str) -> u32 {
 #[test]
 fn the_shim_numbers_what_the_core_numbers() {
     for (name, number) in [
+        ("START_TLS", Action::StartTls as u32),
         ("LOGIN", Action::Login as u32),
         ("RESET", Action::Reset as u32),
         ("STAT", Action::Stat as u32),
@@ -46,6 +47,7 @@ fn the_shim_numbers_what_the_core_numbers() {
         ("LOCAL_ERROR", End::LocalError as u32),
         ("NO_SPACE", End::NoSpace as u32),
         ("ABORTED", End::Aborted as u32),
+        ("NEGOTIATION", End::Negotiation as u32),
         ("KICKED", Dismissal::Kicked as u32),
         ("STOPPED", Dismissal::Shutdown as u32),
         ("TOO_MANY", Dismissal::TooMany as u32),
@@ -59,7 +61,9 @@ fn the_shim_numbers_what_the_core_numbers() {
 
 #[test]
 fn an_end_is_its_number() {
-    for end in [End::Complete, End::NoConnection, End::Broken, End::LocalError, End::NoSpace, End::Aborted] {
+    for end in
+        [End::Complete, End::NoConnection, End::Broken, End::LocalError, End::NoSpace, End::Aborted, End::Negotiation]
+    {
         assert_eq!(End::from_number(end as u32), end);
     }
 }

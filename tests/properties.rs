@@ -20,7 +20,7 @@ fn replies(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let verbs = prop::sample::select(
         "USER PASS ACCT REIN PWD CWD CDUP MKD RMD DELE RNFR RNTO TYPE MODE STRU ALLO AVBL PASV EPSV PORT EPRT RETR REST LIST NLST MLSD \
-         MLST SIZE MDTM STAT HELP FEAT OPTS SYST NOOP CLNT SITE ABOR XCUP XPWD AUTH FOO"
+         MLST SIZE MDTM STAT HELP FEAT OPTS SYST NOOP CLNT SITE ABOR XCUP XPWD AUTH PBSZ PROT CCC FOO"
             .split_whitespace()
             .collect::<Vec<_>>(),
     );

@@ -21,6 +21,7 @@ _WAIT_READ = const(1)
 _WAIT_WRITE = const(2)
 _YIELD = const(3)
 _WAIT = const(4)
+_START_TLS = const(7)
 _LOGIN = const(8)
 _RESET = const(9)
 _STAT = const(10)
@@ -56,6 +57,7 @@ _BROKEN = const(2)
 _LOCAL_ERROR = const(3)
 _NO_SPACE = const(4)
 _ABORTED = const(5)
+_NEGOTIATION = const(6)
 
 # Why a session is dismissed.
 _KICKED = const(1)
@@ -108,7 +110,7 @@ def _wake(task):
 
 
 class FTPdLite:
-    """An FTP server (RFC 959, 2389, 2428, 3659).
+    """An FTP server (RFC 959, 2389, 2428, 3659, 4217).
 
     host: address to listen on; default "0.0.0.0", all of them.
     port: TCP port of the control connection, 1 to 65535; default 21.
@@ -129,6 +131,10 @@ class FTPdLite:
     log: called with each line of the log; default is print.
     on_event: called with the name of what happened and a dict about it; see README.
     transfer_buffer_size: bytes of each transfer's buffer; default as the heap allows.
+    tls: "off" (default), "optional" or "required": whether clients may or must use TLS, which AUTH TLS begins.
+    certificate, key: for TLS, paths of files (str) or their content (bytes), PEM or DER.
+    private_data: False keeps data connections in clear, for clients that cannot do with this firmware's TLS there (README).
+    handshake_timeout: seconds from AUTH until the first command must come; 0 is never. Default 60.
     debug: print commands and replies.
 
     Raises ValueError or TypeError, naming the argument, when one cannot be.
@@ -162,6 +168,11 @@ class FTPdLite:
         atomic_uploads=True,
         log=None,
         on_event=None,
+        tls="off",
+        certificate=None,
+        key=None,
+        private_data=True,
+        handshake_timeout=60,
     ):
         self.host = host
         self.port = port
@@ -186,6 +197,11 @@ class FTPdLite:
         self.atomic_uploads = atomic_uploads
         self.log = log
         self.on_event = on_event
+        self.tls = tls
+        self.certificate = certificate
+        self.key = key
+        self.private_data = private_data
+        self.handshake_timeout = handshake_timeout
         self.sessions = []
         self._accounts = []
         self._credentials = False
@@ -319,10 +335,12 @@ class FTPdLite:
             self.idle_timeout,
             self.data_timeout,
             self.stall_timeout,
+            self.handshake_timeout,
             open_to_all
             | self.allow_foreign_data << 1
             | self.atomic_uploads << 2
-            | hasattr(os, "utime") << 3,
+            | hasattr(os, "utime") << 3
+            | (self._tls.flag if self._tls else 0),
             self._print if self.debug else None,
         )
         listener = socket.socket(self._family, kind, protocol)
@@ -499,14 +517,15 @@ class FTPdLite:
 
     # async
     def _control(self, s, sock):
+        stepping = lost = False
         try:
             action = s.step(None)
             while action != _CLOSE:
                 outcome = None
                 if action == _WAIT_READ:
-                    yield core._io_queue.queue_read(sock)
+                    yield core._io_queue.queue_read(s.sock)
                 elif action == _WAIT_WRITE:
-                    yield core._io_queue.queue_write(sock)
+                    yield core._io_queue.queue_write(s.sock)
                 elif action == _YIELD:
                     yield from core.sleep_ms(0)
                 elif action == _WAIT:
@@ -536,19 +555,24 @@ class FTPdLite:
                         outcome = outcome or _EIO
                     except MemoryError:
                         outcome = _ENOMEM
+                stepping = True
                 action = s.step(outcome)
-        except OSError:
-            pass
+                stepping = False
         except Exception as error:
-            # A fault of ours costs this session, and nothing else.
-            sys.print_exception(error)
+            if stepping and s.sock is not sock and isinstance(error, (OSError, ValueError)):
+                # TLS has let go of the socket.
+                lost = True
+                self._print("INFO: TLS handshake failed: %s" % error)
+            elif not isinstance(error, OSError):
+                # A fault of ours costs this session, and nothing else.
+                sys.print_exception(error)
         finally:
             self._unlisten(s)
             if s.job:
                 self._cut(s, _ABORTED)
             else:
                 self._close_file(s, _ABORTED)
-            sock.close()
+            (sock if lost else s.tls or s.sock).close()
             self.sessions.remove(s)
             self._print("INFO: Session disconnected: %s@%s" % (s.user or "-", s.peer[0]))
             self._event("disconnect", s)
@@ -557,7 +581,10 @@ class FTPdLite:
         # Does the one thing; returns the outcome.
         if action == _STAT:
             return os.stat(s.path)
-        if action == _OPEN_READ:
+        elif action == _START_TLS:
+            s.tls = self._tls.wrap(s.sock)
+            self._unlisten(s)
+        elif action == _OPEN_READ:
             s.file = open(s.path, "rb")
             if s.offset:
                 s.file.seek(s.offset)
@@ -806,12 +833,14 @@ class FTPdLite:
     # async
     def _transfer(self, s, path):
         end = _NO_CONNECTION
-        buffer = None
+        buffer = sock = None
         try:
-            s.data = yield from self._connect(s)
+            s.data = sock = yield from self._connect(s)
             self._unlisten(s)
-            if s.data and s.verdict is None:
-                s.data.setblocking(False)
+            if sock and s.verdict is None:
+                sock.setblocking(False)
+                if s.private:
+                    s.data = self._tls.wrap(sock)
                 buffer = self._take_buffer()
                 s.attach(buffer)
                 start = core.ticks()
@@ -831,7 +860,12 @@ class FTPdLite:
                 end = s.verdict
         except Exception as error:
             end = _LOCAL_ERROR
-            sys.print_exception(error)
+            if s.data is not sock and isinstance(error, (OSError, ValueError)):
+                # The TLS handshake failed, and TLS has let go of the socket.
+                end = _NEGOTIATION
+                s.data = sock
+            else:
+                sys.print_exception(error)
         finally:
             s.attach(None)
             if buffer:

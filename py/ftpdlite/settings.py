@@ -91,7 +91,7 @@ def check(server, native):
         raise ValueError("pasv_port_range must be a range of ports, such as range(49152, 49407)")
     for port in (ports[0], ports[-1]) if isinstance(ports, range) else ports:
         integer("pasv_port_range", port, 1, 65535)
-    for name in ("allow_foreign_data", "atomic_uploads"):
+    for name in ("allow_foreign_data", "atomic_uploads", "private_data"):
         if getattr(server, name) not in (False, True):
             raise TypeError("%s must be True or False" % name)
     for name in ("log", "on_event"):
@@ -110,8 +110,14 @@ def check(server, native):
         ("idle_timeout", 0, 65534),
         ("data_timeout", 0, 65534),
         ("stall_timeout", 0, 65534),
+        ("handshake_timeout", 0, 65534),
         ("transfer_buffer_size", 512, 1 << 20),
     ):
         value = getattr(server, name)
         if value is not None or not name.startswith(("max_per", "transfer")):
             integer(name, value, low, high)
+    server._tls = None
+    if server.tls != "off":
+        from . import tls
+
+        server._tls = tls.Tls(server)

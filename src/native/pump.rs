@@ -78,6 +78,14 @@ impl Pump {
             if self.start == self.end {
                 self.start = 0;
                 self.end = match fill(session, buffer) {
+                    // Only what is written makes TLS shake hands, and nothing was.
+                    Ok(0) if session.protects_data() && session.moved() == 0 => {
+                        return match stream::write(data, &[]) {
+                            Ok(_) => Pumped::Ended(End::Complete),
+                            Err(WOULD_BLOCK) => Pumped::WaitWrite,
+                            Err(_) => Pumped::Ended(End::Broken),
+                        };
+                    }
                     Ok(0) => return Pumped::Ended(End::Complete),
                     Ok(count) => count,
                     Err(end) => return Pumped::Ended(end),
@@ -92,9 +100,10 @@ impl Pump {
                     Err(WOULD_BLOCK) => return Pumped::WaitWrite,
                     Err(_) => return Pumped::Ended(End::Broken),
                 }
-            }
-            if clock.since(start) >= SHARE {
-                return Pumped::Share;
+                // Through TLS a buffer goes in many writes, each of which takes its time.
+                if clock.since(start) >= SHARE {
+                    return Pumped::Share;
+                }
             }
         }
     }
@@ -117,6 +126,9 @@ impl Pump {
                         let end = self.end + count;
                         self.end = if converts { ascii::take(buffer, self.end, end) } else { end };
                         session.data_moved(count as u64);
+                        if clock.since(start) >= SHARE {
+                            return Pumped::Share;
+                        }
                     }
                     Err(WOULD_BLOCK) => return Pumped::WaitRead,
                     Err(_) => {

@@ -4,6 +4,7 @@ use super::ffi;
 use super::obj::{self, Obj};
 use super::pump::Clock;
 use super::qstr::Qstr;
+use crate::protocol::security::Tls;
 use crate::protocol::session::{Config, Outcome, REPLY_MAX, Workspace};
 
 /// `stat`'s mode bit for directories, the same on every port.
@@ -97,16 +98,18 @@ impl Settings {
     }
 }
 
-/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections
-/// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times.
+/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections
+/// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
+/// connections have none.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
-    obj::check_arguments(n_args, n_kw, 7);
-    // SAFETY: the runtime passes `n_args` objects, and there are seven.
-    let args = unsafe { core::slice::from_raw_parts(args, 7) };
+    obj::check_arguments(n_args, n_kw, 8);
+    // SAFETY: the runtime passes `n_args` objects, and there are eight.
+    let args = unsafe { core::slice::from_raw_parts(args, 8) };
+    let flags = args[6].to_u64();
     let os = obj::import(Qstr::os);
     let settings = Settings {
         name: args[0],
-        log: args[6],
+        log: args[7],
         stat: os.attr(Qstr::stat),
         clock: Clock(obj::import(Qstr::time).attr(Qstr::ticks_us)),
         epoch: args[1].to_u64() as u32,
@@ -115,10 +118,17 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
             idle_timeout: args[2].to_u64() as u16,
             data_timeout: args[3].to_u64() as u16,
             stall_timeout: args[4].to_u64() as u16,
-            passwordless: args[5].to_u64() & 1 != 0,
-            foreign_data: args[5].to_u64() & 2 != 0,
-            atomic_uploads: args[5].to_u64() & 4 != 0,
-            sets_times: args[5].to_u64() & 8 != 0,
+            passwordless: flags & 1 != 0,
+            foreign_data: flags & 2 != 0,
+            atomic_uploads: flags & 4 != 0,
+            sets_times: flags & 8 != 0,
+            tls: match flags & 48 {
+                0 => Tls::Off,
+                16 => Tls::Optional,
+                _ => Tls::Required,
+            },
+            private_data: flags & 64 == 0,
+            handshake_timeout: args[5].to_u64() as u16,
         },
     };
     let memory = obj::allocate(size_of::<ServerObj>()).cast::<ServerObj>();

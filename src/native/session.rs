@@ -30,7 +30,7 @@ const ENDED: u32 = 16;
 const COMMANDS_PER_STEP: u32 = 64;
 
 /// The Python objects that the shim keeps in a session, in the order of `SessionObj::slots`.
-const SLOTS: [Qstr; 10] = [
+const SLOTS: [Qstr; 11] = [
     Qstr::data,
     Qstr::file,
     Qstr::home,
@@ -40,12 +40,14 @@ const SLOTS: [Qstr; 10] = [
     Qstr::old_path,
     Qstr::sock,
     Qstr::task,
+    Qstr::tls,
     Qstr::verdict,
 ];
 const DATA: usize = 0;
 const FILE: usize = 1;
 const HOME: usize = 2;
 const SOCK: usize = 7;
+const TLS: usize = 9;
 
 /// The object in memory. Every word that holds a Python object is aligned, so that the GC finds it.
 #[repr(C)]
@@ -55,6 +57,8 @@ pub struct SessionObj {
     server: *mut ServerObj,
     /// Reply bytes that the socket did not take yet (a bytes object), or None.
     pending: Obj,
+    /// How much of it was in the write that the socket did not take. TLS has made a record of that already and wants the same again.
+    refused: usize,
     line: *mut u8,
     line_length: usize,
     pump: Pump,
@@ -67,6 +71,8 @@ pub struct SessionObj {
     outstanding: Option<Action>,
     greeted: bool,
     closing: bool,
+    /// The slot `tls` takes the place of `sock` when all replies are written.
+    securing: bool,
     core: Session,
 }
 
@@ -91,7 +97,7 @@ impl SessionObj {
     fn flush(&mut self, server: &mut ServerObj) -> bool {
         let socket = self.slots[SOCK];
         if let Some(bytes) = self.pending.bytes() {
-            match write_all(socket, bytes) {
+            match write_all(socket, bytes, &mut self.refused) {
                 Some(rest) => {
                     if rest.len() < bytes.len() {
                         self.pending = obj::new_bytes(rest);
@@ -106,7 +112,7 @@ impl SessionObj {
         server.collected = 0;
         let bytes = &server.replies[..collected];
         server.settings.log_replies(bytes);
-        if let Some(rest) = write_all(socket, bytes) {
+        if let Some(rest) = write_all(socket, bytes, &mut self.refused) {
             self.pending = obj::new_bytes(rest);
             return false;
         }
@@ -134,6 +140,7 @@ impl SessionObj {
             if self.closing {
                 return CLOSE;
             }
+            self.secure();
             if !self.greeted {
                 self.greeted = true;
                 self.greet(server);
@@ -180,6 +187,13 @@ impl SessionObj {
                         Err(_) => return CLOSE,
                     }
                 }
+                Step::Secure => {
+                    self.securing = true;
+                    if !self.flush(server) {
+                        return WAIT_WRITE;
+                    }
+                    self.secure();
+                }
                 Step::Blocked => {
                     self.flush(server);
                     return BLOCKED;
@@ -203,6 +217,13 @@ impl SessionObj {
                     return if self.flush(server) { CLOSE } else { WAIT_WRITE };
                 }
             }
+        }
+    }
+
+    /// Goes on through the TLS stream, if that is due. The handshake goes on as the session reads.
+    fn secure(&mut self) {
+        if core::mem::take(&mut self.securing) {
+            self.slots[SOCK] = core::mem::replace(&mut self.slots[TLS], obj::none());
         }
     }
 
@@ -294,13 +315,19 @@ impl SessionObj {
     }
 }
 
-/// Writes to a stream until all is written or it would block: what is left then. An error counts as written.
-fn write_all(stream: Obj, bytes: &[u8]) -> Option<&[u8]> {
+/// Writes to a stream until all is written or it would block: what is left then, and how much of it was refused in one piece, which comes first the next time.
+/// An error counts as written.
+fn write_all<'a>(stream: Obj, bytes: &'a [u8], refused: &mut usize) -> Option<&'a [u8]> {
     let mut rest = bytes;
     while !rest.is_empty() {
-        match stream::write(stream, rest) {
+        let again = core::mem::take(refused);
+        let piece = rest.get(..again).filter(|piece| !piece.is_empty()).unwrap_or(rest);
+        match stream::write(stream, piece) {
             Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-            Err(WOULD_BLOCK) => return Some(rest),
+            Err(WOULD_BLOCK) => {
+                *refused = piece.len();
+                return Some(rest);
+            }
             Err(_) => return None,
         }
     }
@@ -326,6 +353,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         slots,
         server: args[0].as_ptr(),
         pending: none,
+        refused: 0,
         line,
         line_length,
         pump: Pump::new(),
@@ -335,6 +363,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         outstanding: None,
         greeted: false,
         closing: false,
+        securing: false,
         core: Session::new(peer),
     };
     // SAFETY: `memory` is a fresh block of that size, aligned for any object; nothing with a destructor is overwritten.
@@ -556,6 +585,8 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
         endpoint_tuple(core.peer())
     } else if name == Qstr::dial.value() {
         core.active_endpoint().map_or(obj::none(), endpoint_tuple)
+    } else if name == Qstr::private.value() {
+        Obj::from_bool(core.protects_data())
     } else {
         // The methods.
         dest[1] = Obj::SENTINEL;

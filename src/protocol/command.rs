@@ -37,7 +37,9 @@ pub enum Verb {
     Acct,
     Allo,
     Appe,
+    Auth,
     Avbl,
+    Ccc,
     Cdup,
     Clnt,
     Cwd,
@@ -59,7 +61,9 @@ pub enum Verb {
     Opts,
     Pass,
     Pasv,
+    Pbsz,
     Port,
+    Prot,
     Pwd,
     Quit,
     Rein,
@@ -81,6 +85,17 @@ pub enum Verb {
     Xsha256,
     /// Known, but not offered: 502.
     Unavailable,
+}
+
+impl Verb {
+    /// Whether the server does it, with TLS or without.
+    fn is_offered(self, tls: bool) -> bool {
+        match self {
+            Verb::Unavailable | Verb::Ccc => false,
+            Verb::Auth | Verb::Pbsz | Verb::Prot => tls,
+            _ => true,
+        }
+    }
 }
 
 /// The arguments as HELP shows them: an index of [`SYNTAXES`], for a row of the table has no room for a text.
@@ -198,8 +213,9 @@ pub static COMMANDS: &[Command] = commands! {
     b"ACCT"  Acct         LoggedIn    NONE    Optional  false  Account
     b"ALLO"  Allo         LoggedIn    WRITE   Required  false  Number
     b"APPE"  Appe         LoggedIn    WRITE   Required  false  Path
-    b"AUTH"  Unavailable  Always      NONE    Optional  false  Mechanism
+    b"AUTH"  Auth         Always      NONE    Optional  false  Mechanism
     b"AVBL"  Avbl         LoggedIn    NONE    Optional  true   OptionalPath
+    b"CCC"   Ccc          Always      NONE    None      false  Nothing
     b"CDUP"  Cdup         LoggedIn    NONE    None      false  Nothing
     b"CLNT"  Clnt         Always      NONE    Optional  true   Client
     b"CWD"   Cwd          LoggedIn    NONE    Required  false  Path
@@ -223,9 +239,9 @@ pub static COMMANDS: &[Command] = commands! {
     b"OPTS"  Opts         Always      NONE    Required  false  Options
     b"PASS"  Pass         Always      NONE    Optional  false  Password
     b"PASV"  Pasv         LoggedIn    NONE    None      false  Nothing
-    b"PBSZ"  Unavailable  Always      NONE    Optional  false  Number
+    b"PBSZ"  Pbsz         Always      NONE    Optional  false  Number
     b"PORT"  Port         LoggedIn    NONE    Required  false  HostPort
-    b"PROT"  Unavailable  Always      NONE    Optional  false  Protection
+    b"PROT"  Prot         Always      NONE    Optional  false  Protection
     b"PWD"   Pwd          LoggedIn    NONE    None      false  Nothing
     b"QUIT"  Quit         Always      NONE    None      false  Nothing
     b"REIN"  Rein         LoggedIn    NONE    None      false  Nothing
@@ -275,12 +291,12 @@ pub fn parse(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The body of HELP: the names in rows of eight, a `*` behind those that are not offered.
-pub fn write_names(out: &mut Writer<'_>) {
+pub fn write_names(tls: bool, out: &mut Writer<'_>) {
     for row in COMMANDS.chunks(8) {
         for command in row {
             out.byte(b' ');
             out.put(command.name());
-            out.byte(if command.verb == Verb::Unavailable { b'*' } else { b' ' });
+            out.byte(if command.verb.is_offered(tls) { b' ' } else { b'*' });
             out.put(command.name.get(command.name().len()..).unwrap_or_default());
         }
         out.put(b"\r\n");
@@ -293,8 +309,11 @@ pub fn write_syntax(command: &Command, out: &mut Writer<'_>) {
     out.put(SYNTAXES.get(command.syntax as usize).copied().unwrap_or_default());
 }
 
-/// FEAT's lines for the commands that are features by their name alone.
-pub fn write_features(out: &mut Writer<'_>) {
+/// FEAT's lines for the commands that are features by their name alone, and those for TLS (RFC 4217 6).
+pub fn write_features(tls: bool, out: &mut Writer<'_>) {
+    if tls {
+        out.put(b" AUTH TLS\r\n PBSZ\r\n PROT\r\n");
+    }
     for command in COMMANDS.iter().filter(|command| command.feature) {
         out.byte(b' ');
         out.put(command.name());

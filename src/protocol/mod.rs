@@ -12,6 +12,7 @@ pub mod hash;
 pub mod input;
 pub mod listing;
 pub mod path;
+pub mod security;
 pub mod session;
 mod site;
 pub mod time;

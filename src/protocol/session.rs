@@ -1,4 +1,4 @@
-//! One control connection as a state machine (RFC 959 5.4): lines in, replies and [`Action`]s turn.out.
+//! One control connection as a state machine (RFC 959 5.4): lines in, replies and [`Action`]s out.
 //!
 //! The host calls [`Session::next`] until it is given something to do, does it, and brings the outcome to
 //! [`Session::resume`]. A command that needs several actions is a chain of [`State`]s.
@@ -14,6 +14,7 @@ use super::hash::Algorithm;
 use super::input::{Input, Line};
 use super::listing::{Entry, Facts, Kind, Permission, facts_line};
 use super::path::{Path, PathError, is_unfinished, name, resolve, unfinished};
+use super::security::{Security, Tls};
 use super::site::say_uptime;
 use super::time::write_stamp;
 use super::writer::Writer;
@@ -61,6 +62,12 @@ pub struct Config<'a> {
     pub atomic_uploads: bool,
     /// Whether the host can set the time of a file.
     pub sets_times: bool,
+    /// Whether there is TLS, and whether it must be used.
+    pub tls: Tls,
+    /// Whether data connections may go through TLS.
+    pub private_data: bool,
+    /// Seconds from AUTH until the first command must come through TLS; 0 is for ever.
+    pub handshake_timeout: u16,
 }
 
 /// What one action needs beside the session: shared by all sessions of a server, valid from the step that gives the action to the next step.
@@ -78,8 +85,10 @@ pub struct Workspace {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Action {
+    /// Make a TLS stream of the control connection, which [`Step::Secure`] then puts in its place, and close the passive listener: `Done`.
+    StartTls = 7,
     /// Check [`Session::user`] and the password in `text`: `Login` with the permissions, `Failed` when refused (after the delay that hinders guessing).
-    Login = 8,
+    Login,
     /// Log out and close the passive listener and whatever else the session holds: `Done`.
     Reset,
     /// Look at `path`: `Stat`.
@@ -174,6 +183,8 @@ pub enum Step {
     Input,
     /// The line buffer is full of commands that wait for the transfer's end.
     Blocked,
+    /// Write what is left to write, then go on through the TLS stream.
+    Secure,
     /// Do this, then [`Session::resume`].
     Act(Action),
     /// Write what is left to write and close the control connection.
@@ -196,6 +207,8 @@ pub enum End {
     NoSpace,
     /// Cut by ABOR, or with the session.
     Aborted,
+    /// The data connection's TLS handshake failed.
+    Negotiation,
 }
 
 impl End {
@@ -207,6 +220,7 @@ impl End {
             2 => End::Broken,
             4 => End::NoSpace,
             5 => End::Aborted,
+            6 => End::Negotiation,
             _ => End::LocalError,
         }
     }
@@ -235,6 +249,7 @@ enum Data {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Ready,
+    Auth,
     Login,
     Rein,
     IdleAbor,
@@ -360,7 +375,8 @@ impl Turn<'_, '_> {
 
 /// One control connection. The line buffer is the caller's, the same at each call and at least [`super::input::LINE_MAX`] bytes long.
 pub struct Session {
-    input: Input,
+    pub(super) input: Input,
+    pub(super) security: Security,
     state: State,
     peer: Endpoint,
     data: Data,
@@ -433,6 +449,7 @@ impl Session {
     pub fn new(peer: Endpoint) -> Self {
         Session {
             input: Input::new(),
+            security: Security::CLEAR,
             state: State::Ready,
             peer,
             data: Data::Unset,
@@ -576,6 +593,7 @@ impl Session {
     /// `count` bytes were read into [`space`](Self::space).
     pub fn received(&mut self, buffer: &mut [u8], count: usize) {
         self.idle = 0;
+        self.security.heard();
         self.input.received(buffer, count);
     }
 
@@ -595,7 +613,8 @@ impl Session {
             return Tick::Nothing;
         }
         self.idle = self.idle.saturating_add(1);
-        if config.idle_timeout != 0 && self.idle > config.idle_timeout {
+        let limit = self.patience(config);
+        if limit != 0 && self.idle > limit {
             self.dismiss(Dismissal::Idle);
             return Tick::Control;
         }
@@ -653,7 +672,9 @@ impl Session {
             if self.transfer.is_some() {
                 return self.abort();
             }
-            turn.say(why.text());
+            if !self.security.is_handshake() {
+                turn.say(why.text());
+            }
             return Step::Close;
         }
         if self.transfer.is_some() {
@@ -729,6 +750,7 @@ impl Session {
             End::LocalError => b"451 Local error in processing.",
             End::NoSpace => b"452 No space left on device.",
             End::Aborted => b"426 Transfer aborted.",
+            End::Negotiation => b"522 Data connection TLS negotiation failed.",
         });
         if core::mem::take(&mut self.abort_asked) {
             turn.say(b"226 Abort successful.");
@@ -760,6 +782,8 @@ impl Session {
             b"501 Argument required."
         } else if !command.needs.is_empty() && !self.permission().contains(command.needs) {
             NO_PERMISSION
+        } else if let Some(line) = self.security_refusal(command.verb, turn.config) {
+            line
         } else if command.verb == Verb::Rnto && !renaming {
             b"503 Send RNFR first."
         } else {
@@ -780,8 +804,11 @@ impl Session {
                 self.say_bye(turn);
                 return Step::Close;
             }
+            Verb::Auth => return self.auth_command(argument, turn),
+            Verb::Pbsz | Verb::Prot | Verb::Ccc => self.protection_command(command.verb, argument, turn.config),
             Verb::Rein => {
                 self.forget();
+                self.security.reset();
                 return self.act(Action::Reset, State::Rein);
             }
             Verb::Noop => b"200 NOOP ok.",
@@ -913,6 +940,7 @@ impl Session {
             (State::StouStat, errno::ENOENT) => return self.open_upload(turn),
             // A new name is free, a new file is not there yet.
             (State::RntoStat | State::StorStat, errno::ENOENT) => return self.looked(state, false, 0, 0, turn),
+            (State::Auth, _) => b"431 Not enough memory for TLS.",
             (State::Allo, _) => b"202 No storage allocation necessary.",
             (State::Pasv | State::Epsv, _) => {
                 self.data = Data::Unset;
@@ -1002,6 +1030,7 @@ impl Session {
     fn done(&mut self, state: State, outcome: Outcome<'_>, turn: &mut Turn<'_, '_>) -> Step {
         let line: &[u8] = match (state, outcome) {
             (State::Silent, _) => return Step::Again,
+            (State::Auth, _) => return self.tls_begins(turn),
             (State::Login, Outcome::Login(permission)) => {
                 self.permission = Some(permission);
                 self.failures = 0;
@@ -1127,7 +1156,7 @@ impl Session {
     }
 
     /// Back to the state before USER.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.permission = None;
         self.user_given = false;
         self.user.clear();
@@ -1184,7 +1213,7 @@ impl Session {
     fn help_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         if argument.is_empty() {
             turn.say(b"214-The following commands are known (* is not offered):");
-            command::write_names(turn.out);
+            command::write_names(turn.config.tls != Tls::Off, turn.out);
             turn.say(b"214 End of help.");
         } else if let Some(command) = command::find(argument) {
             turn.out.put(b"214 Syntax: ");
@@ -1198,7 +1227,7 @@ impl Session {
 
     fn feat_command(&mut self, turn: &mut Turn<'_, '_>) -> Step {
         turn.say(b"211-Features:");
-        command::write_features(turn.out);
+        command::write_features(turn.config.tls != Tls::Off, turn.out);
         turn.out.put(b" MLST ");
         self.facts.write_feature(turn.out);
         if turn.config.sets_times {
@@ -1309,7 +1338,7 @@ impl Session {
     }
 
     fn transfer_command(&mut self, transfer: Transfer, argument: &[u8], state: State, turn: &mut Turn<'_, '_>) -> Step {
-        if self.data == Data::Unset {
+        if self.data == Data::Unset || self.unprotected_data(turn.config).is_some() {
             return self.no_data_connection(turn);
         }
         self.transfer_named(transfer);
@@ -1382,7 +1411,7 @@ impl Session {
     }
 
     fn list_command(&mut self, transfer: Transfer, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
-        if self.data == Data::Unset {
+        if self.data == Data::Unset || self.unprotected_data(turn.config).is_some() {
             return self.no_data_connection(turn);
         }
         self.transfer_named(transfer);
@@ -1395,7 +1424,7 @@ impl Session {
 
     fn no_data_connection(&mut self, turn: &mut Turn<'_, '_>) -> Step {
         self.offset = 0;
-        turn.say(b"425 Use PASV, EPSV, PORT or EPRT first.");
+        turn.say(self.unprotected_data(turn.config).unwrap_or(b"425 Use PASV, EPSV, PORT or EPRT first."));
         Step::Again
     }
 

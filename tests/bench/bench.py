@@ -22,6 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 import heap  # noqa: E402
+import tls  # noqa: E402
 from control import Control  # noqa: E402
 from server import DIST, RUNTIME, Server, free_ports, wait_until  # noqa: E402
 
@@ -244,6 +245,7 @@ def main():
     parser.add_argument("--runs", type=int, default=7, metavar="N", help="measurements of each workload and server; the median counts (7)")
     parser.add_argument("--quick", action="store_true", help="three runs and less work in each: a look, not a figure to quote")
     parser.add_argument("--heap", default="2m", metavar="SIZE", help="heap of FTPdLite's MicroPython, as for -X heapsize= (2m, its own default)")
+    parser.add_argument("--tls", action="store_true", help="measure what TLS costs, instead")
     options = parser.parse_args()
     if options.runs < 1:
         parser.error("--runs must be 1 or more")
@@ -263,6 +265,9 @@ def main():
         folder = pathlib.Path(folder)
         root = folder / "root"
         root.mkdir()
+        if options.tls:
+            print(f"{machine()}; {runs} runs; MicroPython heap {options.heap}\n")
+            return tls.measure(folder, root, options.heap, runs)
         make_files(root)
         print(f"{machine()}; files in {'memory' if memory else 'the temporary folder'}; {runs} runs; MicroPython heap {options.heap}\n")
         ours = Server(folder, root, heap=options.heap, max_connections=PARALLEL + 2)

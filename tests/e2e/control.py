@@ -82,10 +82,28 @@ class Control:
         """Takes the greeting and logs in."""
         greeting = self.reply()
         assert greeting.startswith("220 "), greeting
+        return self.authenticate(user, password)
+
+    def authenticate(self, user="tester", password="secret"):
+        """Logs in."""
         self.expect(f"USER {user}", "331")
         self.expect(f"PASS {password}", "230")
         self.expect("TYPE I", "200")
         return self
+
+    def secure(self, context):
+        """Goes on through TLS."""
+        assert not self.received, f"more came in clear: {self.received}"
+        self.socket = context.wrap_socket(self.socket, server_hostname=self.host)
+
+    def login_securely(self, context, account="tester:secret"):
+        """AUTH TLS, PROT P and the login, with the greeting before."""
+        assert self.reply().startswith("220 ")
+        self.expect("AUTH TLS", "234")
+        self.secure(context)
+        self.expect("PBSZ 0", "200")
+        self.expect("PROT P", "200")
+        return self.authenticate(*account.split(":", 1))
 
     def data(self, source=None, receive_buffer=None):
         """A data connection, made with EPSV."""

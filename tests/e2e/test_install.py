@@ -298,7 +298,7 @@ def test_mpremote_understands_the_documents(line, monkeypatch):
             for path in args.path:
                 if not path.startswith(":"):
                     path = path.replace("ARCH", ARCH)
-                    assert path in ("boot.py", "main.py") or (REPOSITORY / path).exists(), path
+                    assert path in ("boot.py", "main.py", "certificate.pem", "key.pem") or (REPOSITORY / path).exists(), path
 
 
 def test_a_wrong_command_line_would_be_noticed(monkeypatch):

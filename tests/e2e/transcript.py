@@ -6,13 +6,16 @@ import os
 import pathlib
 import re
 import socket
+import ssl
 import time
 
+import certificates
 from control import PATIENCE, Control, data_connection, read_all, reset
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "transcripts"
 ACCOUNTS = {"": ("tester", "secret"), "guest": ("guest", "guest")}
 TRANSFERS = re.compile(rb"(RETR|STOR|STOU|APPE|LIST|NLST|MLSD)\b", re.IGNORECASE)
+PROT = re.compile(rb"PROT (\w)\r\n", re.IGNORECASE)
 PLACEHOLDERS = {
     b"n": rb"\d+",
     b"port": rb"\d+",
@@ -82,6 +85,8 @@ def settings(path):
                 found[key] = ast.literal_eval(value)
             except (SyntaxError, ValueError):
                 found[key] = value
+    if "tls" in found:
+        found |= certificates.settings(found["tls"])
     return found
 
 
@@ -103,6 +108,9 @@ class Player:
         self.listener = None
         self.connects = True
         self.closed = False
+        # PROT P is in force; PROT was sent with this level.
+        self.private = False
+        self.level = None
 
     def play(self):
         """Plays it to the end. Raises Mismatch where the server says something else."""
@@ -164,6 +172,7 @@ class Player:
     def send(self, data):
         if TRANSFERS.match(data):
             self.make_data_connection()
+        self.level = PROT.match(data)
         self.control.send(data)
 
     def hear(self, pattern):
@@ -173,7 +182,11 @@ class Player:
             return self.check(line is None, f"got {line!r}")
         self.check(line is not None, "the connection closed")
         self.check(matches(unescape(pattern), line), f"got {line.decode(errors='backslashreplace')}")
-        if line.startswith(b"227 "):
+        if line.startswith(b"234 "):
+            self.control.secure(certificates.client())
+        elif line.startswith(b"200 ") and self.level:
+            self.private = self.level[1] in b"Pp"
+        elif line.startswith(b"227 "):
             numbers = re.findall(rb"\d+", line)
             self.hang_up()
             self.dial = int(numbers[-2]) * 256 + int(numbers[-1])
@@ -220,6 +233,8 @@ class Player:
             self.data, _ = self.listener.accept()
             self.data.settimeout(PATIENCE)
         self.check(self.data, "there is no data connection")
+        if self.private and not isinstance(self.data, ssl.SSLSocket):
+            self.data = certificates.client().wrap_socket(self.data, server_hostname=self.control.host)
         return self.data
 
     def hang_up(self):

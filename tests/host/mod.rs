@@ -8,6 +8,7 @@ use ftpdlite::protocol::glob;
 use ftpdlite::protocol::hash::{DIGEST_MAX, Hasher};
 use ftpdlite::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};
 use ftpdlite::protocol::path::{is_unfinished, name, parent};
+use ftpdlite::protocol::security::Tls;
 use ftpdlite::protocol::session::{Action, Config, End, Outcome, Session, Step, Transfer, Turn, Workspace};
 use ftpdlite::protocol::time;
 use ftpdlite::protocol::writer::Writer;
@@ -108,6 +109,8 @@ pub struct Host {
     becomes: Option<Vec<u8>>,
     /// What came over the data connection for it.
     received: Vec<u8>,
+    tls: Tls,
+    private_data: bool,
     /// What PASV announces.
     address: String,
 }
@@ -168,6 +171,8 @@ impl Host {
             sets_times: false,
             becomes: None,
             received: Vec::new(),
+            tls: Tls::Off,
+            private_data: true,
             address: "127.0.0.1".into(),
         };
         let mut bytes = [0; 256];
@@ -188,6 +193,9 @@ impl Host {
             foreign_data: self.foreign_data,
             atomic_uploads: self.atomic_uploads,
             sets_times: self.sets_times,
+            tls: self.tls,
+            private_data: self.private_data,
+            handshake_timeout: 60,
         }
     }
 
@@ -197,6 +205,9 @@ impl Host {
             Some(("allow_foreign_data", value)) => self.foreign_data = matches!(value, "1" | "True" | "true"),
             Some(("sets_times", value)) => self.sets_times = matches!(value, "1" | "True" | "true"),
             Some(("atomic_uploads", value)) => self.atomic_uploads = matches!(value, "1" | "True" | "true"),
+            Some(("tls", "optional")) => self.tls = Tls::Optional,
+            Some(("tls", "required")) => self.tls = Tls::Required,
+            Some(("private_data", value)) => self.private_data = value == "True",
             Some(("masquerade_address", value)) => self.address = value.into(),
             Some(("data_timeout" | "idle_timeout" | "stall_timeout" | "login_delay", _)) => {}
             _ => panic!("unknown setting {setting}"),
@@ -326,7 +337,8 @@ impl Host {
             assert!(!out.overflowed(), "a reply is longer than REPLY_MAX");
             self.replies.extend(out.bytes());
             match step {
-                Step::Again => {}
+                // What comes from here on has come through TLS.
+                Step::Again | Step::Secure => {}
                 Step::Act(Action::ListHere) => {
                     self.replies.append(&mut self.listing);
                     action = Some(Action::ListHere);
@@ -401,7 +413,10 @@ impl Host {
                 Ok(Outcome::Done)
             }
             Action::HashPassword => {
-                return (Outcome::Done, b"$pbkdf2-sha256$10000$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_vec());
+                return (
+                    Outcome::Done,
+                    b"$pbkdf2-sha256$10000$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_vec(),
+                );
             }
             Action::Kick => Ok(Outcome::Number(0)),
             Action::Hash => {
@@ -423,9 +438,12 @@ impl Host {
                 self.session.finish(End::Aborted);
                 Ok(Outcome::Done)
             }
-            Action::Reset | Action::Unlisten | Action::CloseFile | Action::ListHere | Action::Shutdown => {
-                Ok(Outcome::Done)
-            }
+            Action::StartTls
+            | Action::Reset
+            | Action::Unlisten
+            | Action::CloseFile
+            | Action::ListHere
+            | Action::Shutdown => Ok(Outcome::Done),
         };
         (outcome.unwrap_or_else(Outcome::Failed), Vec::new())
     }

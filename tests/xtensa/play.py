@@ -212,6 +212,10 @@ def parent(path):
     return path.rpartition(b"/")[0] or b"/"
 
 
+# The flags of Server for tls=.
+TLS = {None: 0, "off": 0, "optional": 16, "required": 32}
+
+
 class Host:
     """One session, and the shim's part around it."""
 
@@ -224,10 +228,12 @@ class Host:
         self.config = config
         self.loader = loader = Loader(program, module, self.stat)
         self.server = loader.make_with(
-            loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60,
-            2 if config.get("allow_foreign_data") else 0, None,
+            loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60, 60,
+            TLS[config.get("tls")] | 64 * (config.get("private_data") is False) | (2 if config.get("allow_foreign_data") else 0), None,
         )  # fmt: skip
+        # The control connection, and what it was before TLS.
         self.sock = Stream(loader, chunk, block)
+        self.clear = None
         self.session = loader.make_with(
             loader.name("Session"), self.server, self.sock.handle, ("127.0.0.1", 40000), 512
         )
@@ -262,6 +268,8 @@ class Host:
         outcome = None
         while not self.closed:
             action = self.step(outcome)
+            if self.clear:
+                self.replies += self.clear.taken()
             self.replies += self.sock.taken()
             outcome = None
             if action == CLOSE:
@@ -279,6 +287,11 @@ class Host:
         if not handler:
             raise RuntimeError(f"action {action} is not known")
         return handler(self)
+
+    def start_tls(self):
+        # What the client has sent in clear and the module has not read is no part of the TLS stream.
+        self.clear, self.sock = self.sock, Stream(self.loader, *self.rough)
+        self.loader.set(self.session, "tls", self.sock.handle)
 
     def login(self):
         user, password = self.loader.get(self.session, "user"), self.loader.get(self.session, "text")
@@ -535,7 +548,7 @@ def fill_actions():
     numbers = {name: int(number) for name, number in re.findall(r"^_([A-Z_]+) = const\((\d+)\)$", text, re.M)}
     nothing = ("CLOSE_FILE", "UNLISTEN", "RESET", "SHUTDOWN", "LIST_HERE")
     done = {
-        "LOGIN": Host.login, "STAT": Host.do_stat, "OPEN_READ": Host.open_read, "OPEN_WRITE": Host.open_write,
+        "START_TLS": Host.start_tls, "LOGIN": Host.login, "STAT": Host.do_stat, "OPEN_READ": Host.open_read, "OPEN_WRITE": Host.open_write,
         "OPEN_APPEND": lambda host: host.open_write(True), "OPEN_LIST": Host.open_list, "TRANSFER": Host.transfer,
         "ABORT": Host.abort, "PASSIVE": Host.passive, "MAKE_DIRECTORY": Host.make_directory,
         "REMOVE_DIRECTORY": Host.remove, "REMOVE_FILE": Host.remove, "RENAME_FROM": Host.rename_from, "RENAME": Host.rename,
@@ -634,7 +647,7 @@ def functions(program, module):
     for _ in range(3):
         raises("RuntimeError", "internal error", loader.name("_panic"), 1)
         raises("TypeError", "arguments", loader.name("Server"), "name")
-        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 0, None)
+        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 60, 0, None)
         raises("ValueError", "address", loader.name("Session"), server, None, b"\xff\xff", 512)
     loader.close()
 

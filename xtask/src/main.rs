@@ -85,7 +85,8 @@ the same bytes. Also writes the checkout's package.json, which names the files i
     Command {
         name: "serve",
         summary: "serve a folder on 127.0.0.1:2121",
-        help: "Usage: cargo xtask serve [--root DIR] [--host HOST] [--port PORT] [--user NAME:PASSWORD]... [--debug]
+        help: "Usage: cargo xtask serve [--root DIR] [--host HOST] [--port PORT] [--user NAME:PASSWORD]...
+                         [--tls] [--debug]
 
 Builds what is stale and serves with MicroPython's Unix port until Ctrl-C.
 
@@ -94,6 +95,7 @@ Builds what is stale and serves with MicroPython's Unix port until Ctrl-C.
   --port PORT            default 2121
   --user NAME:PASSWORD   an account, any number of them: the first may write, the others only read;
                          default user:password
+  --tls                  offer TLS, with a self-signed certificate that openssl makes for 127.0.0.1 and HOST
   --debug                print commands and replies",
         run: serve::command,
     },

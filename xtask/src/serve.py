@@ -1,12 +1,20 @@
-# What `cargo xtask serve` runs: argv is HOST PORT ROOT DEBUG CURL ACCOUNT...
+# What `cargo xtask serve` runs: argv is HOST PORT ROOT DEBUG CURL CERTIFICATE KEY ACCOUNT..., CERTIFICATE and KEY empty without TLS.
 import asyncio
 import sys
 
 from ftpdlite import FTPdLite
 
-host, port, root, debug, curl = sys.argv[1:6]
-accounts = sys.argv[6:]
-server = FTPdLite(host=host, port=int(port), root=root, debug=debug == "1")
+host, port, root, debug, curl, certificate, key = sys.argv[1:8]
+accounts = sys.argv[8:]
+server = FTPdLite(
+    host=host,
+    port=int(port),
+    root=root,
+    tls="optional" if certificate else "off",
+    certificate=certificate or None,
+    key=key or None,
+    debug=debug == "1",
+)
 for account in accounts:
     if not server.add_account(account):
         print("error: an account is NAME:PASSWORD, not %s" % account)

@@ -1,7 +1,8 @@
 //! `cargo xtask serve`: a server to try things with.
 
 use crate::build::{self, Target};
-use crate::project::{Project, Result, make_folder, program, write_if_changed};
+use crate::project::{Project, Result, make_folder, program, run_quietly, which, write_if_changed};
+use crate::setup;
 use crate::{text, value};
 use lexopt::prelude::*;
 use std::fs;
@@ -16,7 +17,7 @@ const DEFAULT_ACCOUNT: &str = "user:password";
 
 /// The command: does not return when the server starts, for this process becomes MicroPython; so signals and the exit code are its own.
 pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
-    let (mut root, mut host, mut port, mut debug) = (None, "127.0.0.1".to_owned(), 2121, false);
+    let (mut root, mut host, mut port, mut tls, mut debug) = (None, "127.0.0.1".to_owned(), 2121, false, false);
     let mut accounts = Vec::new();
     while let Some(argument) = arguments.next().map_err(text)? {
         match argument {
@@ -27,6 +28,7 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
                 port = number.parse::<u16>().ok().filter(|port| *port > 0).ok_or("--port must be 1 to 65535")?;
             }
             Long("user") => accounts.push(value(&mut arguments)?),
+            Long("tls") => tls = true,
             Long("debug") => debug = true,
             other => return Err(text(other.unexpected())),
         }
@@ -45,16 +47,38 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     if !root.is_dir() {
         return Err(format!("--root {} is not a folder", root.display()));
     }
+    let (certificate, key) = if tls { certificate(project, &host)? } else { Default::default() };
     let main = project.tools.join("serve.py");
     write_if_changed(&main, PROGRAM.as_bytes())?;
     let mut micropython = program(project.micropython());
     micropython.env("MICROPYPATH", format!("{}:.frozen", dist.display())).arg(main).arg(&host).arg(port.to_string());
-    micropython.arg(root).arg(if debug { "1" } else { "0" }).arg(curl_line(&host, port, &accounts[0])).args(accounts);
+    micropython.arg(root).arg(if debug { "1" } else { "0" }).arg(curl_line(&host, port, &accounts[0], tls));
+    micropython.arg(certificate).arg(key).args(accounts);
     Err(format!("cannot run {}: {}", project.micropython().display(), micropython.exec()))
 }
 
+/// A certificate and its key, made anew at each start: PEM files, the key in a file that only its owner reads.
+fn certificate(project: &Project, host: &str) -> Result<(PathBuf, PathBuf)> {
+    if which("openssl").is_none() && setup::may_install() {
+        setup::apt_install(&["openssl"])?;
+    }
+    if which("openssl").is_none() {
+        return Err("--tls needs the program openssl, which makes the certificate; please install it".into());
+    }
+    let folder = project.tools.join("tls");
+    make_folder(&folder)?;
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    let kind = if host.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
+    let mut openssl = program("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-days", "3650", "-subj", "/CN=ftpdlite", "-addext"]);
+    openssl.arg(format!("subjectAltName=DNS:localhost,IP:127.0.0.1,{kind}:{host}"));
+    run_quietly(openssl.arg("-out").arg(&certificate).arg("-keyout").arg(&key))?;
+    Ok((certificate, key))
+}
+
 /// A line that lists the root.
-fn curl_line(host: &str, port: u16, account: &str) -> String {
+fn curl_line(host: &str, port: u16, account: &str, tls: bool) -> String {
     let host = match host.parse() {
         // A client on this machine reaches a server that listens everywhere at the loopback address.
         Ok(IpAddr::V4(address)) if address.is_unspecified() => "127.0.0.1".into(),
@@ -66,7 +90,9 @@ fn curl_line(host: &str, port: u16, account: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-".contains(&byte);
     let account =
         if account.bytes().all(plain) { account.into() } else { format!("'{}'", account.replace('\'', r"'\''")) };
-    format!("curl --user {account} ftp://{host}:{port}/")
+    // Nobody but us vouches for the certificate.
+    let options = if tls { "--ssl-reqd --insecure " } else { "" };
+    format!("curl {options}--user {account} ftp://{host}:{port}/")
 }
 
 /// A folder with a few files, the same at each start; one for each port, for each can have its server.
@@ -99,8 +125,11 @@ mod tests {
 
     #[test]
     fn the_curl_line_can_be_pasted() {
-        assert_eq!(curl_line("0.0.0.0", 21, "me:it's"), r"curl --user 'me:it'\''s' ftp://127.0.0.1:21/");
-        assert_eq!(curl_line("::", 2121, "user:password"), "curl --user user:password ftp://'[::1]':2121/");
-        assert_eq!(curl_line("ftp.example", 2121, "a:b"), "curl --user a:b ftp://ftp.example:2121/");
+        assert_eq!(curl_line("0.0.0.0", 21, "me:it's", false), r"curl --user 'me:it'\''s' ftp://127.0.0.1:21/");
+        assert_eq!(curl_line("::", 2121, "user:password", false), "curl --user user:password ftp://'[::1]':2121/");
+        assert_eq!(
+            curl_line("ftp.example", 2121, "a:b", true),
+            "curl --ssl-reqd --insecure --user a:b ftp://ftp.example:2121/"
+        );
     }
 }

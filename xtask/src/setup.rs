@@ -19,7 +19,7 @@ const PYTHON_PACKAGES: &[&str] = &[
     "pytest==8.4.2",
 ];
 
-/// The FTP clients of the end-to-end tests: the program and its Debian package.
+/// The FTP clients of the end-to-end tests, and what makes their certificates: the program and its Debian package.
 const CLIENTS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("wget", "wget"),
@@ -28,6 +28,7 @@ const CLIENTS: &[(&str, &str)] = &[
     ("ncftp", "ncftp"),
     ("ncftpget", "ncftp"),
     ("inetutils-ftp", "inetutils-ftp"),
+    ("openssl", "openssl"),
 ];
 
 /// Everything.

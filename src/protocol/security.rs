@@ -1,0 +1,247 @@
+//! TLS for the control connection and for data connections: AUTH, PBSZ, PROT and CCC (RFC 2228, RFC 4217).
+
+use super::arguments::parse_offset;
+use super::command::Verb;
+use super::session::{Action, BAD_ARGUMENT, Config, Session, State, Step, Turn};
+
+/// The server's policy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tls {
+    /// There is no TLS.
+    Off,
+    /// Clients may use it.
+    Optional,
+    /// Nobody logs in without it, and data connections that may have it need it.
+    Required,
+}
+
+/// What protects the control connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    Clear,
+    /// AUTH was answered; nothing has come through TLS yet.
+    Handshake,
+    Secured,
+}
+
+/// How far a session's security exchange has come.
+#[derive(Clone, Copy)]
+pub(super) struct Security {
+    channel: Channel,
+    /// PBSZ was given.
+    sized: bool,
+    /// PROT P is in force.
+    private: bool,
+}
+
+impl Security {
+    /// Everything goes in clear.
+    pub(super) const CLEAR: Security = Security { channel: Channel::Clear, sized: false, private: false };
+
+    /// Something came on the control connection.
+    pub(super) fn heard(&mut self) {
+        if self.channel == Channel::Handshake {
+            self.channel = Channel::Secured;
+        }
+    }
+
+    /// Whether the client has yet to say something through TLS.
+    pub(super) fn is_handshake(&self) -> bool {
+        self.channel == Channel::Handshake
+    }
+
+    /// REIN: PBSZ and PROT must come again. The control connection stays in TLS, for MicroPython cannot end TLS and keep the connection.
+    pub(super) fn reset(&mut self) {
+        *self = Security { channel: self.channel, ..Self::CLEAR };
+    }
+}
+
+const TLS_REQUIRED: &[u8] = b"530 TLS is required, send AUTH TLS first.";
+const PRIVATE_REQUIRED: &[u8] = b"521 Data connections need PROT P.";
+
+/// Whether the policy asks for TLS on data connections.
+fn requires_private(config: &Config<'_>) -> bool {
+    config.tls == Tls::Required && config.private_data
+}
+
+impl Session {
+    /// Whether data connections go through TLS.
+    pub fn protects_data(&self) -> bool {
+        self.security.private
+    }
+
+    /// Why the server's policy refuses a command now.
+    pub(super) fn security_refusal(&self, verb: Verb, config: &Config<'_>) -> Option<&'static [u8]> {
+        match (verb, config.tls) {
+            (Verb::Auth | Verb::Pbsz | Verb::Prot | Verb::Ccc, Tls::Off) => Some(b"502 Command not implemented."),
+            (Verb::User | Verb::Pass, Tls::Required) if self.security.channel == Channel::Clear => Some(TLS_REQUIRED),
+            _ => None,
+        }
+    }
+
+    /// Why no data connection may be made now.
+    pub(super) fn unprotected_data(&self, config: &Config<'_>) -> Option<&'static [u8]> {
+        (requires_private(config) && !self.security.private).then_some(PRIVATE_REQUIRED)
+    }
+
+    /// The seconds that the client may say nothing; 0 is for ever.
+    pub(super) fn patience(&self, config: &Config<'_>) -> u16 {
+        if self.security.is_handshake() { config.handshake_timeout } else { config.idle_timeout }
+    }
+
+    pub(super) fn auth_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
+        // SSL is what clients older than the RFC call TLS.
+        let is_known = [&b"TLS"[..], b"TLS-C", b"SSL"].iter().any(|name| argument.eq_ignore_ascii_case(name));
+        let line: &[u8] = if argument.is_empty() {
+            BAD_ARGUMENT
+        } else if !is_known {
+            b"504 Mechanism not supported, use TLS."
+        } else if self.security.channel != Channel::Clear {
+            b"503 TLS is on already."
+        } else {
+            return self.act(Action::StartTls, State::Auth);
+        };
+        turn.say(line);
+        Step::Again
+    }
+
+    /// AUTH goes on: the host has a TLS stream. What came in clear behind AUTH is thrown away, for anyone on the way may have put it there, and
+    /// who was logged in is not any more (RFC 2228 3, AUTH).
+    pub(super) fn tls_begins(&mut self, turn: &mut Turn<'_, '_>) -> Step {
+        self.forget();
+        self.input.clear();
+        self.security = Security { channel: Channel::Handshake, ..Security::CLEAR };
+        turn.say(b"234 Beginning TLS.");
+        Step::Secure
+    }
+
+    /// What PBSZ, PROT and CCC answer.
+    pub(super) fn protection_command(&mut self, verb: Verb, argument: &[u8], config: &Config<'_>) -> &'static [u8] {
+        let secured = self.security.channel != Channel::Clear;
+        match verb {
+            Verb::Ccc => b"533 The control connection stays protected.",
+            Verb::Pbsz if !secured => b"503 Send AUTH TLS first.",
+            Verb::Pbsz if parse_offset(argument).is_none() => BAD_ARGUMENT,
+            Verb::Pbsz => {
+                self.security.sized = true;
+                b"200 PBSZ=0"
+            }
+            _ if !self.security.sized => b"503 Send PBSZ 0 first.",
+            _ => match argument {
+                b"P" | b"p" if !config.private_data => b"534 Data connections stay clear.",
+                b"P" | b"p" => {
+                    self.security.private = true;
+                    b"200 Data connections are private."
+                }
+                b"C" | b"c" if requires_private(config) => b"534 Data connections need PROT P.",
+                b"C" | b"c" => {
+                    self.security.private = false;
+                    b"200 Data connections are clear."
+                }
+                b"S" | b"s" | b"E" | b"e" => b"536 Level not supported, use P or C.",
+                _ => b"504 Unknown level, use P or C.",
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::address::{Endpoint, Ip};
+    use crate::protocol::input::LINE_MAX;
+    use crate::protocol::session::{Dismissal, Outcome, Tick, Workspace};
+    use crate::protocol::writer::Writer;
+
+    struct Server {
+        session: Session,
+        line: [u8; LINE_MAX],
+        config: Config<'static>,
+    }
+
+    impl Server {
+        fn new() -> Server {
+            Server {
+                session: Session::new(Endpoint { ip: Ip::V4([127, 0, 0, 1]), port: 40000 }),
+                line: [0; LINE_MAX],
+                config: Config {
+                    server_name: b"",
+                    idle_timeout: 5,
+                    data_timeout: 0,
+                    stall_timeout: 0,
+                    passwordless: true,
+                    foreign_data: false,
+                    atomic_uploads: false,
+                    sets_times: false,
+                    tls: Tls::Optional,
+                    private_data: true,
+                    handshake_timeout: 2,
+                },
+            }
+        }
+
+        /// One call of the session, and what it says.
+        fn call(&mut self, call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, '_>) -> Step) -> (Step, String) {
+            let mut bytes = [0; 1024];
+            let mut out = Writer::new(&mut bytes);
+            let mut work = Workspace::default();
+            let mut turn = Turn { config: &self.config, work: &mut work, out: &mut out };
+            let step = call(&mut self.session, &mut self.line, &mut turn);
+            (step, String::from_utf8_lossy(out.bytes()).into_owned())
+        }
+
+        fn hears(&mut self, bytes: &[u8]) {
+            self.session.space(&mut self.line)[..bytes.len()].copy_from_slice(bytes);
+            self.session.received(&mut self.line, bytes.len());
+        }
+
+        fn next(&mut self) -> (Step, String) {
+            self.call(|session, line, turn| session.next(line, turn))
+        }
+
+        fn resume(&mut self, outcome: Outcome<'_>) -> (Step, String) {
+            self.call(|session, _, turn| session.resume(outcome, turn))
+        }
+
+        fn starts_tls(&mut self) {
+            self.hears(b"AUTH TLS\r\nNOOP\r\nNO");
+            assert_eq!(self.next(), (Step::Act(Action::StartTls), String::new()));
+            assert_eq!(self.resume(Outcome::Done), (Step::Secure, "234 Beginning TLS.\r\n".into()));
+            assert_eq!(self.next(), (Step::Input, String::new()));
+        }
+    }
+
+    #[test]
+    fn a_handshake_has_its_own_time_and_ends_without_a_word() {
+        let mut server = Server::new();
+        server.starts_tls();
+        assert_eq!(server.session.tick(&server.config), Tick::Nothing);
+        assert_eq!(server.session.tick(&server.config), Tick::Nothing);
+        assert_eq!(server.session.tick(&server.config), Tick::Control);
+        // A 421 in clear would be no TLS, and TLS does not stand.
+        assert_eq!(server.next(), (Step::Close, String::new()));
+    }
+
+    #[test]
+    fn what_comes_through_tls_ends_the_handshakes_time() {
+        let mut server = Server::new();
+        server.starts_tls();
+        server.hears(b"N");
+        for _ in 0..5 {
+            assert_eq!(server.session.tick(&server.config), Tick::Nothing);
+        }
+        server.session.dismiss(Dismissal::Kicked);
+        let (step, said) = server.next();
+        assert!(step == Step::Close && said.starts_with("421 "));
+    }
+
+    #[test]
+    fn without_memory_everything_stays_in_clear() {
+        let mut server = Server::new();
+        server.hears(b"AUTH TLS\r\nPBSZ 0\r\nNOOP\r\n");
+        assert_eq!(server.next().0, Step::Act(Action::StartTls));
+        assert_eq!(server.resume(Outcome::Failed(12)), (Step::Again, "431 Not enough memory for TLS.\r\n".into()));
+        assert!(server.next().1.starts_with("503 "));
+        assert!(server.next().1.starts_with("200 "));
+    }
+}
