@@ -5,6 +5,7 @@ Every command line is bounded in time, reads no configuration of the user's, and
 
 import ftplib
 import os
+import re
 import shutil
 import subprocess
 
@@ -17,6 +18,7 @@ class CommandLine:
     """A client that is a program. `package` is the Debian package that has it."""
 
     program = package = ""
+    environment = {}
 
     def __init__(self, server, folder):
         if shutil.which(self.program) is None:
@@ -29,6 +31,7 @@ class CommandLine:
     def run(self, *arguments, script=None, expect=0):
         """Runs the program; gives what it printed."""
         environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "dumb"}
+        environment |= self.environment
         done = subprocess.run(
             [self.program, *map(str, arguments)],
             input=script.encode() if script is not None else None,
@@ -108,6 +111,11 @@ class Wget(CommandLine):
 class Tnftp(CommandLine):
     program = package = "tnftp"
 
+    @staticmethod
+    def word(text):
+        """A name as one word of a command."""
+        return re.sub(r"([\s\"'\\])", r"\\\1", str(text))
+
     def script(self, *commands, expect=0):
         lines = [f"open {self.server.host} {self.server.port}", "user tester secret", "binary", *commands, "bye", ""]
         return self.run("-n", "-v", script="\n".join(lines), expect=expect)
@@ -142,8 +150,25 @@ class Tnftp(CommandLine):
         self.script(f"rmdir {name}")
 
 
+class Inetutils(Tnftp):
+    """GNU's ftp: of the same stock, and therefore with the same commands, but with PORT unless told otherwise."""
+
+    program = package = "inetutils-ftp"
+
+    def script(self, *commands, expect=0):
+        return super().script("passive", *commands, expect=expect)
+
+    def active_script(self, *commands):
+        return super().script(*commands)
+
+
 class Lftp(CommandLine):
     program = package = "lftp"
+
+    @staticmethod
+    def word(text):
+        """A name as one word of a command."""
+        return '"' + re.sub(r'(["\\])', r"\\\1", str(text)) + '"'
 
     def script(self, *commands):
         head = [
@@ -232,6 +257,46 @@ class Ncftp(CommandLine):
 
     def remove_directory(self, name):
         self.script(f"rmdir {name}")
+
+
+class Rclone(CommandLine):
+    program = package = "rclone"
+
+    def rclone(self, *arguments, expect=0):
+        """A remote name begins with `:ftp:`."""
+        if not self.environment:
+            password = self.run("obscure", "secret").split("\n")[-2]
+            self.environment = {
+                "RCLONE_CONFIG": "",
+                "RCLONE_FTP_HOST": self.server.host,
+                "RCLONE_FTP_PORT": str(self.server.port),
+                "RCLONE_FTP_USER": "tester",
+                "RCLONE_FTP_PASS": password,
+            }
+        return self.run("--retries", 1, "--low-level-retries", 1, "--timeout", "30s", *arguments, expect=expect)
+
+
+class Curlftpfs(CommandLine):
+    """A mounted server: with it every program is a client."""
+
+    program = package = "curlftpfs"
+
+    def __init__(self, server, folder):
+        super().__init__(server, folder)
+        if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+            pytest.skip("/dev/fuse is missing, or not for this user")
+        if os.geteuid() and shutil.which("fusermount") is None:
+            pytest.skip("only root may mount without fusermount")
+        self.folder = folder / "mounted"
+        self.folder.mkdir()
+
+    def __enter__(self):
+        self.run("-o", "user=tester:secret,utf8", f"{self.url}/", self.folder)
+        return self.folder
+
+    def __exit__(self, *_):
+        unmount = ["umount"] if os.geteuid() == 0 else ["fusermount", "-u"]
+        subprocess.run([*unmount, self.folder], check=True, timeout=SECONDS)
 
 
 class Ftplib:
