@@ -203,6 +203,7 @@ class TestLftp:
         assert os.listdir(server.root) == []
 
 
+@pytest.mark.clients
 @pytest.mark.parametrize("client", [Wget], ids=name_of, indirect=True)
 class TestWget:
     def test_recursive(self, client, server):
@@ -232,6 +233,7 @@ class TestWget:
         assert (tmp_path / "got").read_bytes() == b"content"
 
 
+@pytest.mark.clients
 @pytest.mark.parametrize("client", [Tnftp], ids=name_of, indirect=True)
 class TestTnftp:
     def test_several_files_by_wildcard(self, client, server):
@@ -262,6 +264,7 @@ class TestTnftp:
         assert (tmp_path / "got").read_bytes() == b"content"
 
 
+@pytest.mark.clients
 @pytest.mark.parametrize("client", [Ncftp], ids=name_of, indirect=True)
 class TestNcftp:
     def test_a_tree_both_ways(self, client, server):
