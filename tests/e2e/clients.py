@@ -6,6 +6,7 @@ Every command line is bounded in time, reads no configuration of the user's, and
 import ftplib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -306,6 +307,55 @@ class Curlftpfs(CommandLine):
     def __exit__(self, *_):
         unmount = ["umount"] if os.geteuid() == 0 else ["fusermount", "-u"]
         subprocess.run([*unmount, self.folder], check=True, timeout=SECONDS)
+
+
+class Gvfs(CommandLine):
+    """What the file manager of GNOME and its kin uses, at the command line: gio."""
+
+    program = "gio"
+    package = "libglib2.0-bin"
+
+    def __init__(self, server, folder):
+        super().__init__(server, folder)
+        for path, package in (("/usr/lib/gvfs/gvfsd-ftp", "gvfs-backends"), ("/usr/bin/dbus-run-session", "dbus")):
+            if not os.path.exists(path):
+                pytest.skip(f"the Debian package {package} is not installed")
+        runtime = folder / "runtime"
+        runtime.mkdir(mode=0o700)
+        self.environment = {"XDG_RUNTIME_DIR": str(runtime), "GVFS_DISABLE_FUSE": "1", "GIO_USE_VOLUME_MONITOR": "unix"}
+        self.url = self.url.replace("//", "//tester@")
+        self.program = "dbus-run-session"
+
+    def gio(self, *commands):
+        """Runs commands, each a list of words, with the server mounted, on a bus of their own that ends with them."""
+        lines = [["mount", f"{self.url}/"], *commands, ["mount", "--unmount", f"{self.url}/"]]
+        script = ["set -e"]
+        for line in lines:
+            script.append(shlex.join(["gio", *map(str, line)]))
+        # The password is asked for once.
+        script[1] = f"echo secret | {script[1]}"
+        return self.run("--", "sh", "-c", "\n".join(script))
+
+
+class NetFtp(CommandLine):
+    """Perl's own."""
+
+    program = package = "perl"
+
+    def __init__(self, server, folder):
+        super().__init__(server, folder)
+        if subprocess.run([self.program, "-MNet::FTP", "-e", "1"], capture_output=True, timeout=SECONDS).returncode != 0:
+            pytest.skip(f"Net::FTP is missing; the Debian package {self.package} has it")
+
+    def perl(self, *lines):
+        """Runs a program in which `$ftp` is a session; whatever fails ends it."""
+        head = [
+            "use strict; use Net::FTP;",
+            f"my $ftp = Net::FTP->new('{self.server.host}', Port => {self.server.port}, Timeout => 30) or die $@;",
+            "sub must { my ($done, $what) = @_; die $what . ': ' . $ftp->message unless $done; return $done; }",
+            "must($ftp->login('tester', 'secret'), 'login'); $ftp->binary;",
+        ]
+        return self.run("-e", "\n".join([*head, *lines, "must($ftp->quit, 'quit');"]))
 
 
 class Ftplib:

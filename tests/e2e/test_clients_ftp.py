@@ -1,9 +1,10 @@
-"""What is typed at the prompt of `ftp`, NetBSD's (tnftp) and GNU's (inetutils), beside a second session that transfers all the time."""
+"""What is typed at the prompt of `ftp`, NetBSD's (tnftp) and GNU's (inetutils), and what Perl's Net::FTP does, beside a second session that
+transfers all the time."""
 
 import os
 
 import pytest
-from clients import Inetutils, Tnftp
+from clients import Inetutils, NetFtp, Tnftp
 from trees import content, fill, make_hard_tree, read_tree
 
 pytestmark = pytest.mark.clients
@@ -125,3 +126,31 @@ class TestFtp:
         output = ftp.script("user tester wrong", "user guest guest", "get here/file file", "put file here/refused", "user tester secret", "put file here/taken")
         assert output.count("530 ") >= 1 and "550 " in output
         assert read_tree(here)[0] == {"file": b"content", "taken": b"content"}
+
+
+class TestNetFtp:
+    @pytest.mark.parametrize("mode", ["passive", "active"])
+    def test_one_session_does_everything(self, server, here, tmp_path, mode):
+        client = NetFtp(server, tmp_path)
+        whole = content("whole", 300_001)
+        fill(here, {"down": whole, "full/deep/file": b"", "full/other": b""})
+        fill(client.home, {"up": whole, "got": whole[:1000], "more": b" and more"})
+        os.utime(here / "down", (THEN, THEN))
+        output = client.perl(
+            f"$ftp->passive({int(mode == 'passive')});",
+            "must($ftp->cwd('here'), 'cwd'); print 'pwd ', $ftp->pwd, qq(\\n);",
+            "print 'size ', $ftp->size('down'), ' time ', $ftp->mdtm('down'), qq(\\n);",
+            "must($ftp->get('down', 'got', 1000), 'get');",
+            "must($ftp->mkdir('new/two words', 1), 'mkdir');",
+            "must($ftp->put('up', 'new/two words/up'), 'put'); must($ftp->append('more', 'new/two words/up'), 'append');",
+            "print 'names ', join(',', sort $ftp->ls('new/two words/*')), qq(\\n);",
+            "print 'lines ', scalar(@{[$ftp->dir('full')]}), qq(\\n);",
+            "must($ftp->rename('new/two words/up', 'Größe'), 'rename');",
+            "must($ftp->rmdir('full', 1), 'rmdir'); must($ftp->delete('down'), 'delete');",
+            "die 'deleted twice' if $ftp->delete('down'); print 'code ', $ftp->code, qq(\\n);",
+            "print 'feature ', $ftp->feature('REST'), qq(\\n);",
+        )
+        for text in ("pwd /here\n", f"size 300001 time {THEN}\n", "up\n", "lines 2\n", "code 550\n", "feature REST"):
+            assert text in output, f"{text} is not in\n{output}"
+        assert (client.home / "got").read_bytes() == whole
+        assert read_tree(here) == ({"Größe": whole + b" and more"}, {"new", "new/two words"})

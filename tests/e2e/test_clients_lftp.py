@@ -38,8 +38,7 @@ MODES = {
 class TestLftp:
     @pytest.mark.parametrize("settings", MODES.values(), ids=MODES)
     def test_mirrors_there_and_back(self, lftp, here, tmp_path, settings):
-        # Those who read LIST take leading blanks for a part of the columns.
-        files = make_hard_tree(tmp_path / "tree", leading_blanks=settings != MODES["by LIST"])
+        files = make_hard_tree(tmp_path / "tree")
         lftp.script(*settings, f"mirror -R -P 4 {tmp_path / 'tree'} /here/copy")
         assert read_tree(here / "copy") == read_tree(tmp_path / "tree")
         lftp.script(*settings, f"mirror -P 4 /here/copy {tmp_path / 'back'}")
@@ -54,7 +53,7 @@ class TestLftp:
         (tree / "1/2/3/4/5/6/7/8/deep.bin").write_bytes(b"changed")
         (tree / "new, and empty").mkdir()
         # With -v it would complain that there is no SITE CHMOD, unless told not to try.
-        output = lftp.script(f"mirror -R -e -v -P 4 --no-perms --ignore-time {tree} /here/copy")
+        output = lftp.script(f"mirror -R -e -v -P 4 --no-perms {tree} /here/copy")
         assert read_tree(here / "copy") == read_tree(tree)
         assert "deep.bin" in output and "300001.bin" not in output
 
@@ -159,6 +158,19 @@ class TestLftp:
         url = lftp.url.replace("ftp://", "ftp://tester:secret@")
         lftp.script(f"get {url}/here/file -o {url}/here/copy")
         assert (here / "copy").read_bytes() == data
+
+    def test_two_connections_are_enough(self, start_server, tmp_path):
+        """As docs/clients.md says for boards."""
+        server = start_server(max_connections=2)
+        lftp = Lftp(server, tmp_path)
+        make_hard_tree(tmp_path / "tree")
+        # The next one may be quicker than the server is in noticing that the former has gone.
+        patient = ("set net:max-retries 10", "set net:reconnect-interval-base 1")
+        lftp.script(*patient, f"mirror -R -P 2 {tmp_path / 'tree'} /copy")
+        lftp.script(*patient, f"mirror -P 2 /copy {tmp_path / 'back'}")
+        lftp.script(*patient, f"pget -n 2 /copy/sizes/300001.bin -o {tmp_path / 'got'}")
+        assert read_tree(tmp_path / "back") == read_tree(server.root / "copy") == read_tree(tmp_path / "tree")
+        assert (tmp_path / "got").read_bytes() == content("sizes/300001.bin", 300_001)
 
     def test_a_wrong_password_and_a_missing_file_end_it(self, lftp):
         lftp.run("--norc", "-c", f"set ftp:ssl-allow no; set net:max-retries 1; open -u tester,wrong {lftp.url}; ls", expect=1)

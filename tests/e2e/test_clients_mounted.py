@@ -1,10 +1,11 @@
-"""What is done with rclone, and with a server mounted by curlftpfs, beside a second session that transfers all the time."""
+"""What is done with rclone, and with a server mounted by curlftpfs or gvfs, beside a second session that transfers all the time."""
 
 import json
 import os
+import urllib.parse
 
 import pytest
-from clients import Curlftpfs, Rclone
+from clients import Curlftpfs, Gvfs, Rclone
 from trees import content, fill, make_hard_tree, read_tree
 
 pytestmark = pytest.mark.clients
@@ -28,7 +29,7 @@ def sets_times(server):
 class TestRclone:
     @pytest.mark.parametrize("options", [(), ("--ftp-disable-mlsd", "--ftp-disable-epsv")], ids=["MLSD, EPSV", "LIST, PASV"])
     def test_copies_there_and_back_and_checks(self, rclone, here, tmp_path, options):
-        files = make_hard_tree(tmp_path / "tree", leading_blanks=not options)
+        files = make_hard_tree(tmp_path / "tree")
         common = (*options, "--transfers", 4, "--checkers", 4, "--create-empty-src-dirs")
         rclone("copy", *common, tmp_path / "tree", ":ftp:here/copy")
         assert read_tree(here / "copy") == read_tree(tmp_path / "tree")
@@ -100,6 +101,18 @@ class TestRclone:
         total = json.loads(rclone("size", "--json", ":ftp:here"))
         assert (total["count"], total["bytes"]) == (len(files), sum(map(len, files.values())))
 
+    def test_two_connections_are_enough(self, start_server, tmp_path):
+        """As docs/clients.md says for boards."""
+        server = start_server(max_connections=2)
+        rclone = Rclone(server, tmp_path).rclone
+        # The next one may be quicker than the server is in noticing that the former has gone.
+        few = ("--ftp-concurrency", 2, "--transfers", 1, "--checkers", 1, "--check-first", "--low-level-retries", 10)
+        make_hard_tree(tmp_path / "tree")
+        rclone("sync", *few, tmp_path / "tree", ":ftp:copy")
+        rclone("sync", *few, tmp_path / "tree", ":ftp:copy")
+        rclone("sync", *few, ":ftp:copy", tmp_path / "back")
+        assert read_tree(tmp_path / "back")[0] == read_tree(server.root / "copy")[0] == read_tree(tmp_path / "tree")[0]
+
 
 class TestCurlftpfs:
     def test_programs_work_in_the_mounted_folder(self, server, here, tmp_path):
@@ -129,3 +142,31 @@ class TestCurlftpfs:
             "new/renamed.bin": files["Grüße/1.bin"],
             **{f"new/{size}.bin": content(f"new {size}", size) for size in (1, 4096, 70_000)},
         }
+
+
+class TestGvfs:
+    def test_what_a_file_manager_does(self, server, here, tmp_path):
+        gvfs = Gvfs(server, tmp_path)
+        files = make_hard_tree(tmp_path / "tree")
+        folders = sorted(read_tree(tmp_path / "tree")[1])
+        uri = lambda path: f"{gvfs.url}/here/{urllib.parse.quote(path)}"
+        gvfs.gio(
+            *(["mkdir", uri(folder)] for folder in folders),
+            *(["copy", tmp_path / "tree" / name, uri(name)] for name in files),
+        )
+        assert read_tree(here) == read_tree(tmp_path / "tree")
+        (tmp_path / "back").mkdir()
+        listed = gvfs.gio(
+            *(["copy", uri(name), tmp_path / "back" / str(number)] for number, name in enumerate(files)),
+            *(["list", "--attributes=standard::size", uri(folder)] for folder in folders),
+        )
+        assert [(tmp_path / "back" / str(number)).read_bytes() for number in range(len(files))] == list(files.values())
+        for name in files:
+            assert f"{os.path.basename(name)}\t{len(files[name])}\t" in listed
+        gvfs.gio(
+            ["rename", uri("quotes/it's \"so\" 'called'.bin"), "Größe [2].bin"],
+            ["move", uri("sizes/513.bin"), uri("quotes/moved.bin")],
+            ["remove", uri("sizes/0.bin"), uri("nothing in it")],
+        )
+        assert sorted(os.listdir(here / "quotes")) == ["Größe [2].bin", "moved.bin"]
+        assert not (here / "sizes/513.bin").exists() and not (here / "sizes/0.bin").exists() and not (here / "nothing in it").exists()

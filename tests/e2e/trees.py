@@ -40,7 +40,7 @@ SIZES = (0, 1, 511, 512, 513, 4095, 4096, 4097, 65_537, 300_001)
 def make_hard_tree(folder, leading_blanks=True):
     """A tree of binary files whose names have a meaning for somebody on the way: to a shell, an URL, a wildcard, a reply; {path: content}.
 
-    leading_blanks: whether there is a name that begins with blanks, which those who read LIST take for a part of the columns.
+    leading_blanks: whether there is a name that begins with blanks, which wget takes for a part of the columns of LIST.
     """
     names = (
         *(f"sizes/{size}.bin" for size in SIZES),

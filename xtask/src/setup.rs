@@ -32,6 +32,9 @@ const CLIENTS: &[(&str, &str)] = &[
     ("rclone", "rclone"),
 ];
 
+/// A client of several packages, which only works where it is installed: a file that it brings, and the packages.
+const GVFS: (&str, &[&str]) = ("/usr/lib/gvfs/gvfsd-ftp", &["gvfs-backends", "libglib2.0-bin", "dbus"]);
+
 /// Clients that Debian 12 has not: the program, its package, and the suite that it is unpacked from. Without them only their tests are left out.
 const LATER_CLIENTS: &[(&str, &str, &str)] = &[("curlftpfs", "curlftpfs", "trixie")];
 
@@ -45,6 +48,7 @@ pub fn setup(project: &Project) -> Result {
 pub fn host(project: &Project) -> Result {
     python(project)?;
     clients(project)?;
+    gvfs();
     for (name, package, suite) in LATER_CLIENTS {
         if let Err(error) = later_client(project, name, package, suite) {
             say(format!("there is no {name}, so its tests will be left out: {error}"));
@@ -195,6 +199,17 @@ pub fn clients(project: &Project) -> Result {
         write_wrapper(&bin.join(name), found)?;
     }
     Ok(())
+}
+
+/// gvfs. Without it only its tests are left out.
+fn gvfs() {
+    let (file, packages) = GVFS;
+    if may_install() && !Path::new(file).exists() {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        if let Err(error) = apt_install(packages) {
+            say(format!("there is no gvfs, so its tests will be left out: {error}"));
+        }
+    }
 }
 
 /// A client of a later suite: unpacked with all that it needs, the C library included, none of which the machine's own programs see.
