@@ -274,7 +274,9 @@ class Rclone(CommandLine):
                 "RCLONE_FTP_USER": "tester",
                 "RCLONE_FTP_PASS": password,
             }
-        return self.run("--retries", 1, "--low-level-retries", 1, "--timeout", "30s", *arguments, expect=expect)
+        # Each transfer and each checker has a session, and the server has ten, one of them the neighbour's.
+        common = ("--retries", 1, "--low-level-retries", 1, "--timeout", "30s", "--transfers", 4, "--checkers", 3)
+        return self.run(*common, *arguments, expect=expect)
 
 
 def may_mount():

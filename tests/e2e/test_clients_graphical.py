@@ -208,11 +208,12 @@ class TestFileZilla:
         queue = [(f"folder {number % 3}", f"Größe {number}.bin", content(f"{number}", 50_000 * (number % 4) + 1)) for number in range(27)]
         for folder in {folder for folder, _, _ in queue}:
             (server.root / folder).mkdir()
-        everybody_is_there = threading.Barrier(10)
+        everybody_is_there, one_more_was_refused = threading.Barrier(10), threading.Barrier(10)
 
         def work(number):
             with FileZilla(server) as client:
                 everybody_is_there.wait(PATIENCE)
+                one_more_was_refused.wait(PATIENCE)
                 for folder, name, data in queue[number::9]:
                     client.control.expect(f"CWD /{folder}", "250 ")
                     client.store(name, data)
@@ -230,6 +231,7 @@ class TestFileZilla:
                 # One more is refused; FileZilla waits and tries again.
                 with Control(server.host, server.port) as other:
                     assert other.reply().startswith("421 ")
+                one_more_was_refused.wait(PATIENCE)
                 files, folders = read_tree(server.root / "tree")
                 found, waiting = {}, [""]
                 while waiting:

@@ -30,11 +30,10 @@ class TestRclone:
     @pytest.mark.parametrize("options", [(), ("--ftp-disable-mlsd", "--ftp-disable-epsv")], ids=["MLSD, EPSV", "LIST, PASV"])
     def test_copies_there_and_back_and_checks(self, rclone, here, tmp_path, options):
         files = make_hard_tree(tmp_path / "tree")
-        common = (*options, "--transfers", 4, "--checkers", 4, "--create-empty-src-dirs")
+        common = (*options, "--create-empty-src-dirs")
         rclone("copy", *common, tmp_path / "tree", ":ftp:here/copy")
         assert read_tree(here / "copy") == read_tree(tmp_path / "tree")
-        # Each checker has a session of its own, and the server has ten.
-        check = ("check", *options, "--checkers", 4, "--download", tmp_path / "tree", ":ftp:here/copy")
+        check = ("check", *options, "--download", tmp_path / "tree", ":ftp:here/copy")
         output = rclone(*check)
         assert "0 differences found" in output and f"{len(files)} matching files" in output
         rclone("copy", *common, ":ftp:here/copy", tmp_path / "back")
@@ -45,16 +44,16 @@ class TestRclone:
     def test_sync_again_transfers_only_what_changed(self, rclone, here, tmp_path):
         tree = tmp_path / "tree"
         make_hard_tree(tree)
-        rclone("sync", "--transfers", 4, tree, ":ftp:here/copy")
-        assert "There was nothing to transfer" in rclone("sync", "--verbose", "--transfers", 4, tree, ":ftp:here/copy")
+        rclone("sync", tree, ":ftp:here/copy")
+        assert "There was nothing to transfer" in rclone("sync", "--verbose", tree, ":ftp:here/copy")
         (tree / "sizes/513.bin").unlink()
         (tree / "quotes/new.bin").write_bytes(b"new")
         (tree / "1/2/3/4/5/6/7/8/deep.bin").write_bytes(b"of another size")
-        output = rclone("sync", "--verbose", "--transfers", 4, tree, ":ftp:here/copy")
+        output = rclone("sync", "--verbose", tree, ":ftp:here/copy")
         assert read_tree(here / "copy")[0] == read_tree(tree)[0]
         assert "Copied (new)" in output and "Copied (replaced existing)" in output and "300001.bin" not in output
         # And the other way.
-        rclone("sync", "--transfers", 4, ":ftp:here/copy/quotes", tree / "1")
+        rclone("sync", ":ftp:here/copy/quotes", tree / "1")
         assert read_tree(tree / "1")[0] == read_tree(here / "copy/quotes")[0]
 
     def test_times_are_shown_kept_and_set_where_that_is_possible(self, rclone, sets_times, here, tmp_path):
