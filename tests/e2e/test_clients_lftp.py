@@ -98,12 +98,12 @@ class TestLftp:
         os.link(contents[1 << 20], here / "file.bin")
         lftp.script(f"pget -n 4 /here/file.bin -o {tmp_path / 'got'}")
         assert (tmp_path / "got").read_bytes() == contents[1 << 20].read_bytes()
-        # In the form that lftp leaves behind when it is ended.
+        # In the form that lftp reads. No piece is finished: with a finished one, 4.9.2 sometimes never asks for the one after it.
         data = contents[1 << 20].read_bytes()
         quarter = len(data) // 4
         begun = bytearray(len(data))
         state = f"size={len(data)}\n"
-        for index, done in enumerate((1000, 0, quarter, 77)):
+        for index, done in enumerate((1000, 0, quarter - 5, 77)):
             start = index * quarter
             begun[start : start + done] = data[start : start + done]
             state += f"{index}.pos={start + done}\n{index}.limit={start + quarter}\n"
