@@ -40,7 +40,7 @@ class TestCurl:
             options = ["--ftp-method", method]
             for folder in folders:
                 (here / folder).mkdir(parents=True, exist_ok=True)
-        # Without a command before EPSV curl 7.88 sometimes waits a second for nothing, with every server whose reply comes at once.
+        # Without a command before EPSV curl 7.88 sometimes waits a second when the reply comes at once, with pyftpdlib as well.
         options += ["--globoff", "--quote", "NOOP"]
         up = [("--upload-file", tmp_path / "tree" / name, f"{curl.url}/here/{quoted(name)}") for name in files]
         curl.curl(*options, *itertools.chain(*up))
