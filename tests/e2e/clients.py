@@ -5,6 +5,8 @@ Every command line is bounded in time, reads no configuration of the user's, and
 
 import ftplib
 import os
+import re
+import shlex
 import shutil
 import subprocess
 
@@ -17,6 +19,7 @@ class CommandLine:
     """A client that is a program. `package` is the Debian package that has it."""
 
     program = package = ""
+    environment = {}
 
     def __init__(self, server, folder):
         if shutil.which(self.program) is None:
@@ -29,6 +32,7 @@ class CommandLine:
     def run(self, *arguments, script=None, expect=0):
         """Runs the program; gives what it printed."""
         environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "dumb"}
+        environment |= self.environment
         done = subprocess.run(
             [self.program, *map(str, arguments)],
             input=script.encode() if script is not None else None,
@@ -108,6 +112,11 @@ class Wget(CommandLine):
 class Tnftp(CommandLine):
     program = package = "tnftp"
 
+    @staticmethod
+    def word(text):
+        """A name as one word of a command."""
+        return re.sub(r"([\s\"'\\])", r"\\\1", str(text))
+
     def script(self, *commands, expect=0):
         lines = [f"open {self.server.host} {self.server.port}", "user tester secret", "binary", *commands, "bye", ""]
         return self.run("-n", "-v", script="\n".join(lines), expect=expect)
@@ -142,8 +151,25 @@ class Tnftp(CommandLine):
         self.script(f"rmdir {name}")
 
 
+class Inetutils(Tnftp):
+    """GNU's ftp: of the same stock, and therefore with the same commands, but with PORT unless told otherwise."""
+
+    program = package = "inetutils-ftp"
+
+    def script(self, *commands, expect=0):
+        return super().script("passive", *commands, expect=expect)
+
+    def active_script(self, *commands):
+        return super().script(*commands)
+
+
 class Lftp(CommandLine):
     program = package = "lftp"
+
+    @staticmethod
+    def word(text):
+        """A name as one word of a command."""
+        return '"' + re.sub(r'(["\\])', r"\\\1", str(text)) + '"'
 
     def script(self, *commands):
         head = [
@@ -232,6 +258,106 @@ class Ncftp(CommandLine):
 
     def remove_directory(self, name):
         self.script(f"rmdir {name}")
+
+
+class Rclone(CommandLine):
+    program = package = "rclone"
+
+    def rclone(self, *arguments, expect=0):
+        """A remote name begins with `:ftp:`."""
+        if not self.environment:
+            password = self.run("obscure", "secret").split("\n")[-2]
+            self.environment = {
+                "RCLONE_CONFIG": "",
+                "RCLONE_FTP_HOST": self.server.host,
+                "RCLONE_FTP_PORT": str(self.server.port),
+                "RCLONE_FTP_USER": "tester",
+                "RCLONE_FTP_PASS": password,
+            }
+        # Each transfer and each checker has a session, and the server has ten, one of them the neighbour's.
+        common = ("--retries", 1, "--low-level-retries", 1, "--timeout", "30s", "--transfers", 4, "--checkers", 3)
+        return self.run(*common, *arguments, expect=expect)
+
+
+def may_mount():
+    """Whether this process has the capability CAP_SYS_ADMIN, which in a container even root may lack."""
+    with open("/proc/self/status") as status:
+        capabilities = next(line.split()[1] for line in status if line.startswith("CapEff:"))
+    return bool(int(capabilities, 16) >> 21 & 1)
+
+
+class Curlftpfs(CommandLine):
+    """A mounted server: with it every program is a client."""
+
+    program = package = "curlftpfs"
+
+    def __init__(self, server, folder):
+        super().__init__(server, folder)
+        if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+            pytest.skip("/dev/fuse is missing, or not for this user")
+        if os.geteuid() == 0 and not may_mount():
+            pytest.skip("root may not mount here")
+        if os.geteuid() and shutil.which("fusermount") is None:
+            pytest.skip("only root may mount without fusermount")
+        self.folder = folder / "mounted"
+        self.folder.mkdir()
+
+    def __enter__(self):
+        self.run("-o", "user=tester:secret,utf8", f"{self.url}/", self.folder)
+        return self.folder
+
+    def __exit__(self, *_):
+        unmount = ["umount"] if os.geteuid() == 0 else ["fusermount", "-u"]
+        subprocess.run([*unmount, self.folder], check=True, timeout=SECONDS)
+
+
+class Gvfs(CommandLine):
+    """What the file manager of GNOME and its kin uses, at the command line: gio."""
+
+    program = "gio"
+    package = "libglib2.0-bin"
+
+    def __init__(self, server, folder):
+        super().__init__(server, folder)
+        for path, package in (("/usr/lib/gvfs/gvfsd-ftp", "gvfs-backends"), ("/usr/bin/dbus-run-session", "dbus")):
+            if not os.path.exists(path):
+                pytest.skip(f"the Debian package {package} is not installed")
+        runtime = folder / "runtime"
+        runtime.mkdir(mode=0o700)
+        self.environment = {"XDG_RUNTIME_DIR": str(runtime), "GVFS_DISABLE_FUSE": "1", "GIO_USE_VOLUME_MONITOR": "unix"}
+        self.url = self.url.replace("//", "//tester@")
+        self.program = "dbus-run-session"
+
+    def gio(self, *commands):
+        """Runs commands, each a list of words, with the server mounted, on a bus of their own that ends with them."""
+        lines = [["mount", f"{self.url}/"], *commands, ["mount", "--unmount", f"{self.url}/"]]
+        script = ["set -e"]
+        for line in lines:
+            script.append(shlex.join(["gio", *map(str, line)]))
+        # The password is asked for once.
+        script[1] = f"echo secret | {script[1]}"
+        return self.run("--", "sh", "-c", "\n".join(script))
+
+
+class NetFtp(CommandLine):
+    """Perl's own."""
+
+    program = package = "perl"
+
+    def __init__(self, server, folder):
+        super().__init__(server, folder)
+        if subprocess.run([self.program, "-MNet::FTP", "-e", "1"], capture_output=True, timeout=SECONDS).returncode != 0:
+            pytest.skip(f"Net::FTP is missing; the Debian package {self.package} has it")
+
+    def perl(self, *lines):
+        """Runs a program in which `$ftp` is a session; whatever fails ends it."""
+        head = [
+            "use strict; use Net::FTP;",
+            f"my $ftp = Net::FTP->new('{self.server.host}', Port => {self.server.port}, Timeout => 30) or die $@;",
+            "sub must { my ($done, $what) = @_; die $what . ': ' . $ftp->message unless $done; return $done; }",
+            "must($ftp->login('tester', 'secret'), 'login'); $ftp->binary;",
+        ]
+        return self.run("-e", "\n".join([*head, *lines, "must($ftp->quit, 'quit');"]))
 
 
 class Ftplib:

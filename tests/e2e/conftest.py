@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+from neighbour import Neighbour
 from server import DIST, RUNTIME, Server
 
 SERVERS = pytest.StashKey()
@@ -47,6 +48,15 @@ def server(start_server):
     server = start_server()
     yield server
     server.assert_nothing_leaked()
+
+
+@pytest.fixture
+def here(server):
+    """A folder of the server for one client, `/here`, while a second session transfers all the time in another."""
+    folder = server.root / "here"
+    folder.mkdir()
+    with Neighbour(server):
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import os
 
 import pytest
 from clients import Curl, Ftplib, Lftp, Ncftp, Tnftp, Wget, with_method
+from trees import make_tree, read_tree
 
 SIZES = {"0B": 0, "1B": 1, "1MiB": 1 << 20, "64MiB": 64 << 20}
 
@@ -154,30 +155,6 @@ class TestCurl:
         client.run("--silent", "--user", "guest:guest", "--upload-file", contents[1], f"{client.url}/new", expect=25)
 
 
-def make_tree(folder):
-    """A tree with blanks and umlauts in its names, an empty directory, an empty file; {path: content}."""
-    files = {
-        "readme.txt": b"read me\n",
-        "two words/a file.txt": b"blanks\n",
-        "Grüße/Äpfel & Birnen.txt": "Süß\n".encode(),
-        "Grüße/deep/er/empty": b"",
-        "big.bin": hashlib.shake_128(b"tree").digest(3_000_000),
-        **{f"many/file{index}.txt": b"%d\n" % index for index in range(60)},
-    }
-    for path, content in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    (folder / "an empty one").mkdir()
-    return files
-
-
-def read_tree(folder):
-    """{path: content} of the files, and the set of directories."""
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    directories = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir()}
-    return files, directories
-
-
 @pytest.mark.parametrize("client", [Lftp], ids=name_of, indirect=True)
 class TestLftp:
     def test_mirror_to_the_client_four_files_at_a_time(self, client, server, tmp_path):
@@ -226,6 +203,7 @@ class TestLftp:
         assert os.listdir(server.root) == []
 
 
+@pytest.mark.clients
 @pytest.mark.parametrize("client", [Wget], ids=name_of, indirect=True)
 class TestWget:
     def test_recursive(self, client, server):
@@ -255,6 +233,7 @@ class TestWget:
         assert (tmp_path / "got").read_bytes() == b"content"
 
 
+@pytest.mark.clients
 @pytest.mark.parametrize("client", [Tnftp], ids=name_of, indirect=True)
 class TestTnftp:
     def test_several_files_by_wildcard(self, client, server):
@@ -285,6 +264,7 @@ class TestTnftp:
         assert (tmp_path / "got").read_bytes() == b"content"
 
 
+@pytest.mark.clients
 @pytest.mark.parametrize("client", [Ncftp], ids=name_of, indirect=True)
 class TestNcftp:
     def test_a_tree_both_ways(self, client, server):

@@ -2,9 +2,9 @@
 //! programs see.
 
 use crate::project::{Project, Result, output, program, say, which, write_if_changed};
-use crate::setup::{self, Apt};
+use crate::setup::{self, Apt, quoted, write_executable};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 const MIRROR: &str = "http://deb.debian.org/debian";
@@ -35,7 +35,9 @@ const ARMHF: Runtime = Runtime {
     emulator: Some(("qemu-arm", "qemu-user")),
 };
 
-const START_X64: &str = "\"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$root/usr/lib/x86_64-linux-gnu\"";
+/// How a program for x64 of an unpacked suite is started, in the folder `$root`.
+pub const START_X64: &str =
+    "\"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$root/usr/lib/x86_64-linux-gnu\"";
 
 /// All of them: beside the first, older releases for x64, with a C library of their own.
 pub const ALL: &[Runtime] = &[
@@ -97,9 +99,7 @@ impl Runtime {
         }
         let script =
             format!("#!/bin/sh\nroot={}\nexec {} \"$root/usr/bin/micropython\" \"$@\"\n", quoted(&root), self.start);
-        write_if_changed(&wrapper, script.as_bytes())?;
-        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))
-            .map_err(|error| format!("cannot mark {}: {error}", wrapper.display()))?;
+        write_executable(&wrapper, &script)?;
         if !stamp.exists() {
             output(program(&wrapper).args(["-c", "import asyncio, sys; print(sys.version)"]))?;
             write_if_changed(&stamp, b"")?;
@@ -108,28 +108,25 @@ impl Runtime {
     }
 
     fn unpack(&self, folder: &Path, suite: &str, root: &Path) -> Result {
-        let _ = fs::remove_dir_all(root);
-        let apt = Apt::for_architecture(
-            &folder.join(suite),
-            &format!("deb [signed-by={KEYRING}] {MIRROR} {suite} main\n"),
-            self.debian_architecture,
-        )?;
-        apt.unpack(&[&format!("micropython={}", self.version)], root)?;
-        // Debian's base system makes these links, which no package brings.
-        for name in ["lib", "lib64"] {
-            let link = root.join(name);
-            if !link.exists() {
-                symlink(format!("usr/{name}"), &link)
-                    .map_err(|error| format!("cannot make {}: {error}", link.display()))?;
-            }
-        }
-        // The lists are large and old tomorrow.
-        let _ = fs::remove_dir_all(folder.join(suite));
-        Ok(())
+        let package = format!("micropython={}", self.version);
+        unpack_suite(&folder.join(suite), suite, self.debian_architecture, &package, root)
     }
 }
 
-/// A path as one word of a shell script.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+/// Unpacks a package of a suite with all that it needs. `folder` is apt's while that lasts.
+pub fn unpack_suite(folder: &Path, suite: &str, architecture: &str, package: &str, root: &Path) -> Result {
+    let _ = fs::remove_dir_all(root);
+    let sources = format!("deb [signed-by={KEYRING}] {MIRROR} {suite} main\n");
+    Apt::for_architecture(folder, &sources, architecture)?.unpack(&[package], root)?;
+    // Debian's base system makes these links, which no package brings.
+    for name in ["lib", "lib64"] {
+        let link = root.join(name);
+        if !link.exists() {
+            symlink(format!("usr/{name}"), &link)
+                .map_err(|error| format!("cannot make {}: {error}", link.display()))?;
+        }
+    }
+    // The lists are large and old tomorrow.
+    let _ = fs::remove_dir_all(folder);
+    Ok(())
 }

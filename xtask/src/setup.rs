@@ -17,6 +17,7 @@ const PYTHON_PACKAGES: &[&str] = &[
     "libclang==18.1.1",
     "pyftpdlib==2.2.0",
     "pytest==8.4.2",
+    "aioftp==0.28.3",
 ];
 
 /// The FTP clients of the end-to-end tests, and what makes their certificates: the program and its Debian package.
@@ -29,7 +30,14 @@ const CLIENTS: &[(&str, &str)] = &[
     ("ncftpget", "ncftp"),
     ("inetutils-ftp", "inetutils-ftp"),
     ("openssl", "openssl"),
+    ("rclone", "rclone"),
 ];
+
+/// A client of several packages, which only works where it is installed: a file that it brings, and the packages.
+const GVFS: (&str, &[&str]) = ("/usr/lib/gvfs/gvfsd-ftp", &["gvfs-backends", "libglib2.0-bin", "dbus"]);
+
+/// Clients that Debian 12 has not: the program, its package, and the suite that it is unpacked from. Without them only their tests are left out.
+const LATER_CLIENTS: &[(&str, &str, &str)] = &[("curlftpfs", "curlftpfs", "trixie")];
 
 /// Everything.
 pub fn setup(project: &Project) -> Result {
@@ -41,6 +49,12 @@ pub fn setup(project: &Project) -> Result {
 pub fn host(project: &Project) -> Result {
     python(project)?;
     clients(project)?;
+    gvfs();
+    for (name, package, suite) in LATER_CLIENTS {
+        if let Err(error) = later_client(project, name, package, suite) {
+            say(format!("there is no {name}, so its tests will be left out: {error}"));
+        }
+    }
     rust_components()
 }
 
@@ -165,7 +179,14 @@ pub fn clients(project: &Project) -> Result {
     }
     if is_root() {
         say(format!("installs {} (apt-get)", packages.join(", ")));
-        return apt_install(&packages);
+        if apt_install(&packages).is_err() {
+            for package in packages {
+                if let Err(error) = apt_install(&[package]) {
+                    say(format!("there is no {package}, so its tests will be left out: {error}"));
+                }
+            }
+        }
+        return Ok(());
     }
     let folder = project.tools.join("debian");
     say(format!("unpacks {} into {}", packages.join(", "), folder.display()));
@@ -179,6 +200,45 @@ pub fn clients(project: &Project) -> Result {
         write_wrapper(&bin.join(name), found)?;
     }
     Ok(())
+}
+
+/// gvfs. Without it only its tests are left out.
+fn gvfs() {
+    let (file, packages) = GVFS;
+    if may_install() && !Path::new(file).exists() {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        if let Err(error) = apt_install(packages) {
+            say(format!("there is no gvfs, so its tests will be left out: {error}"));
+        }
+    }
+}
+
+/// A client of a later suite: unpacked with all that it needs, the C library included, none of which the machine's own programs see.
+fn later_client(project: &Project, name: &str, package: &str, suite: &str) -> Result {
+    let wrapper = project.tools.join("bin").join(name);
+    if which(name).is_some() || wrapper.exists() {
+        return Ok(());
+    }
+    let folder = project.tools.join("later").join(name);
+    let root = folder.join("root");
+    say(format!("unpacks {package} of Debian {suite} into {}", root.display()));
+    let _ = fs::remove_dir_all(&folder);
+    runtimes::unpack_suite(&folder.join("apt"), suite, "amd64", package, &root)?;
+    let script =
+        format!("#!/bin/sh\nroot={}\nexec {} \"$root/usr/bin/{name}\" \"$@\"\n", quoted(&root), runtimes::START_X64);
+    write_executable(&wrapper, &script)
+}
+
+/// A path as one word of a shell script.
+pub fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
+/// Writes a program of a script.
+pub fn write_executable(path: &Path, script: &str) -> Result {
+    write_if_changed(path, script.as_bytes())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("cannot mark {}: {error}", path.display()))
 }
 
 /// A script that runs an unpacked program with the libraries unpacked beside it.
@@ -196,9 +256,7 @@ export LD_LIBRARY_PATH
 exec "$root/usr/bin/{name}" "$@"
 "#
     );
-    write_if_changed(path, script.as_bytes())?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-        .map_err(|error| format!("cannot mark {}: {error}", path.display()))
+    write_executable(path, &script)
 }
 
 /// `apt-get install` as root.
