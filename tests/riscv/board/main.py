@@ -1,0 +1,58 @@
+# What the testing program calls: the package as on any board, on what the other files here make up for what the port lacks.
+import asyncio
+import files
+import ftpdlite
+import gc
+import host
+import socket
+import sys
+import vfs
+from ftpdlite import choice, native
+
+memory = files.Files()
+vfs.mount(memory, "/srv")
+server = None
+
+
+def serve(settings):
+    """Serves until stop(); gives how many sockets and files are open then."""
+    global server
+    server = ftpdlite.FTPdLite(host="127.0.0.1", port=2121, root="/srv", **settings)
+    server.add_account("tester:secret")
+    server.add_account("guest:guest")
+    server.run()
+    return socket.lost(), memory.open_files
+
+
+def stop():
+    asyncio.create_task(server.stop())
+
+
+def load(name):
+    """Imports a module and forgets it."""
+    __import__(name)
+    del sys.modules[name]
+
+
+def pattern(start, end):
+    """Bytes of fixture.txt's kind `fill`."""
+    return bytes(index % 251 for index in range(start, end))
+
+
+def rough(chunk, block):
+    """Sets how streams are; gives how often one said since the last time that it would block."""
+    blocked = socket.blocked
+    socket.chunk = chunk
+    socket.block = block
+    socket.calls = socket.blocked = 0
+    return blocked
+
+
+def harass(collects, threshold):
+    """Collects garbage at every poll, and after so many bytes."""
+    host.collects = collects
+    gc.threshold(threshold)
+
+
+host.names.update(globals())
+host.serve()
