@@ -13,7 +13,7 @@ QEMU = ["qemu-system-riscv32", "-machine", "virt", "-bios", "none", "-display", 
 # Where the ROMFS lies in memory: above what the firmware uses.
 ROMFS = 0x8100_0000
 # Seconds of this machine that an answer may take.
-PATIENCE = 120
+PATIENCE = 60
 # Milliseconds of the board's clock after which something that should have happened is taken for something that never will.
 BOARD_PATIENCE = 100_000
 # Bytes in a line to the board.
@@ -63,11 +63,15 @@ class Board:
         )
         self.buffer = b""
         self.log = []
-        self.until(b">>> ")
-        self.write(b"\x01")
-        self.until(b"raw REPL; CTRL-B to exit\r\n>")
-        self.write((START % (ROMFS, os.path.getsize(image))).encode() + b"\x04")
-        self.until(b"OK")
+        try:
+            self.until(b">>> ")
+            self.write(b"\x01")
+            self.until(b"raw REPL; CTRL-B to exit\r\n>")
+            self.write((START % (ROMFS, os.path.getsize(image))).encode() + b"\x04")
+            self.until(b"OK")
+        except BaseException:
+            self.close()
+            raise
 
     def close(self):
         self.process.kill()

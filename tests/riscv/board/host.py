@@ -6,8 +6,9 @@ import sys
 import time
 
 names = {}
-# Whether every poll collects garbage first.
+# Whether every poll collects garbage first, and how many did.
 collects = False
+collections = 0
 
 
 def _say(text):
@@ -24,8 +25,10 @@ def _answer(line):
 
 
 def poll():
+    global collections
     if collects:
         gc.collect()
+        collections += 1
 
 
 def turn(dt):

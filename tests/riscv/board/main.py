@@ -49,9 +49,12 @@ def rough(chunk, block):
 
 
 def harass(collects, threshold):
-    """Collects garbage at every poll, and after so many bytes."""
+    """Sets whether garbage is collected at every poll, and after how many bytes; gives at how many polls it was since the last time."""
+    collections = host.collections
     host.collects = collects
+    host.collections = 0
     gc.threshold(threshold)
+    return collections
 
 
 host.names.update(globals())
