@@ -133,8 +133,8 @@ class Board:
 
     # -- the server
 
-    def serve(self, settings):
-        self.ask(f"serve({settings!r})")
+    def serve(self, settings, *accounts):
+        self.ask(f"serve{(settings, *accounts)!r}")
 
     def stop(self):
         """Ends the server; gives how many of its sockets and files are open still."""

@@ -5,6 +5,7 @@ import gc
 import sys
 import time
 
+# What an expression may name.
 names = {}
 # Whether every poll collects garbage first, and how many did.
 collects = False

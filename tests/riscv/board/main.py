@@ -7,19 +7,19 @@ import host
 import socket
 import sys
 import vfs
-from ftpdlite import choice, native
+from ftpdlite import choice, hashpass, native
 
 memory = files.Files()
 vfs.mount(memory, "/srv")
 server = None
 
 
-def serve(settings):
+def serve(settings, *accounts):
     """Serves until stop(); gives how many sockets and files are open then."""
     global server
     server = ftpdlite.FTPdLite(host="127.0.0.1", port=2121, root="/srv", **settings)
-    server.add_account("tester:secret")
-    server.add_account("guest:guest")
+    for account in ("tester:secret", "guest:guest") + accounts:
+        server.add_account(account)
     server.run()
     return socket.lost(), memory.open_files
 
@@ -57,5 +57,5 @@ def harass(collects, threshold):
     return collections
 
 
-host.names.update(globals())
+host.names = globals()
 host.serve()
