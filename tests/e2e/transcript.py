@@ -56,22 +56,28 @@ def matches(pattern, line):
     return re.fullmatch(expression, line, re.DOTALL) is not None
 
 
-def build_fixture(root):
-    """Makes the tree of fixture.txt below `root`."""
+def fixture():
+    """The tree of fixture.txt: for each node its path as bytes, its content (None for a directory) and its time."""
     for line in (FOLDER / "fixture.txt").read_text().splitlines():
         if not line or line.startswith("#"):
             continue
         kind, path, stamp, content = (line.split(" ", 3) + ["", ""])[:4]
-        path = os.fsencode(root) + unescape(path)
         if kind == "dir":
+            yield unescape(path), None, 0
+            continue
+        data = bytes(index % 251 for index in range(int(content))) if kind == "fill" else unescape(content)
+        yield unescape(path), data, calendar.timegm(time.strptime(stamp, "%Y%m%d%H%M%S"))
+
+
+def build_fixture(root):
+    """Makes the tree of fixture.txt below `root`."""
+    for path, content, seconds in fixture():
+        path = os.fsencode(root) + path
+        if content is None:
             os.mkdir(path)
             continue
         with open(path, "xb") as file:
-            if kind == "fill":
-                file.write(bytes(index % 251 for index in range(int(content))))
-            else:
-                file.write(unescape(content))
-        seconds = calendar.timegm(time.strptime(stamp, "%Y%m%d%H%M%S"))
+            file.write(content)
         os.utime(path, (seconds, seconds))
 
 
@@ -101,7 +107,7 @@ class Player:
             if line and not line.startswith("#")
         ]
         self.root = os.fsencode(root)
-        self.control = Control(host, port)
+        self.control = self.connect_control(host, port)
         # The data connection, or how it will be made: the port to dial, the socket that listens.
         self.data = None
         self.dial = None
@@ -111,6 +117,21 @@ class Player:
         # PROT P is in force; PROT was sent with this level.
         self.private = False
         self.level = None
+
+    # What a player over something else than sockets does in another way.
+
+    connect_control = Control
+    connect_data = staticmethod(data_connection)
+
+    def create_listener(self):
+        return socket.create_server(("127.0.0.1", 0))
+
+    def exists(self, path):
+        return os.path.lexists(self.root + path)
+
+    def content(self, path):
+        with open(self.root + path, "rb") as file:
+            return file.read()
 
     def play(self):
         """Plays it to the end. Raises Mismatch where the server says something else."""
@@ -146,11 +167,10 @@ class Player:
         elif kind == "@noconnect":
             self.connects = False
         elif kind in ("@exists", "@missing"):
-            self.check((kind == "@exists") == os.path.lexists(self.root + unescape(text)), "it is not so")
+            self.check((kind == "@exists") == self.exists(unescape(text)), "it is not so")
         elif kind == "@content":
             path, _, content = text.partition(" ")
-            with open(self.root + unescape(path), "rb") as file:
-                got = file.read()
+            got = self.content(unescape(path))
             self.check(got == unescape(content), f"it holds {got!r}")
         elif kind != "@config":
             raise ValueError(f"{self.path.name}: {kind} is no line of a transcript")
@@ -207,7 +227,7 @@ class Player:
     def listen(self, command):
         """Listens for the server; gives the address as PORT or EPRT wants it."""
         self.hang_up()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = self.create_listener()
         self.listener.settimeout(PATIENCE)
         port = self.listener.getsockname()[1]
         if command.upper().startswith("EPRT"):
@@ -221,7 +241,7 @@ class Player:
             self.connects = True
         elif self.dial:
             try:
-                self.data = data_connection(self.control.host, self.dial)
+                self.data = self.connect_data(self.control.host, self.dial)
             except ConnectionRefusedError:
                 # The server has given the port up meanwhile; what it says about that is in the transcript.
                 pass

@@ -10,11 +10,10 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(FOLDER / "e2e"))
-from transcript import ACCOUNTS, matches, settings, transcripts, unescape  # noqa: E402
+from transcript import ACCOUNTS, fixture, matches, settings, transcripts, unescape  # noqa: E402
 
 # A model with the windowed ABI and what the ESP32, S2 and S3 have in common.
 QEMU = ["qemu-xtensa", "-cpu", "de233_fpu"]
@@ -182,16 +181,8 @@ class Files:
 
     def __init__(self):
         self.nodes = {b"/": (None, NOW)}
-        for line in (FOLDER / "transcripts/fixture.txt").read_text().splitlines():
-            if not line or line.startswith("#"):
-                continue
-            kind, path, stamp, content = (line.split(" ", 3) + ["", ""])[:4]
-            if kind == "dir":
-                self.nodes[unescape(path)] = (None, NOW)
-                continue
-            modified = int(time.mktime(time.strptime(stamp, "%Y%m%d%H%M%S"))) - time.timezone
-            data = bytes(i % 251 for i in range(int(content))) if kind == "fill" else unescape(content)
-            self.nodes[unescape(path)] = (data, modified)
+        for path, content, modified in fixture():
+            self.nodes[path] = (content, NOW if content is None else modified)
 
     def find(self, path):
         if path in self.nodes:

@@ -61,7 +61,7 @@ pub fn check(project: &Project) -> Result {
     let mut compared = 0;
     let mut reasons = Vec::new();
     for suite in SUITES {
-        match fetch(project, suite, &folder.join(suite)) {
+        match source(project, suite) {
             Ok(source) => {
                 compare(&header, &source, &folder).map_err(|error| format!("{}: {error}", source.display()))?;
                 if compared == 0 {
@@ -78,6 +78,11 @@ pub fn check(project: &Project) -> Result {
         }
     }
     if compared > 0 { Ok(()) } else { Err(reasons.join("\n")) }
+}
+
+/// The folder with the sources of a suite's MicroPython.
+pub fn source(project: &Project, suite: &str) -> Result<PathBuf> {
+    fetch(project, suite, &project.tools.join("abi").join(suite))
 }
 
 /// The unpacked sources of a suite's MicroPython.

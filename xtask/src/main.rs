@@ -6,6 +6,7 @@ mod check;
 mod dist;
 mod mpy;
 mod project;
+mod riscv;
 mod runtimes;
 mod serve;
 mod setup;
@@ -121,9 +122,10 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
 Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build for every architecture
 with its size budgets, the release, which a build of some architectures in another folder must give again, the
 comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm
-with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and 1.26; and the module for
-xtensawin in a loader under qemu-xtensa. It goes on after a failure, ends with a summary, and fails when one of them
-failed. A step is skipped where its runtime or emulator cannot be had.
+with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and 1.26; the module for
+xtensawin in a loader under qemu-xtensa; and the package for rv32imc in MicroPython under qemu-system-riscv32. It goes
+on after a failure, ends with a summary, and fails when one of them failed. A step is skipped where its runtime or
+emulator cannot be had.
 
   --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
         run: check::test,
@@ -140,6 +142,23 @@ QEMU. `cargo xtask test` does that too.",
             build::build(project, Target::named("xtensawin")?)?;
             xtensa::emulator()?;
             xtensa::test(project)
+        },
+    },
+    Command {
+        name: "test-riscv",
+        summary: "run the package for RISC-V under qemu-system-riscv32",
+        help: "Usage: cargo xtask test-riscv
+
+Builds rv32imc, and the first time MicroPython's QEMU port, from Debian's source package, into .xtask. Then it plays
+the transcripts and the cases in tests/riscv in that MicroPython. `cargo xtask test` does that too.
+
+It needs make, gcc-riscv64-unknown-elf, picolibc-riscv64-unknown-elf and qemu-system-misc; as root on Debian it
+installs them, 1.4 GB.",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            build::build(project, Target::named("rv32imc")?)?;
+            let firmware = riscv::firmware(project)?;
+            riscv::test(project, &firmware)
         },
     },
     Command {
