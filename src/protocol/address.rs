@@ -141,6 +141,7 @@ fn numbers<const N: usize>(input: &[u8], separator: char) -> IResult<&[u8], [u8;
 }
 
 /// Reads PORT's `h1,h2,h3,h4,p1,p2`; `None` when it is not that.
+#[inline(never)]
 pub fn parse_port(argument: &[u8]) -> Option<Endpoint> {
     let (rest, [a, b, c, d, high, low]) = numbers(argument, ',').ok()?;
     rest.is_empty().then_some(Endpoint { ip: Ip::V4([a, b, c, d]), port: u16::from_be_bytes([high, low]) })
@@ -150,6 +151,7 @@ pub fn parse_port(argument: &[u8]) -> Option<Endpoint> {
 ///
 /// # Errors
 /// As [`EprtError`] tells them apart.
+#[inline(never)]
 pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
     let (rest, delimiter) = satisfy::<_, &[u8], ()>(|byte| byte.is_ascii_graphic())
         .parse_complete(argument)
@@ -183,6 +185,7 @@ pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
 ///
 /// # Errors
 /// [`EprtError::Protocol`] for another protocol's number, else [`EprtError::Syntax`].
+#[inline(never)]
 pub fn parse_epsv(argument: &[u8]) -> Result<Epsv, EprtError> {
     let known: IResult<&[u8], Epsv, ()> = all_consuming(alt((
         value(Epsv::All, tag_no_case(&b"ALL"[..])),

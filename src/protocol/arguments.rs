@@ -48,6 +48,7 @@ fn whole<'a, O>(parser: impl Parser<&'a [u8], Output = O, Error = ()>, argument:
 ///
 /// # Errors
 /// Unsupported for the RFC's other types and forms.
+#[inline(never)]
 pub fn parse_type(argument: &[u8]) -> Result<Representation, ArgumentError> {
     let known = alt((
         value(Representation::Ascii, (one_of(&b"aA"[..]), opt(preceded(space1, one_of(&b"nN"[..]))))),
@@ -94,6 +95,7 @@ pub fn parse_offset(argument: &[u8]) -> Option<u64> {
 }
 
 /// ALLO: `size`, or `size R record-size`; the size, in bytes.
+#[inline(never)]
 pub fn parse_allo(argument: &[u8]) -> Option<u64> {
     let (record, size): (&[u8], &[u8]) = take_till::<_, _, ()>(|byte| byte == b' ').parse_complete(argument).ok()?;
     let size = whole_number(size)?;
@@ -110,6 +112,7 @@ pub fn parse_allo(argument: &[u8]) -> Option<u64> {
 ///
 /// # Errors
 /// Syntax for a setting of UTF8 that is none; unsupported for an option that the server does not have.
+#[inline(never)]
 pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     let utf8 = || (alt((tag_no_case(&b"UTF8"[..]), tag_no_case(&b"UTF-8"[..]))), space0);
     let off = value(Opts::Utf8Off, (utf8(), tag_no_case(&b"OFF"[..])));
@@ -141,6 +144,7 @@ pub fn list_path(argument: &[u8]) -> &[u8] {
 }
 
 /// `YYYYMMDDHHMMSS path` or `YYYYMMDDHHMMSS.sss path`: the time in Unix seconds, and the path.
+#[inline(never)]
 pub fn split_time(argument: &[u8]) -> Option<(u32, &[u8])> {
     let seconds = time::parse(argument.get(..14)?)?;
     let mut path = argument.get(14..)?;
