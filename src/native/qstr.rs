@@ -52,7 +52,7 @@ qstrs! {
     MemoryError OSError RuntimeError TypeError ValueError
     Server Session
     _panic is_ipv4 same same_network version
-    accepts attach dismiss finish list local_address pump step tick
+    accepts attach dismiss finish list pump step tick
     data dial file home job listener offset old_path parent path peer sock task text user verdict
     os stat ticks_us time
 }
