@@ -730,14 +730,10 @@ class FTPdLite:
                     return ip
         except (ImportError, AttributeError, OSError, ValueError):
             pass
-        try:
-            with open("/proc/net/tcp", "rb") as connections:
-                for line in connections:
-                    ip = s.local_address(line)
-                    if ip:
-                        return ip
-        except OSError:
-            pass
+        if sys.platform == "linux":
+            from . import linux
+
+            return linux.local_address(*s.peer)
         return ""
 
     def _unlisten(self, s):

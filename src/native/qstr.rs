@@ -52,7 +52,7 @@ qstrs! {
     MemoryError OSError RuntimeError TypeError ValueError
     Server Session
     _panic is_ipv4 is_unfinished pbkdf2 same same_network version
-    accepts attach dismiss finish hash list local_address pump step tick
+    accepts attach dismiss finish hash list pump step tick
     data dial file home job listener moved new_path offset old_path parent part path peer private sock task text tls transfer
     user verdict
     os stat ticks_us time

@@ -8,7 +8,7 @@ use super::pump::{Pump, Pumped};
 use super::qstr::Qstr;
 use super::server::ServerObj;
 use super::stream::{self, WOULD_BLOCK};
-use crate::protocol::address::{Endpoint, Ip, from_sockaddr, parse_ip, proc_net_local};
+use crate::protocol::address::{Endpoint, Ip, from_sockaddr, parse_ip};
 use crate::protocol::ascii;
 use crate::protocol::hash::{DIGEST_MAX, Hasher};
 use crate::protocol::input::LINE_MAX;
@@ -523,16 +523,6 @@ unsafe extern "C" fn accepts(this: Obj, address: Obj) -> Obj {
     )
 }
 
-/// `local_address(line)`: the server's address as text, if this line of `/proc/net/tcp` is the control connection's; else None.
-unsafe extern "C" fn local_address(this: Obj, line: Obj) -> Obj {
-    // SAFETY: as in `step`.
-    let (session, _, _) = unsafe { SessionObj::parts(this) };
-    match proc_net_local(line.bytes().unwrap_or_default(), session.core.peer()) {
-        Some(ip) => ip_text(ip),
-        None => obj::none(),
-    }
-}
-
 fn ip_text(ip: Ip) -> Obj {
     let mut text = [0; 48];
     let mut out = Writer::new(&mut text);
@@ -605,7 +595,7 @@ pub fn real_path(home: Obj, path: &[u8]) -> Obj {
 
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::TypeBuilder::new(Qstr::Session, make_new, 10)
+    obj::TypeBuilder::new(Qstr::Session, make_new, 9)
         .attr(attr)
         .method(Qstr::accepts, obj::function_2(accepts))
         .method(Qstr::attach, obj::function_2(attach))
@@ -613,7 +603,6 @@ pub fn new_type() -> Obj {
         .method(Qstr::finish, obj::function_2(finish))
         .method(Qstr::hash, obj::function_1(hash))
         .method(Qstr::list, obj::function_n(4, list))
-        .method(Qstr::local_address, obj::function_2(local_address))
         .method(Qstr::pump, obj::function_1(pump))
         .method(Qstr::step, obj::function_2(step))
         .method(Qstr::tick, obj::function_1(tick))

@@ -1,10 +1,8 @@
 //! Addresses: the arguments of PORT, EPRT and EPSV, the reply of PASV (RFC 959 4.1.2, RFC 2428), and addresses as sockets and systems tell them.
 
 use super::writer::Writer;
-use nom::branch::alt;
-use nom::bytes::complete::{tag_no_case, take_till};
-use nom::character::complete::{char, satisfy, space0, u8 as number8, u16 as number16};
-use nom::combinator::{all_consuming, eof, value};
+use nom::bytes::complete::take_till;
+use nom::character::complete::{char, satisfy, space0, u8 as number8};
 use nom::sequence::{delimited, terminated};
 use nom::{IResult, Parser};
 
@@ -128,28 +126,33 @@ pub fn write_passive(address: [u8; 4], port: u16, out: &mut Writer<'_>) {
     write_list(&[a, b, c, d, high, low], b',', out);
 }
 
-fn numbers<const N: usize>(input: &[u8], separator: char) -> IResult<&[u8], [u8; N], ()> {
-    let mut bytes = [0; N];
-    let mut rest = input;
+/// Reads as many numbers as there is room for, which must be all of the text. Not inlined, for it is needed with four and with six.
+#[inline(never)]
+fn numbers(text: &[u8], separator: char, bytes: &mut [u8]) -> Option<()> {
+    let mut rest = text;
     for (index, byte) in bytes.iter_mut().enumerate() {
         if index > 0 {
-            (rest, _) = char(separator).parse_complete(rest)?;
+            (rest, _) = char::<_, ()>(separator).parse_complete(rest).ok()?;
         }
-        (rest, *byte) = delimited(space0, number8, space0).parse_complete(rest)?;
+        (rest, *byte) = delimited(space0::<_, ()>, number8, space0).parse_complete(rest).ok()?;
     }
-    Ok((rest, bytes))
+    rest.is_empty().then_some(())
 }
 
 /// Reads PORT's `h1,h2,h3,h4,p1,p2`; `None` when it is not that.
+#[inline(never)]
 pub fn parse_port(argument: &[u8]) -> Option<Endpoint> {
-    let (rest, [a, b, c, d, high, low]) = numbers(argument, ',').ok()?;
-    rest.is_empty().then_some(Endpoint { ip: Ip::V4([a, b, c, d]), port: u16::from_be_bytes([high, low]) })
+    let mut bytes = [0; 6];
+    numbers(argument, ',', &mut bytes)?;
+    let [a, b, c, d, high, low] = bytes;
+    Some(Endpoint { ip: Ip::V4([a, b, c, d]), port: u16::from_be_bytes([high, low]) })
 }
 
 /// Reads EPRT's `|1|address|port|`, with any delimiter of the printable ASCII.
 ///
 /// # Errors
 /// As [`EprtError`] tells them apart.
+#[inline(never)]
 pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
     let (rest, delimiter) = satisfy::<_, &[u8], ()>(|byte| byte.is_ascii_graphic())
         .parse_complete(argument)
@@ -175,7 +178,7 @@ pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
         4 => parse_v4(address),
         _ => parse_v6(address),
     };
-    let (_, port) = all_consuming(number16::<_, ()>).parse_complete(port).map_err(|_| EprtError::Syntax)?;
+    let port = whole_number(port).and_then(|port| u16::try_from(port).ok()).ok_or(EprtError::Syntax)?;
     Ok(Endpoint { ip: ip.ok_or(EprtError::Syntax)?, port })
 }
 
@@ -183,24 +186,22 @@ pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
 ///
 /// # Errors
 /// [`EprtError::Protocol`] for another protocol's number, else [`EprtError::Syntax`].
+#[inline(never)]
 pub fn parse_epsv(argument: &[u8]) -> Result<Epsv, EprtError> {
-    let known: IResult<&[u8], Epsv, ()> = all_consuming(alt((
-        value(Epsv::All, tag_no_case(&b"ALL"[..])),
-        value(Epsv::V4, char('1')),
-        value(Epsv::V6, char('2')),
-        value(Epsv::Any, eof),
-    )))
-    .parse_complete(argument);
-    match known {
-        Ok((_, epsv)) => Ok(epsv),
-        Err(_) if argument.iter().all(u8::is_ascii_digit) => Err(EprtError::Protocol),
-        Err(_) => Err(EprtError::Syntax),
+    match argument {
+        b"" => Ok(Epsv::Any),
+        b"1" => Ok(Epsv::V4),
+        b"2" => Ok(Epsv::V6),
+        all if all.eq_ignore_ascii_case(b"ALL") => Ok(Epsv::All),
+        digits if digits.iter().all(u8::is_ascii_digit) => Err(EprtError::Protocol),
+        _ => Err(EprtError::Syntax),
     }
 }
 
 fn parse_v4(text: &[u8]) -> Option<Ip> {
-    let (rest, bytes) = numbers(text, '.').ok()?;
-    (rest.is_empty() && text.iter().all(u8::is_ascii_graphic)).then_some(Ip::V4(bytes))
+    let mut bytes = [0; 4];
+    numbers(text, '.', &mut bytes)?;
+    text.iter().all(u8::is_ascii_graphic).then_some(Ip::V4(bytes))
 }
 
 /// Groups of up to four hexadecimal digits with one `::` at most, an IPv4 address in place of the last two, and a zone that is dropped.
@@ -268,34 +269,6 @@ pub fn from_sockaddr(bytes: &[u8]) -> Option<Endpoint> {
         _ => return None,
     };
     Some(Endpoint { ip, port: u16::from_be_bytes(*port) })
-}
-
-/// One line of Linux's `/proc/net/tcp` or `tcp6`, `  0: LOCAL:PORT REMOTE:PORT …` in hexadecimal: the local address, if the remote one is `peer`.
-pub fn proc_net_local(line: &[u8], peer: Endpoint) -> Option<Ip> {
-    let fields = &mut line.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
-    let local = hex_endpoint(fields.nth(1)?)?;
-    let remote = hex_endpoint(fields.next()?)?;
-    (remote == peer).then_some(local.ip)
-}
-
-fn hex_endpoint(text: &[u8]) -> Option<Endpoint> {
-    let colon = text.iter().position(|&byte| byte == b':')?;
-    let (address, port) = (text.get(..colon)?, text.get(colon + 1..)?);
-    let mut bytes = [0; 16];
-    for (word, digits) in bytes.chunks_exact_mut(4).zip(address.chunks_exact(8)) {
-        // The kernel prints each word of the address as a number of the machine.
-        word.copy_from_slice(&hex_number(digits)?.to_ne_bytes());
-    }
-    let ip = match address.len() {
-        8 => Ip::V4(*bytes.first_chunk()?),
-        32 => Ip::v6(bytes),
-        _ => return None,
-    };
-    Some(Endpoint { ip, port: u16::try_from(hex_number(port)?).ok()? })
-}
-
-fn hex_number(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0u32, |number, &digit| Some(number.checked_mul(16)? | (digit as char).to_digit(16)?))
 }
 
 /// Reads one decimal number that is the whole of the text, blanks around it aside.
@@ -393,16 +366,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_endian = "little")]
-    fn the_kernel_tells_the_local_address() {
-        let line = b"   3: 0100007F:0849 0200007F:3039 01 00000000:00000000 00:00000000 00000000     0 0 1\n";
-        let peer = |last, port| Endpoint { ip: Ip::V4([127, 0, 0, last]), port };
-        assert_eq!(proc_net_local(line, peer(2, 12345)), Some(LOCAL));
-        assert_eq!(proc_net_local(line, peer(2, 12346)), None);
-        assert_eq!(proc_net_local(b"  sl  local_address rem_address", peer(2, 12345)), None);
-    }
-
-    #[test]
     fn networks() {
         let ip = |text: &str| parse_ip(text.as_bytes()).unwrap();
         assert!(ip("192.168.1.7").same_subnet(&ip("192.168.1.200"), &ip("255.255.255.0")));
@@ -443,7 +406,6 @@ mod tests {
                 let _ = parse_eprt(bytes);
                 let _ = parse_epsv(bytes);
                 from_sockaddr(bytes);
-                proc_net_local(bytes, Endpoint { ip: LOCAL, port: 1 });
                 if let Some(ip) = parse_ip(bytes) {
                     prop_assert_eq!(parse_ip(text(ip).as_bytes()), Some(ip));
                 }

@@ -3,11 +3,7 @@
 use super::address::whole_number;
 use super::listing::Facts;
 use super::time;
-use nom::branch::alt;
-use nom::bytes::complete::{tag_no_case, take_till};
-use nom::character::complete::{char, one_of, space0, space1};
-use nom::combinator::{all_consuming, eof, opt, rest, value};
-use nom::sequence::{preceded, terminated};
+use nom::bytes::complete::take_till;
 use nom::{IResult, Parser};
 
 /// How a file looks on the wire.
@@ -41,22 +37,26 @@ pub enum Opts {
     Hash,
 }
 
-/// Parses all of `argument`.
-fn whole<'a, O>(parser: impl Parser<&'a [u8], Output = O, Error = ()>, argument: &'a [u8]) -> Option<O> {
-    all_consuming(terminated(parser, space0)).parse_complete(argument).ok().map(|(_, output)| output)
+/// Cuts an argument behind its first word: the word, and what follows it without the blanks around. Not inlined, for several commands share it.
+#[inline(never)]
+pub(super) fn word(argument: &[u8]) -> (&[u8], &[u8]) {
+    let parsed: IResult<&[u8], &[u8], ()> = take_till(|byte| byte == b' ' || byte == b'\t').parse_complete(argument);
+    parsed.map_or((argument, b""), |(rest, word)| (word, rest.trim_ascii()))
 }
 
 /// TYPE: `A`, `A N`, `I`, `L 8`.
 ///
 /// # Errors
 /// Unsupported for the RFC's other types and forms.
+#[inline(never)]
 pub fn parse_type(argument: &[u8]) -> Result<Representation, ArgumentError> {
-    let known = alt((
-        value(Representation::Ascii, (one_of(&b"aA"[..]), opt(preceded(space1, one_of(&b"nN"[..]))))),
-        value(Representation::Image, (one_of(&b"iI"[..]), opt(preceded(space1, one_of(&b"nN"[..]))))),
-        value(Representation::Image, (one_of(&b"lL"[..]), space0, char('8'))),
-    ));
-    whole(known, argument).ok_or_else(|| unsupported(b"AEIL", argument))
+    match word(argument) {
+        ([b'A' | b'a'], b"" | b"N" | b"n") => Ok(Representation::Ascii),
+        ([b'I' | b'i'], b"" | b"N" | b"n") | ([b'L' | b'l'], b"8") | ([b'L' | b'l', b'8'], b"") => {
+            Ok(Representation::Image)
+        }
+        _ => Err(unsupported(b"AEIL", argument)),
+    }
 }
 
 /// An argument that begins with a letter of the RFC's is not offered, any other is wrong.
@@ -96,15 +96,14 @@ pub fn parse_offset(argument: &[u8]) -> Option<u64> {
 }
 
 /// ALLO: `size`, or `size R record-size`; the size, in bytes.
+#[inline(never)]
 pub fn parse_allo(argument: &[u8]) -> Option<u64> {
-    let (record, size): (&[u8], &[u8]) = take_till::<_, _, ()>(|byte| byte == b' ').parse_complete(argument).ok()?;
+    let (size, record) = word(argument);
     let size = whole_number(size)?;
-    let record_form: IResult<&[u8], &[u8], ()> =
-        preceded((space1, one_of(&b"rR"[..]), space1), rest).parse_complete(record);
-    match record_form {
-        _ if record.trim_ascii().is_empty() => Some(size),
-        Ok((_, record)) => whole_number(record).map(|_| size),
-        Err(_) => None,
+    match word(record) {
+        (b"", _) => Some(size),
+        (b"R" | b"r", record) => whole_number(record).map(|_| size),
+        _ => None,
     }
 }
 
@@ -112,23 +111,23 @@ pub fn parse_allo(argument: &[u8]) -> Option<u64> {
 ///
 /// # Errors
 /// Syntax for a setting of UTF8 that is none; unsupported for an option that the server does not have.
+#[inline(never)]
 pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
-    let utf8 = || (alt((tag_no_case(&b"UTF8"[..]), tag_no_case(&b"UTF-8"[..]))), space0);
-    let off = value(Opts::Utf8Off, (utf8(), tag_no_case(&b"OFF"[..])));
-    let on = value(Opts::Utf8On, (utf8(), alt((tag_no_case(&b"ON"[..]), eof))));
-    if let Some(opts) = whole(alt((off, on)), argument) {
-        return Ok(opts);
+    let (name, setting) = word(argument);
+    if name.eq_ignore_ascii_case(b"MLST") {
+        return Ok(Opts::Mlst(Facts::parse(setting)));
     }
-    let hash = (tag_no_case(&b"HASH"[..]), opt((space1, tag_no_case(&b"SHA-256"[..]))));
-    if whole(hash, argument).is_some() {
-        return Ok(Opts::Hash);
-    }
-    let mlst: IResult<&[u8], &[u8], ()> =
-        preceded(tag_no_case(&b"MLST"[..]), alt((preceded(space1, rest), eof))).parse_complete(argument);
-    match mlst {
-        Ok((_, list)) => Ok(Opts::Mlst(Facts::parse(list))),
-        Err(_) if argument.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"UTF")) => Err(ArgumentError::Syntax),
-        Err(_) => Err(ArgumentError::Unsupported),
+    let is_utf8 = name.eq_ignore_ascii_case(b"UTF8") || name.eq_ignore_ascii_case(b"UTF-8");
+    if name.eq_ignore_ascii_case(b"HASH") && (setting.is_empty() || setting.eq_ignore_ascii_case(b"SHA-256")) {
+        Ok(Opts::Hash)
+    } else if is_utf8 && (setting.is_empty() || setting.eq_ignore_ascii_case(b"ON")) {
+        Ok(Opts::Utf8On)
+    } else if is_utf8 && setting.eq_ignore_ascii_case(b"OFF") {
+        Ok(Opts::Utf8Off)
+    } else if name.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"UTF")) {
+        Err(ArgumentError::Syntax)
+    } else {
+        Err(ArgumentError::Unsupported)
     }
 }
 
@@ -147,6 +146,7 @@ pub fn list_path(argument: &[u8]) -> &[u8] {
 }
 
 /// `YYYYMMDDHHMMSS path` or `YYYYMMDDHHMMSS.sss path`: the time in Unix seconds, and the path.
+#[inline(never)]
 pub fn split_time(argument: &[u8]) -> Option<(u32, &[u8])> {
     let seconds = time::parse(argument.get(..14)?)?;
     let mut path = argument.get(14..)?;

@@ -1,6 +1,6 @@
 //! SITE: the subcommands that the original offered, and the two that clients try (RFC 959 4.1.3).
 
-use super::arguments::parse_utime;
+use super::arguments::{parse_utime, word};
 use super::listing::Permission;
 use super::session::{Action, BAD_ARGUMENT, NO_PERMISSION, Session, State, Step, Turn, set};
 
@@ -51,10 +51,7 @@ impl Session {
     /// SITE: what the original offered (its README), and the two that clients try.
     #[inline(never)]
     pub(super) fn site_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
-        let (name, argument) = match argument.iter().position(|&byte| byte == b' ') {
-            Some(at) => (&argument[..at], argument[at..].trim_ascii()),
-            None => (argument, &b""[..]),
-        };
+        let (name, argument) = word(argument);
         let found = SITE_COMMANDS.iter().find(|site| site.name.eq_ignore_ascii_case(name));
         let line: &[u8] = match found {
             None => b"500 Unknown SITE command.",

@@ -20,10 +20,10 @@ pub struct Target {
 /// The architectures that can be built.
 pub const TARGETS: &[Target] = &[
     Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu", flags: &[] },
-    Target { name: "armv6m", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: &[] },
-    Target { name: "armv7m", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: &[] },
+    Target { name: "armv6m", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: ARM_FLAGS },
+    Target { name: "armv7m", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ARM_FLAGS },
     // Its floating point unit has single precision only, which is also this triple's default.
-    Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: &[] },
+    Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: ARM_FLAGS },
     Target { name: "rv32imc", arch: Arch::Rv32imc, triple: "riscv32imc-unknown-none-elf", flags: &[] },
     Target { name: "xtensawin", arch: Arch::XtensaWin, triple: xtensa::TRIPLE, flags: &[] },
 ];
@@ -33,6 +33,15 @@ const RUSTFLAGS: &[&str] = &["-Crelocation-model=pic", "-Cforce-unwind-tables=no
 
 /// The forms of `sha2` that are smallest, and that never ask the processor what it can, for that needs writable data.
 pub const BACKENDS: &[&str] = &["--cfg=sha2_backend=\"soft\"", "--cfg=sha2_backend_soft=\"compact\""];
+/// Those of Thumb. The loader can put addresses into the words between the functions, where the code takes them with one instruction: so the code
+/// need not be position independent, nor take `mp_fun_table` from a GOT. Small constants stand there themselves, and registers are spilled for size.
+const ARM_FLAGS: &[&str] = &[
+    "-Crelocation-model=static",
+    "-Cllvm-args=--arm-promote-constant",
+    "-Cllvm-args=--arm-promote-constant-max-size=32",
+    "-Cllvm-args=--arm-promote-constant-max-total=1024",
+    "-Cllvm-args=--split-spill-mode=size",
+];
 
 impl Target {
     /// The architecture of that name.
