@@ -208,6 +208,7 @@ class FTPdLite:
         self._stop_event = None
         self._buffers = []
         self._port_at = 0
+        self._interrupted = None
         self._check()
 
     def _check(self):
@@ -372,7 +373,7 @@ class FTPdLite:
         """
         if not self._stop_event:
             return
-        self._tasks[0].cancel()
+        self._cancel(self._tasks[:1])
         self._listener.close()
         for _ in range(wait * 20):
             for s in self.sessions:
@@ -381,9 +382,7 @@ class FTPdLite:
             if not self.sessions:
                 break
             await core.sleep_ms(50)
-        for task in self._tasks[1:]:
-            if task is not core.cur_task:
-                task.cancel()
+        self._cancel(self._tasks[1:])
         for s in self.sessions:
             self._dismiss(s, _STOPPED)
         for _ in range(40):
@@ -399,6 +398,12 @@ class FTPdLite:
         stopped = self._stop_event
         self._stop_event = None
         stopped.set()
+
+    def _cancel(self, tasks):
+        for task in tasks:
+            # A task that Ctrl-C came to is over, which asyncio does not know.
+            if task is not core.cur_task and task is not self._interrupted:
+                task.cancel()
 
     async def _serve(self):
         await self.start()
@@ -422,6 +427,7 @@ class FTPdLite:
         try:
             loop.run_until_complete(self._serve())
         except KeyboardInterrupt:
+            self._interrupted = core.cur_task
             loop.run_until_complete(self.stop())
             raise
 
@@ -472,6 +478,9 @@ class FTPdLite:
     def _sweep(self):
         # Removes what uploads left that the board's power was cut from.
         folders = [self.root] + [a[3] for a in self._entries if a[3]]
+        if sys.platform == "linux" and self.root == "/":
+            # That is a whole computer's.
+            folders.pop(0)
         for _ in range(_SWEEP_MAX):
             if not folders:
                 break

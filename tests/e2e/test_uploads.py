@@ -4,6 +4,7 @@ import hashlib
 import os
 
 import pytest
+from control import reset
 from server import MAIN, wait_until
 
 OLD = b"the old file"
@@ -39,7 +40,7 @@ def test_others_see_the_old_file_until_the_new_one_is_whole(server, old):
         data = begin(control)
         arrived(server)
         assert other.retrieve("RETR file") == OLD
-        for command in ("LIST", "LIST -a", "NLST", "MLSD", "NLST .*", "LIST .ftpdlite-*"):
+        for command in ("LIST", "LIST -a", "NLST", "MLSD", "NLST .*"):
             assert b"ftpdlite" not in other.retrieve(command)
         assert "ftpdlite" not in other("STAT /")
         data.sendall(NEW[100_000:])
@@ -54,8 +55,8 @@ def test_a_client_that_vanishes_leaves_the_old_file(server, old):
         data = begin(control)
         arrived(server)
         control.reset()
+        wait_until(lambda: names(server) == ["file"], server.describe)
         data.close()
-    wait_until(lambda: names(server) == ["file"], server.describe)
     assert old.read_bytes() == OLD
 
 
@@ -77,15 +78,15 @@ def test_an_upload_that_ends_early_leaves_the_old_file(server, old, ending):
             assert old.read_bytes() == NEW[:100_000]
             return
         elif ending == "break":
-            data.setsockopt(1, 13, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-            data.close()
+            reset(data)
             assert control.reply().startswith("426")
         elif ending == "kick":
             with server.login() as admin:
                 admin.expect("SITE KICK 127.0.0.1", "200")
         else:
             with server.login() as admin:
-                admin.send(b"SITE SHUTDOWN -h\r\n")
+                admin.expect("SITE SHUTDOWN -h", "200")
+                wait_until(lambda: names(server) == ["file"], server.describe)
         data.close()
         wait_until(lambda: names(server) == ["file"], server.describe)
         assert old.read_bytes() == OLD
@@ -145,6 +146,27 @@ def test_unique_names_are_unique_at_the_same_time(server):
             assert control.reply().startswith("226")
     assert told[0] != told[1]
     assert {name: (server.root / name).read_text() for name in names(server)} == {name: name for name in told}
+
+
+def test_in_place_what_came_stays_for_rest(start_server):
+    server = start_server(atomic_uploads=False)
+    path = server.root / "file"
+    path.write_bytes(OLD)
+    with server.login() as control:
+        for command in ("STOR file", "APPE file"):
+            before = path.stat().st_size if command == "APPE file" else 0
+            data = begin(control, command)
+            # A buffer is written when it is full.
+            wait_until(lambda: path.stat().st_size > before + 10_000, server.describe)
+            reset(data)
+            assert control.reply().startswith("426")
+            assert names(server) == ["file"]
+        size = path.stat().st_size
+        content = path.read_bytes()
+        control.expect(f"REST {size}", "350")
+        control.store("STOR file", b"the rest")
+        assert path.read_bytes() == content + b"the rest"
+    server.assert_nothing_leaked()
 
 
 # -- TYPE A
