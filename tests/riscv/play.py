@@ -196,9 +196,11 @@ def foreign(board):
 
 
 def passwords(board):
-    """A hashed password, as the original has it, made on the board."""
+    """Hashed passwords, as the original has them and as SITE HASHPASS makes them."""
     hashed = "$5a$./AZaz09saltSALT$kyGnpbCSZPOlzuxM9hXqOuTVDeYj+AfSMrTf7ikWplQ="
-    check(board.ask("hashpass.hash('correct horse', './AZaz09saltSALT')") == hashed, "the hash is another")
+    check(board.ask("hashpass._5a('correct horse', './AZaz09saltSALT')") == hashed, "the hash is another")
+    key = hashlib.pbkdf2_hmac("sha256", b"correct horse", b"salt", 250)
+    check(board.ask("bytes(pbkdf2(b'correct horse', b'salt', 100, 150))") == key, "the key is another")
     serve(board, {}, **SMOOTH, accounts=[f"kept:{hashed}"])
     with BoardControl(board) as control:
         control.reply()

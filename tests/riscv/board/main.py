@@ -33,6 +33,13 @@ def stop():
     asyncio.create_task(server.stop())
 
 
+def pbkdf2(password, salt, *steps):
+    state = bytearray(64)
+    for rounds in steps:
+        native.pbkdf2(password, salt, state, rounds)
+    return state[32:]
+
+
 def load(name):
     """Imports a module and forgets it."""
     __import__(name)
