@@ -66,6 +66,7 @@ impl Obj {
     }
 
     /// `True` or `False`.
+    #[inline(never)]
     pub fn from_bool(value: bool) -> Obj {
         let table = ffi::table();
         Obj(if value { table.const_true } else { table.const_false }.cast_mut().cast())
@@ -332,6 +333,7 @@ pub fn import(name: Qstr) -> Obj {
 }
 
 /// The stream functions of an object. Raises OSError when it lacks those that `operations` names.
+#[inline(never)]
 pub fn stream_table(stream: Obj, operations: u32) -> *const ffi::mp_stream_p_t {
     // SAFETY: any object may be asked.
     unsafe { ffi::table().get_stream_raise.unwrap_unchecked()(stream.raw(), operations as _) }

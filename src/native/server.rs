@@ -47,6 +47,7 @@ pub struct ServerObj {
 
 impl Settings {
     /// A time as `os.stat` and `time.time` tell it, in Unix seconds.
+    #[inline(never)]
     pub fn unix_seconds(&self, time: Obj) -> u32 {
         (time.to_u64() as u32).saturating_add(self.epoch)
     }
@@ -73,6 +74,7 @@ impl Settings {
     }
 
     /// Shows a command, a password never.
+    #[inline(never)]
     pub fn log_command(&self, line: Option<&[u8]>) {
         let (Some(line), false) = (line, self.log.is_none()) else { return };
         for (command, shown) in SECRETS {

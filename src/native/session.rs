@@ -236,7 +236,6 @@ impl SessionObj {
     }
 
     /// Tells the core what came of an action.
-    #[inline(never)]
     fn resume(&mut self, server: &mut ServerObj, action: Action, value: Obj) -> Step {
         if action == Action::ListHere && !self.listing.is_done() {
             // The socket was full in the middle of a listing.
@@ -277,7 +276,6 @@ impl SessionObj {
     }
 
     /// Lists on the control connection. Whether the end was reached; else the socket is full.
-    #[inline(never)]
     fn list_here(&mut self, server: &mut ServerObj) -> bool {
         while self.flush(server) {
             if self.listing.is_done() {
@@ -294,7 +292,6 @@ impl SessionObj {
     }
 
     /// The lines of SITE WHO.
-    #[inline(never)]
     fn say_sessions(&mut self, server: &mut ServerObj, sessions: Obj) {
         let mut at = 0;
         while let Ok(other) = obj::try_item(sessions, at) {

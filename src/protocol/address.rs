@@ -140,7 +140,6 @@ fn numbers(text: &[u8], separator: char, bytes: &mut [u8]) -> Option<()> {
 }
 
 /// Reads PORT's `h1,h2,h3,h4,p1,p2`; `None` when it is not that.
-#[inline(never)]
 pub fn parse_port(argument: &[u8]) -> Option<Endpoint> {
     let mut bytes = [0; 6];
     numbers(argument, ',', &mut bytes)?;
@@ -186,7 +185,6 @@ pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
 ///
 /// # Errors
 /// [`EprtError::Protocol`] for another protocol's number, else [`EprtError::Syntax`].
-#[inline(never)]
 pub fn parse_epsv(argument: &[u8]) -> Result<Epsv, EprtError> {
     match argument {
         b"" => Ok(Epsv::Any),

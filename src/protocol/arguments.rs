@@ -48,7 +48,6 @@ pub(super) fn word(argument: &[u8]) -> (&[u8], &[u8]) {
 ///
 /// # Errors
 /// Unsupported for the RFC's other types and forms.
-#[inline(never)]
 pub fn parse_type(argument: &[u8]) -> Result<Representation, ArgumentError> {
     match word(argument) {
         ([b'A' | b'a'], b"" | b"N" | b"n") => Ok(Representation::Ascii),
@@ -96,7 +95,6 @@ pub fn parse_offset(argument: &[u8]) -> Option<u64> {
 }
 
 /// ALLO: `size`, or `size R record-size`; the size, in bytes.
-#[inline(never)]
 pub fn parse_allo(argument: &[u8]) -> Option<u64> {
     let (size, record) = word(argument);
     let size = whole_number(size)?;
@@ -146,7 +144,6 @@ pub fn list_path(argument: &[u8]) -> &[u8] {
 }
 
 /// `YYYYMMDDHHMMSS path` or `YYYYMMDDHHMMSS.sss path`: the time in Unix seconds, and the path.
-#[inline(never)]
 pub fn split_time(argument: &[u8]) -> Option<(u32, &[u8])> {
     let seconds = time::parse(argument.get(..14)?)?;
     let mut path = argument.get(14..)?;

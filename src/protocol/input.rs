@@ -71,6 +71,7 @@ impl Input {
     }
 
     /// `count` bytes were read into [`space`](Self::space): removes the Telnet sequences from them.
+    #[inline(never)]
     pub fn received(&mut self, buffer: &mut [u8], count: usize) {
         let from = self.end;
         for index in from..(from + count).min(buffer.len()) {

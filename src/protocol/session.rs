@@ -432,6 +432,7 @@ pub(super) const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
 const PATH_TOO_LONG: &[u8] = b"550 Path too long.";
 
 /// The reply for a system call that failed; empty for an error that has none of its own.
+#[inline(never)]
 fn failure(error: u32) -> &'static [u8] {
     use errno::*;
     match error {
@@ -449,6 +450,7 @@ fn failure(error: u32) -> &'static [u8] {
 
 impl Session {
     /// A session with the client at `peer`, before the greeting.
+    #[inline(never)]
     pub fn new(peer: Endpoint) -> Self {
         Session {
             input: Input::new(),
@@ -556,6 +558,7 @@ impl Session {
     }
 
     /// `count` more bytes have moved over the data connection.
+    #[inline(never)]
     pub fn data_moved(&mut self, count: u64) {
         self.moved = self.moved.saturating_add(count);
         self.stalled = 0;
@@ -625,6 +628,7 @@ impl Session {
     }
 
     /// One line about the session, for SITE WHO: ` name ip:port doing`.
+    #[inline(never)]
     pub fn describe(&self, out: &mut Writer<'_>) {
         out.byte(b' ');
         out.name(if self.logged_in() { &self.user } else { b"-" });
@@ -738,6 +742,7 @@ impl Session {
     }
 
     /// Has the transfer cut, once; its task then ends it.
+    #[inline(never)]
     fn abort(&mut self) -> Step {
         if core::mem::replace(&mut self.cut, true) {
             return Step::Blocked;
@@ -771,7 +776,6 @@ impl Session {
     }
 
     /// Looks the command up, checks what the table demands, and hands it to [`run`](Self::run).
-    #[inline(never)]
     fn execute(&mut self, line: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         self.idle = 0;
         let renaming = core::mem::take(&mut self.rename_pending);
@@ -1456,6 +1460,7 @@ impl Session {
     }
 
     /// The command failed, before its transfer began if it has one. Then REST is forgotten; the data connection stays for the next command.
+    #[inline(never)]
     fn give_transfer_up(&mut self) {
         if self.transfer.take().is_some() {
             self.offset = 0;
