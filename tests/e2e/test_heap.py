@@ -19,7 +19,7 @@ def measured(tmp_path_factory):
 
 
 @pytest.mark.skipif(not BUDGETS.exists(), reason="there is no budgets.toml")
-@pytest.mark.parametrize("what", ["import", "ready", "session"])
+@pytest.mark.parametrize("what", ["import", "ready", "session", "transfer"])
 def test_the_heap_is_within_its_budget(measured, what):
     assert measured[what] <= tomllib.loads(BUDGETS.read_text())[TABLE][what]
 

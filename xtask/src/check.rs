@@ -225,11 +225,12 @@ GC heap, unless it is run from a ROMFS.
 ";
 
 const HEAP: &str = "
-GC heap that the import takes, that a listening server takes (the import included), and that each idle session takes beside that.
+GC heap that the import takes, that a listening server takes (the import included), that each idle session takes beside that, and that a
+running transfer takes beside its session and the buffers, which transfers share.
 On the Unix port, where this was measured, the text is outside of the GC heap; on most boards it is in it.
 
-| MicroPython | import | ready | session |
-| --- | ---: | ---: | ---: |
+| MicroPython | import | ready | session | transfer |
+| --- | ---: | ---: | ---: | ---: |
 ";
 
 fn with_thousands(number: usize) -> String {
