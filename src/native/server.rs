@@ -39,9 +39,9 @@ pub struct Settings {
 pub struct ServerObj {
     base: ffi::mp_obj_base_t,
     pub settings: Settings,
-    pub work: Workspace,
-    /// How much of `replies` is in use.
+    /// How much of `replies` is in use. It stands before what is large, where short instructions reach it.
     pub collected: usize,
+    pub work: Workspace,
     pub replies: [u8; REPLIES],
 }
 
