@@ -3,6 +3,7 @@
 //! A new command is one row here, one arm in `session::Session::execute` and one transcript.
 
 use super::listing::Permission;
+use super::texts;
 use super::writer::Writer;
 use nom::bytes::complete::take_while1;
 use nom::combinator::rest;
@@ -127,7 +128,7 @@ enum Syntax {
     User,
 }
 
-static SYNTAXES: [&[u8]; 23] = [
+const SYNTAXES: &[&[u8]] = &[
     b"",
     b" <SP> account-information",
     b" <SP> decimal-integer",
@@ -165,6 +166,7 @@ const fn filled(name: &[u8]) -> [u8; NAME_MAX] {
     }
     filled
 }
+static SYNTAX_TEXTS: [u8; texts::length(SYNTAXES)] = texts::joined(SYNTAXES);
 
 /// One row of the table.
 pub struct Command {
@@ -172,19 +174,43 @@ pub struct Command {
     name: [u8; NAME_MAX],
     /// Who handles it.
     pub verb: Verb,
-    /// When it is taken.
-    pub when: When,
-    /// What the account must be allowed to do.
-    pub needs: Permission,
-    /// Whether it wants an argument.
-    pub argument: Argument,
-    /// Whether FEAT lists it by its name.
-    feature: bool,
-    /// The argument as HELP shows it.
-    syntax: Syntax,
+    /// What the account must be allowed to do; with [`ALWAYS`], that it is taken before login too.
+    needs: u8,
+    /// The argument as HELP shows it, in the lower bits; with [`FEATURE`], [`REQUIRED`] or neither.
+    syntax: u8,
 }
 
+/// The bits of a row beside its numbers.
+const ALWAYS: u8 = 0x80;
+const FEATURE: u8 = 0x80;
+const REQUIRED: u8 = 0x40;
+const _: () = assert!(SYNTAXES.len() <= REQUIRED as usize);
+
 impl Command {
+    /// When it is taken.
+    pub fn when(&self) -> When {
+        if self.needs & ALWAYS != 0 { When::Always } else { When::LoggedIn }
+    }
+
+    /// What the account must be allowed to do.
+    pub fn needs(&self) -> Permission {
+        Permission::from_bits(self.needs)
+    }
+
+    /// Whether it wants an argument.
+    pub fn is_argument_required(&self) -> bool {
+        self.syntax & REQUIRED != 0
+    }
+
+    /// Whether FEAT lists it by its name.
+    fn is_feature(&self) -> bool {
+        self.syntax & FEATURE != 0
+    }
+
+    fn syntax(&self) -> usize {
+        (self.syntax & !(FEATURE | REQUIRED)).into()
+    }
+
     /// The name as it is typed, in upper case.
     pub fn name(&self) -> &[u8] {
         self.name.trim_ascii_end()
@@ -196,11 +222,10 @@ macro_rules! commands {
         &[$(Command {
             name: filled($name),
             verb: Verb::$verb,
-            when: When::$when,
-            needs: Permission::$needs,
-            argument: Argument::$argument,
-            feature: $feature,
-            syntax: Syntax::$syntax,
+            needs: Permission::$needs.bits() | if matches!(When::$when, When::Always) { ALWAYS } else { 0 },
+            syntax: Syntax::$syntax as u8
+                | if matches!(Argument::$argument, Argument::Required) { REQUIRED } else { 0 }
+                | if $feature { FEATURE } else { 0 },
         }),*]
     };
 }
@@ -306,7 +331,7 @@ pub fn write_names(tls: bool, out: &mut Writer<'_>) {
 /// `RETR <SP> pathname`.
 pub fn write_syntax(command: &Command, out: &mut Writer<'_>) {
     out.put(command.name());
-    out.put(SYNTAXES.get(command.syntax as usize).copied().unwrap_or_default());
+    out.put(texts::nth(&SYNTAX_TEXTS, command.syntax()));
 }
 
 /// FEAT's lines for the commands that are features by their name alone, and those for TLS (RFC 4217 6).
@@ -314,7 +339,7 @@ pub fn write_features(tls: bool, out: &mut Writer<'_>) {
     if tls {
         out.put(b" AUTH TLS\r\n PBSZ\r\n PROT\r\n");
     }
-    for command in COMMANDS.iter().filter(|command| command.feature) {
+    for command in COMMANDS.iter().filter(|command| command.is_feature()) {
         out.byte(b' ');
         out.put(command.name());
         out.put(b"\r\n");

@@ -35,14 +35,14 @@ impl Permission {
         Permission(bits & Permission::ALL.0)
     }
 
+    /// The number.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether everything in `wanted` is allowed.
     pub const fn contains(self, wanted: Permission) -> bool {
         self.0 & wanted.0 == wanted.0
-    }
-
-    /// Whether nothing is.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
     }
 }
 

@@ -15,5 +15,6 @@ pub mod path;
 pub mod security;
 pub mod session;
 mod site;
+mod texts;
 pub mod time;
 pub mod writer;

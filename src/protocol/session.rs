@@ -8,7 +8,7 @@ use super::arguments::{
     ArgumentError, Opts, Representation, list_path, parse_allo, parse_mode, parse_offset, parse_opts, parse_structure,
     parse_type, split_time, unquote,
 };
-use super::command::{self, Argument, Command, Verb, When};
+use super::command::{self, Command, Verb, When};
 use super::glob;
 use super::hash::Algorithm;
 use super::input::{Input, Line};
@@ -780,14 +780,14 @@ impl Session {
         self.idle = 0;
         let renaming = core::mem::take(&mut self.rename_pending);
         let found = command::parse(line).and_then(|(verb, argument)| Some((command::find(verb)?, argument)));
-        let always = found.is_some_and(|(command, _)| command.when == When::Always);
+        let always = found.is_some_and(|(command, _)| command.when() == When::Always);
         let Some((command, argument)) = found.filter(|_| always || self.logged_in()) else {
             turn.say(if self.logged_in() { b"500 Unknown command." } else { b"530 Please log in with USER and PASS." });
             return Step::Again;
         };
-        let refusal: &[u8] = if command.argument == Argument::Required && argument.is_empty() {
+        let refusal: &[u8] = if command.is_argument_required() && argument.is_empty() {
             b"501 Argument required."
-        } else if !command.needs.is_empty() && !self.permission().contains(command.needs) {
+        } else if !self.permission().contains(command.needs()) {
             NO_PERMISSION
         } else if let Some(line) = self.security_refusal(command.verb, turn.config) {
             line

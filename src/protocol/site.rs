@@ -3,6 +3,7 @@
 use super::arguments::{parse_utime, word};
 use super::listing::Permission;
 use super::session::{Action, BAD_ARGUMENT, NO_PERMISSION, Session, State, Step, Turn, set};
+use super::texts;
 
 #[derive(Clone, Copy)]
 enum Site {
@@ -20,20 +21,20 @@ enum Site {
 }
 
 struct SiteCommand {
-    name: &'static [u8],
     run: Site,
     needs: Permission,
-    syntax: &'static [u8],
 }
 
 macro_rules! site_commands {
     ($($name:literal $run:ident $needs:ident $syntax:literal)*) => {
-        &[$(SiteCommand { name: $name, run: Site::$run, needs: Permission::$needs, syntax: $syntax }),*]
+        /// The name and the syntax of each.
+        const SITE_LIST: &[&[u8]] = &[$($name, $syntax),*];
+        static SITE_COMMANDS: &[SiteCommand] = &[$(SiteCommand { run: Site::$run, needs: Permission::$needs }),*];
     };
 }
 
 #[rustfmt::skip]
-static SITE_COMMANDS: &[SiteCommand] = site_commands! {
+site_commands! {
     b"CHMOD"    Chmod         NONE  b" <SP> mode <SP> pathname"
     b"DF"       Df            NONE  b""
     b"FREE"     Free          NONE  b""
@@ -45,25 +46,28 @@ static SITE_COMMANDS: &[SiteCommand] = site_commands! {
     b"UPTIME"   Uptime        NONE  b""
     b"UTIME"    Utime         NONE  b" <SP> time <SP> pathname"
     b"WHO"      Who           NONE  b""
-};
+}
+
+static SITE_TEXTS: [u8; texts::length(SITE_LIST)] = texts::joined(SITE_LIST);
 
 impl Session {
     /// SITE: what the original offered (its README), and the two that clients try.
     #[inline(never)]
     pub(super) fn site_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
         let (name, argument) = word(argument);
-        let found = SITE_COMMANDS.iter().find(|site| site.name.eq_ignore_ascii_case(name));
-        let line: &[u8] = match found {
+        let found =
+            (0..).zip(SITE_COMMANDS).find(|(index, _)| texts::nth(&SITE_TEXTS, 2 * index).eq_ignore_ascii_case(name));
+        let line: &[u8] = match found.map(|(_, site)| site) {
             None => b"500 Unknown SITE command.",
             Some(site) if !self.permission().contains(site.needs) => NO_PERMISSION,
             Some(_) if !set(&mut turn.work.text, argument) => BAD_ARGUMENT,
             Some(site) => match site.run {
                 Site::Help => {
                     turn.say(b"214-The following SITE commands are known:");
-                    for site in SITE_COMMANDS {
+                    for index in 0..SITE_COMMANDS.len() {
                         turn.out.byte(b' ');
-                        turn.out.put(site.name);
-                        turn.say(site.syntax);
+                        turn.out.put(texts::nth(&SITE_TEXTS, 2 * index));
+                        turn.say(texts::nth(&SITE_TEXTS, 2 * index + 1));
                     }
                     b"214 End of help."
                 }
