@@ -289,7 +289,11 @@ class FTPdLite:
     # -- life
 
     def _print(self, line):
-        (self.log or print)(line)
+        try:
+            (self.log or print)(line)
+        except Exception as error:
+            # A fault of the program's is not to end a session or the server.
+            sys.print_exception(error)
 
     def _event(self, kind, s, path=None, **info):
         if self.on_event:

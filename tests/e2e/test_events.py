@@ -10,13 +10,21 @@ import json
 from ftpdlite import FTPdLite
 import asyncio
 
+faulty = []
+
 def on_event(kind, info):
     print("EVENT", json.dumps([kind, info]))
     if kind == "mkdir":
+        faulty.append(kind)
         raise ValueError("a fault of the program's")
 
+def log(line):
+    print("LOG", line)
+    if faulty:
+        raise ValueError("a fault of the log's")
+
 s = FTPdLite(host={host!r}, port={port}, root={root!r}, pasv_port_range=range({first}, {last} + 1), on_event=on_event,
-             log=lambda line: print("LOG", line){settings})
+             log=log{settings})
 s.add_account("tester:secret")
 s.add_account("guest:guest")
 
@@ -87,7 +95,7 @@ def test_what_happens_is_told(start_server):
         ("rmdir", {**user, "path": f"{root}/folder"}),
         ("disconnect", user),
     ]
-    assert "a fault of the program's" in server.output()
+    assert "a fault of the program's" in server.output() and "a fault of the log's" in server.output()
     assert "LOG Listening on" in server.output() and "LOG INFO: Connection from client: " in server.output()
     (server.root / "cut").touch()
     server.wait_for_output("STOPPED []")
