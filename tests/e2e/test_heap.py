@@ -78,7 +78,7 @@ def test_500_sessions_and_transfers_in_a_heap_of_64_kib_do_not_fill_it(start_ser
 
 
 def test_a_heap_of_64_kib_is_enough_for_1000_files_and_for_16_mib(start_server, contents):
-    server = start_server(heap="64k", program=BOARD)
+    server = start_server(heap="64k")
     content = contents[64 << 20].read_bytes()[: 16 << 20]
     for index in range(1000):
         (server.root / f"file number {index}").touch()
