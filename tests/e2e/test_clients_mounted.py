@@ -114,6 +114,13 @@ class TestRclone:
 
 
 class TestCurlftpfs:
+    @pytest.fixture
+    def server(self, start_server):
+        # It looks at a new file while it uploads it, and does without the file when there is none yet.
+        server = start_server(atomic_uploads=False)
+        yield server
+        server.assert_nothing_leaked()
+
     def test_programs_work_in_the_mounted_folder(self, server, here, tmp_path):
         # It gives libcurl names without quoting them as in an URL, which refuses blanks.
         files = {f"Grüße/{size}.bin": content(f"{size}", size) for size in (0, 1, 4096, 300_001)}
