@@ -398,9 +398,11 @@ class FTPdLite:
 
     # -- life
 
-    def _print(self, line):
-        # What clients send is in there too, and is not to do anything to a terminal.
+    def _print(self, line, value=None):
+        # A line of the log, with a value in it. What clients send is in there too, and is not to do anything to a terminal.
         try:
+            if value is not None:
+                line = line % value
             (self.log or print)(native.shown(line))
         except Exception as error:
             _complain(error)
@@ -408,11 +410,10 @@ class FTPdLite:
     def _report(self, s, has_left):
         # Tells the log and the program that a session begins or has ended.
         try:
-            address, port = s.peer
             if has_left:
-                self._print("INFO: Session disconnected: %s@%s" % (s.user or "-", address))
+                self._print("INFO: Session disconnected: %s@%s", (s.user or "-", s.peer[0]))
             else:
-                self._print("INFO: Connection from client: %s:%d" % (address, port))
+                self._print("INFO: Connection from client: %s:%d", s.peer)
         except MemoryError:
             pass
         self._event("disconnect" if has_left else "connect", s)
@@ -772,7 +773,7 @@ class FTPdLite:
             if stepping and s.sock is not sock and isinstance(error, (OSError, ValueError)):
                 # TLS has let go of the socket.
                 lost = True
-                self._print("INFO: TLS handshake failed.")
+                self._print("INFO: TLS handshake failed: %s", error)
             elif not isinstance(error, OSError):
                 _complain(error)
         finally:
@@ -1133,6 +1134,8 @@ class FTPdLite:
                 s.data = sock
             else:
                 end = _LOCAL_ERROR
+                if isinstance(error, MemoryError):
+                    self._print("WARNING: No memory for a transfer.")
                 _complain(error)
         finally:
             # The place where each transfer ends.
