@@ -128,7 +128,7 @@ class DiscFiles(Files):
             self.socket = None
 
     def ask(self, what, path="/", data=b""):
-        self.socket.sendall(json.dumps([what, path, len(data)]).encode() + b"\n" + data)
+        self.socket.sendall(json.dumps([what, path, len(data)], ensure_ascii=False).encode() + b"\n" + data)
         error, length = json.loads(self.stream.readline())
         answer = self.stream.read(length)
         if error:
