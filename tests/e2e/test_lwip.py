@@ -53,8 +53,8 @@ def board(start_server):
     yield start
     for server in servers:
         wait_until(lambda: places(server) == (0, 0), server.describe, seconds=5)
-        assert "Warning" not in server.output(), server.describe()
-        assert "without TCP_NODELAY" not in server.output(), server.describe()
+        assert server.output().count("Warning") == 0, server.describe()
+        assert server.output().count("without TCP_NODELAY") == 0, server.describe()
 
 
 def places(server):
@@ -220,6 +220,26 @@ def test_files_larger_than_the_window_both_ways(board):
     with server.login() as control:
         control.store("STOR file", content)
         assert control.retrieve("RETR file") == content
+
+
+# -- TCP_NODELAY
+
+
+def test_without_the_name_there_is_no_guess(start_server):
+    # Another number would be another option, or a warning at each connection.
+    server = start_server(program=MAIN.replace("{before}", "del socket.TCP_NODELAY"), modules=f"{LWIP}:{DIST}:.frozen")
+    with server.login() as control:
+        assert_served(server, control)
+    assert server.output().count("Warning") == 0, server.describe()
+
+
+def test_on_linux_the_number_is_known(start_server):
+    before = "del socket.TCP_NODELAY\nsocket.nodelay = 1\nBoard.platform = 'linux'"
+    server = start_server(program=MAIN.replace("{before}", before), modules=f"{LWIP}:{DIST}:.frozen")
+    with server.login() as control:
+        assert_served(server, control)
+    wait_until(lambda: places(server) == (0, 0), server.describe)
+    assert server.output().count("without TCP_NODELAY") == 0, server.describe()
 
 
 # -- active mode

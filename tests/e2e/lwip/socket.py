@@ -17,6 +17,8 @@ TCP_NODELAY = 64
 
 # TCP connections in all. Listeners are apart, but a socket needs a place until it listens.
 PLACES = 5
+# The option's number, for what looks at it here.
+nodelay = TCP_NODELAY
 # What one read or write moves at most: the window.
 WINDOW = 6400
 # Data that came before accept() is offered again by a timer.
@@ -162,7 +164,7 @@ class socket(io.IOBase):
 
     def setsockopt(self, level, option, value):
         # modlwip looks at the option alone.
-        if option == TCP_NODELAY:
+        if option == nodelay:
             self.nodelay = bool(value)
         elif option == SO_REUSEADDR:
             self.real.setsockopt(1, 2, value)
