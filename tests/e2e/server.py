@@ -93,10 +93,10 @@ class Server:
 
     folder: where its program and its output go. root: the folder that it serves. program: main.py, in which {host!r}, {port}, {root!r},
     {first}, {last} (the passive ports) and {settings} are filled in; the keyword arguments left over are {settings}. modules: MICROPYPATH.
-    sets_times: whether the runtime gets an os.utime.
+    sets_times: whether the runtime gets an os.utime. runtime: the MicroPython.
     """
 
-    def __init__(self, folder, root=None, program=MAIN, heap="256k", host="127.0.0.1", passive_ports=40, modules=DIST, sets_times=False, **settings):
+    def __init__(self, folder, root=None, program=MAIN, heap="256k", host="127.0.0.1", passive_ports=40, modules=DIST, sets_times=False, runtime=RUNTIME, **settings):
         self.folder = pathlib.Path(folder)
         self.root = pathlib.Path(root or self.folder / "root")
         self.root.mkdir(parents=True, exist_ok=True)
@@ -104,6 +104,7 @@ class Server:
         self.port = free_ports(passive_ports + 1, host)
         self.heap = heap
         self.modules = modules
+        self.runtime = runtime
         if sets_times:
             (self.folder / "os.py").write_text(OS_WITH_UTIME)
         settings.setdefault("login_delay", 0)
@@ -131,7 +132,7 @@ class Server:
         (self.folder / "start.py").write_text(START)
         with open(self.folder / "output.txt", "wb") as output:
             self.process = subprocess.Popen(
-                [RUNTIME, "-X", f"heapsize={self.heap}", self.folder / "start.py"],
+                [self.runtime, "-X", f"heapsize={self.heap}", self.folder / "start.py"],
                 env=environment(self.modules),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
