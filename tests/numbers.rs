@@ -24,12 +24,12 @@ fn the_shim_numbers_what_the_core_numbers() {
         ("RENAME_FROM", Action::RenameFrom as u32),
         ("RENAME", Action::Rename as u32),
         ("PASSIVE", Action::Passive as u32),
+        ("PASSIVE_IPV4", Action::PassiveIpv4 as u32),
         ("UNLISTEN", Action::Unlisten as u32),
         ("OPEN_READ", Action::OpenRead as u32),
         ("OPEN_WRITE", Action::OpenWrite as u32),
         ("OPEN_APPEND", Action::OpenAppend as u32),
         ("OPEN_LIST", Action::OpenList as u32),
-        ("TRANSFER", Action::Transfer as u32),
         ("ABORT", Action::Abort as u32),
         ("CLOSE_FILE", Action::CloseFile as u32),
         ("SPACE", Action::Space as u32),
@@ -52,6 +52,7 @@ fn the_shim_numbers_what_the_core_numbers() {
         ("STOPPED", Dismissal::Shutdown as u32),
         ("TOO_MANY", Dismissal::TooMany as u32),
         ("BLOCKED", Dismissal::Blocked as u32),
+        ("DISPLACED", Dismissal::Displaced as u32),
     ] {
         assert_eq!(constant(name), number, "_{name}");
     }

@@ -36,7 +36,7 @@ _OPEN_READ = const(18)
 _OPEN_WRITE = const(19)
 _OPEN_APPEND = const(20)
 _OPEN_LIST = const(21)
-_TRANSFER = const(22)
+_PASSIVE_IPV4 = const(22)
 _ABORT = const(23)
 _CLOSE_FILE = const(24)
 _SPACE = const(26)
@@ -64,6 +64,7 @@ _KICKED = const(1)
 _STOPPED = const(2)
 _TOO_MANY = const(3)
 _BLOCKED = const(4)
+_DISPLACED = const(6)
 
 # What an account may do.
 _READ = const(1)
@@ -79,13 +80,25 @@ _EACCES = const(13)
 _ENOSPC = const(28)
 _ENOSYS = const(38)
 _ENOTEMPTY = const(39)
+_EISDIR = const(21)
 _EUSERS = const(87)
 _EADDRINUSE = const(98)
-_EISCONN = (106, 127)
+# What connect() says of a connection that stands, and of one that is under way: by the numbers of Linux and of newlib.
+_STANDS = (106, 127)
+_UNDER_WAY = (11, 114, 115, 119, 120)
 _DIRECTORY = const(0x4000)
-_IPPROTO_TCP = const(6)
-_TCP_NODELAY = const(1)
 _SO_OOBINLINE = const(10)
+
+_is_linux = sys.platform == "linux"
+# Each socket module numbers its options itself, and some warn of a number that they do not know.
+_IPPROTO_TCP = getattr(socket, "IPPROTO_TCP", 6)
+_TCP_NODELAY = getattr(socket, "TCP_NODELAY", 1 if _is_linux else 0)
+# Sessions at the same time, as the network stack allows: lwIP has five connections on most boards, ten sockets on an ESP32.
+_MOST = 32 if sys.platform in ("linux", "darwin") else 4 if sys.platform == "esp32" else 2
+# Failed logins that an address has left while somebody guesses at an account: one connection's.
+_FEW = const(3)
+# Addresses and accounts whose failed logins are remembered.
+_REMEMBERED = const(64)
 
 
 def _once(name):
@@ -101,12 +114,76 @@ native = _once("choice").load(getattr(sys.implementation, "_mpy", 0))
 __version__ = native.version
 
 
+# Any allocation can fail. What ends a task, a transfer or a session goes through the functions below, which need no memory of their own.
+
+
 def _wake(task):
     # A task that waits for I/O goes on at once.
     queue = core._io_queue
     if task and task.data is queue:
         queue.remove(task)
         core._task_queue.push(task)
+
+
+def _queued(stream, writes):
+    # Has the running task wait for a stream. False without memory for that: then the task is to sleep for a while.
+    queue = core._io_queue
+    try:
+        if writes:
+            queue.queue_write(stream)
+        else:
+            queue.queue_read(stream)
+        return True
+    except MemoryError:
+        # The queue may know half of it.
+        queue.remove(core.cur_task)
+        return False
+
+
+def _firmly(first, second=None):
+    # Closes a socket or a file, removes the file of a path, or renames it to the second: once more with the garbage gone when memory fails. Gives the errno, or 0.
+    for _ in (0, 1):
+        try:
+            if second:
+                os.rename(first, second)
+            elif hasattr(first, "close"):
+                first.close()
+            else:
+                os.remove(first)
+            return 0
+        except MemoryError:
+            gc.collect()
+        except OSError as error:
+            return _number(error)
+        except Exception as error:
+            _complain(error)
+            return _EIO
+    return _ENOMEM
+
+
+def _number(error):
+    # The errno of an OSError. It has none when there was no memory for it.
+    number = error.errno
+    return number if isinstance(number, int) and number else _ENOMEM if number is None else _EIO
+
+
+def _complain(error):
+    # Of a fault of ours or of the program's, which costs the session that met it, and nothing else.
+    if not isinstance(error, MemoryError):
+        try:
+            sys.print_exception(error)
+        except Exception:
+            pass
+
+
+def _tune(sock):
+    # What is small is not to wait for the acknowledgement of what went before.
+    sock.setblocking(False)
+    if _TCP_NODELAY:
+        try:
+            sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+        except (OSError, ValueError):
+            pass
 
 
 class FTPdLite:
@@ -117,14 +194,17 @@ class FTPdLite:
     server_name: what the greeting says.
     pasv_port_range: a range of TCP ports for passive data connections.
     request_buffer_size: bytes of each session's line buffer, 512 (the longest line) to 8192; smaller values mean 512.
-    max_connections: sessions at the same time; default 10.
+    max_connections: sessions at the same time; default is as the network stack allows: 32 on the Unix port, 4 on ESP32, 2 elsewhere. One more takes the
+    place of the session that is idle longest, if one is for more than 2 s, and is refused else.
     root: the folder that clients see as "/".
     masquerade_address: IPv4 address that PASV announces, for servers behind NAT; default is the address the client reached.
     allow_foreign_data: True lets PORT and EPRT name other hosts than the client, and others connect to passive ports.
     idle_timeout, data_timeout, stall_timeout: seconds until a session without commands, a data connection that is not made,
     one that stands still is ended; 0 is never. Defaults 300, 10, 60.
+    login_timeout: seconds from the connection until the login must be complete; 0 is never. Default 30.
     login_delay: milliseconds that a failed login waits for its answer.
-    max_login_failures: failed logins from one address until it is refused for `lockout` seconds; 0 is never. Defaults 10, 300.
+    max_login_failures: failed logins from one address until it is refused for `lockout` seconds after the last; 0 is never. So many of one
+    account, from wherever, and each address that has 3 of its own is refused that account. Defaults 10, 300.
     max_per_address, max_per_user: sessions of one address, of one account; default is only max_connections.
     anonymous: the folder of "anonymous" and "ftp", who log in with any password and only read; default None, nobody.
     atomic_uploads: False writes uploads in place of the old file at once, where there is no room for both. Default True.
@@ -150,7 +230,7 @@ class FTPdLite:
         server_name="FTPdLite (MicroPython)",
         pasv_port_range=range(49152, 49407),
         request_buffer_size=512,
-        max_connections=10,
+        max_connections=None,
         root="/",
         masquerade_address=None,
         allow_foreign_data=False,
@@ -173,6 +253,7 @@ class FTPdLite:
         key=None,
         private_data=True,
         handshake_timeout=60,
+        login_timeout=30,
     ):
         self.host = host
         self.port = port
@@ -202,11 +283,14 @@ class FTPdLite:
         self.key = key
         self.private_data = private_data
         self.handshake_timeout = handshake_timeout
+        self.login_timeout = login_timeout
         self.sessions = []
         self._accounts = []
         self._credentials = False
         self._stop_event = None
         self._buffers = []
+        self._spare = []
+        self._litter = False
         self._port_at = 0
         self._interrupted = None
         self._check()
@@ -248,7 +332,10 @@ class FTPdLite:
         user = s.user
         password = s.text
         home = self.root
-        if self.anonymous and user.lower() in ("anonymous", "ftp"):
+        if self._is_locked(s.peer[0], user):
+            s.dismiss(_BLOCKED)
+            return _EACCES
+        if self._is_anonymous(user):
             return self._admit(s, user, _READ, self.anonymous, None)
         if not self._entries and self.anonymous is None:
             return self._admit(s, user, _ALL if user == "ftpadmin" else _READ, home, None)
@@ -264,47 +351,93 @@ class FTPdLite:
                 return self._admit(s, user, permissions, home or self.root, sessions)
         return _EACCES
 
+    def _is_anonymous(self, user):
+        # All such names are one account.
+        return self.anonymous is not None and user.lower() in ("anonymous", "ftp", b"anonymous", b"ftp")
+
     def _admit(self, s, user, permissions, home, sessions):
         most = min(sessions or 1000, self.max_per_user or 1000)
+        anonymous = self._is_anonymous(user)
         for other in self.sessions:
-            if other is not s and other.user == user and other.home is not None:
-                most -= 1
+            if other is not s and other.logged_in:
+                name = other.user
+                if name == user or anonymous and self._is_anonymous(name):
+                    most -= 1
         return (permissions, home.rstrip("/")) if most > 0 else _EUSERS
 
-    def _failed(self, address):
-        # A failed login from there.
-        failures = self._failures
-        if address not in failures and len(failures) >= 32:
-            failures.pop(next(iter(failures)))
-        count = failures.get(address, (0, 0))[0] + 1
-        failures[address] = count, self._uptime // 1000 + self.lockout
+    # Failed logins are counted by address, and by account under "@" and its name. Only time makes them forgotten: who has an account is not to
+    # guess at another's.
 
-    def _is_blocked(self, address):
-        count, until = self._failures.get(address, (0, 0))
-        if count and self._uptime // 1000 >= until:
-            del self._failures[address]
-            count = 0
-        return self.max_login_failures and count >= self.max_login_failures
+    def _failed(self, s):
+        # Counts a failed login. Without memory for that the session ends, so that nobody guesses uncounted.
+        try:
+            for key in s.peer[0], "@%s" % s.user:
+                failures = self._failures
+                count = self._failures_of(key) + 1
+                if key not in failures and len(failures) >= _REMEMBERED:
+                    least = None
+                    for other in failures:
+                        if least is None or failures[other] < failures[least]:
+                            least = other
+                    del failures[least]
+                failures[key] = count, self._uptime + self.lockout
+        except MemoryError:
+            s.dismiss(_BLOCKED)
+
+    def _failures_of(self, key):
+        count, until = self._failures.get(key, (0, 0))
+        return count if self._uptime < until else 0
+
+    def _is_locked(self, address, user=None):
+        # Whether there were too many failed logins: from the address, or, if it has some of its own, at the account.
+        most = self.max_login_failures
+        own = self._failures_of(address)
+        return most and (
+            own >= most or user is not None and own >= _FEW and self._failures_of("@%s" % user) >= most
+        )
 
     # -- life
 
-    def _print(self, line):
+    def _print(self, line, value=None):
+        # A line of the log, with a value in it. What clients send is in there too, and is not to do anything to a terminal.
         try:
-            (self.log or print)(line)
+            if value is not None:
+                line = line % value
+            (self.log or print)(native.shown(line))
         except Exception as error:
-            # A fault of the program's is not to end a session or the server.
-            sys.print_exception(error)
+            _complain(error)
 
-    def _event(self, kind, s, path=None, **info):
+    def _report(self, s, has_left):
+        # Tells the log and the program that a session begins or has ended.
+        try:
+            if has_left:
+                self._print("INFO: Session disconnected: %s@%s", (s.user or "-", s.peer[0]))
+            else:
+                self._print("INFO: Connection from client: %s:%d", s.peer)
+        except MemoryError:
+            pass
+        self._event("disconnect" if has_left else "connect", s)
+
+    def _event(self, kind, s, path=None, old_path=None, end=None, start=0):
+        # Tells the program. `end` and `start` are a transfer's: its end, and when it began in milliseconds.
         if self.on_event:
-            info["user"] = s.user or None
-            info["address"] = s.peer[0]
-            if path is not None:
-                info["path"] = path
             try:
+                info = {"user": s.user or None, "address": s.peer[0]}
+                if path is not None:
+                    info["path"] = path
+                if old_path is not None:
+                    info["old_path"] = old_path
+                if kind.startswith("transfer_p"):
+                    info["bytes"] = s.moved
+                elif kind.startswith("transfer_"):
+                    info["transfer"] = s.transfer
+                if end is not None:
+                    info["bytes"] = s.moved
+                    info["seconds"] = core.ticks_diff(core.ticks(), start) / 1000
+                    info["complete"] = not end
                 self.on_event(kind, info)
             except Exception as error:
-                sys.print_exception(error)
+                _complain(error)
 
     async def start(self):
         """Listens and serves in tasks of the running event loop. Raises OSError when the address cannot be had."""
@@ -328,7 +461,7 @@ class FTPdLite:
         self._entries = entries
         if time.gmtime()[0] < 2023:
             self._print("WARNING: The clock is not set: files will have wrong times.")
-        host = self.host or self._host
+        host = self._host if self.host is None else self.host or "0.0.0.0"
         self._family, kind, protocol, _, address = socket.getaddrinfo(
             host, self.port, 0, socket.SOCK_STREAM
         )[0]
@@ -341,6 +474,7 @@ class FTPdLite:
             self.data_timeout,
             self.stall_timeout,
             self.handshake_timeout,
+            self.login_timeout,
             open_to_all
             | self.allow_foreign_data << 1
             | self.atomic_uploads << 2
@@ -393,7 +527,7 @@ class FTPdLite:
             if not self.sessions:
                 break
             await core.sleep_ms(25)
-        for s in list(self.sessions):
+        for s in self.sessions:
             s.task.cancel()
             if s.job:
                 s.job.cancel()
@@ -437,86 +571,160 @@ class FTPdLite:
 
     # async
     def _accept(self, listener):
+        # Whatever happens to one connection, the next one is waited for.
         while True:
+            sock = None
+            nap = 0
             try:
-                sock, address = listener.accept()
+                sock, address = self._next_connection(listener)
+                self._welcome(sock, address)
             except OSError as error:
-                if error.errno == _EAGAIN:
-                    yield core._io_queue.queue_read(listener)
-                else:
-                    # Out of sockets or memory: let the sessions end some.
-                    yield from core.sleep_ms(100)
-                continue
+                # Out of sockets, perhaps: let the sessions end some.
+                nap = -1 if error.errno == _EAGAIN else 100
+                if sock:
+                    _firmly(sock)
+            except Exception as error:
+                nap = 100
+                self._refuse(sock, error)
+            if nap < 0:
+                if _queued(listener, False):
+                    yield
+                    continue
+                nap = 50
+            # The others come first, so that a flood of connections starves nobody.
+            yield from core.sleep_ms(nap)
+
+    def _next_connection(self, listener):
+        # accept(), with its memory made sure of before: where it fails in the middle, the connection is lost for good.
+        spare = self._spare
+        spare.extend(range(48))
+        # This gives memory back at once, without a garbage collection.
+        spare.clear()
+        return listener.accept()
+
+    def _welcome(self, sock, address):
+        # Makes a session of a connection. Raises MemoryError, and then there is none.
+        _tune(sock)
+        if _is_linux:
             try:
-                sock.setblocking(False)
-                try:
-                    # A reply is not to wait for the acknowledgement of the one before it.
-                    sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
-                    if sys.platform == "linux":
-                        # ABOR may come as urgent data, which elsewhere is in line anyway.
-                        sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
-                except (OSError, ValueError):
-                    pass
-                s = native.Session(self._hub, sock, address, self.request_buffer_size)
-            except MemoryError:
-                sock.close()
-                continue
-            address = s.peer[0]
-            if self._is_blocked(address):
-                s.dismiss(_BLOCKED)
-            elif len(self.sessions) >= self.max_connections or (
-                self.max_per_address
-                and sum(other.peer[0] == address for other in self.sessions) >= self.max_per_address
-            ):
-                s.dismiss(_TOO_MANY)
-            else:
-                self._print("INFO: Connection from client: %s:%d" % s.peer)
-                self._event("connect", s)
-                self.sessions.append(s)
-                s.task = core.create_task(self._control(s, sock))
-                continue
+                # ABOR may come as urgent data, which elsewhere is in line anyway.
+                sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
+            except OSError:
+                pass
+        s = native.Session(self._hub, sock, address, self.request_buffer_size)
+        why = self._objection(s.peer[0])
+        if why:
+            s.dismiss(why)
             s.step(None)
-            sock.close()
+            _firmly(sock)
+            return
+        self.sessions.append(s)
+        try:
+            s.task = core.create_task(self._control(s, sock))
+        except MemoryError:
+            self.sessions.remove(s)
+            raise
+        self._report(s, False)
+
+    def _objection(self, address):
+        # Why a newcomer from there cannot be served, or None. A session that is idle may have to go for it.
+        if self._is_locked(address):
+            return _BLOCKED
+        if self.max_per_address:
+            room = self.max_per_address
+            for s in self.sessions:
+                if s.peer[0] == address:
+                    room -= 1
+            if room <= 0:
+                return _TOO_MANY
+        if len(self.sessions) >= (self.max_connections or _MOST):
+            longest = None
+            most = 2
+            for s in self.sessions:
+                # Who is not logged in goes first.
+                idle = s.idle
+                if idle > 2 and not s.job:
+                    idle += 0 if s.logged_in else 65536
+                    if idle > most:
+                        longest = s
+                        most = idle
+            if not longest:
+                return _TOO_MANY
+            self._dismiss(longest, _DISPLACED)
+
+    def _refuse(self, sock, error):
+        # There is no session, most likely for want of memory: that which can be done without is given back.
+        self._buffers.clear()
+        gc.collect()
+        if sock:
+            try:
+                sock.write(b"421 Not enough memory.\r\n")
+            except Exception:
+                pass
+            _firmly(sock)
+        if isinstance(error, MemoryError):
+            self._print("WARNING: No memory for a session.")
+        else:
+            _complain(error)
 
     # async
     def _sweep(self):
-        # Removes what uploads left that the board's power was cut from.
-        folders = [self.root] + [a[3] for a in self._entries if a[3]]
-        if sys.platform == "linux" and self.root == "/":
+        # Removes what uploads left that the board's power was cut from, or that could not be removed at their end.
+        try:
+            folders = [self.root] + [a[3] for a in self._entries if a[3]]
+        except MemoryError:
+            folders = []
+            self._litter = True
+        if _is_linux and self.root == "/" and folders:
             # That is a whole computer's.
             folders.pop(0)
+        start = core.ticks()
         for _ in range(_SWEEP_MAX):
-            if not folders:
+            if not folders or not self._stop_event:
                 break
-            folder = folders.pop().rstrip("/")
             try:
+                folder = folders.pop().rstrip("/")
                 for entry in os.ilistdir(folder or "/"):
-                    path = "%s/%s" % (folder, entry[0])
-                    if entry[1] & _DIRECTORY and len(folders) < 100:
-                        folders.append(path)
+                    if entry[1] & _DIRECTORY:
+                        if len(folders) < 100:
+                            folders.append("%s/%s" % (folder, entry[0]))
                     elif native.is_unfinished(entry[0]):
+                        path = "%s/%s" % (folder, entry[0])
                         if not any(native.same(path, s.old_path or "") for s in self.sessions):
                             os.remove(path)
+                    if core.ticks_diff(core.ticks(), start) > 1:
+                        yield from core.sleep_ms(0)
+                        start = core.ticks()
             except (OSError, ValueError):
                 pass
-            yield from core.sleep_ms(0)
+            except MemoryError:
+                self._litter = True
 
     # async
     def _tick(self):
         last = core.ticks()
+        past = 0
         while True:
             yield from core.sleep_ms(1000)
             now = core.ticks()
-            self._uptime += core.ticks_diff(now, last)
+            past += core.ticks_diff(now, last)
             last = now
+            self._uptime += past // 1000
+            past %= 1000
             for s in self.sessions:
                 if s.job and s.data:
-                    self._event("transfer_progress", s, bytes=s.moved)
+                    self._event("transfer_progress", s)
                 what = s.tick()
                 if what == 1:
                     _wake(s.task)
-                elif what == 2:
-                    self._cut(s, _BROKEN if s.data else _NO_CONNECTION)
+                elif what:
+                    self._cut(s, what - 1)
+            if self._litter:
+                self._litter = False
+                try:
+                    core.create_task(self._sweep())
+                except MemoryError:
+                    self._litter = True
 
     def _dismiss(self, s, why):
         s.dismiss(why)
@@ -535,37 +743,27 @@ class FTPdLite:
             action = s.step(None)
             while action != _CLOSE:
                 outcome = None
-                if action == _WAIT_READ:
-                    yield core._io_queue.queue_read(s.sock)
-                elif action == _WAIT_WRITE:
-                    yield core._io_queue.queue_write(s.sock)
-                elif action == _YIELD:
-                    yield from core.sleep_ms(0)
-                elif action == _WAIT:
-                    yield from core.sleep_ms(20)
-                elif action == _LOGIN:
-                    start = core.ticks()
-                    outcome = yield from self._login(s)
-                    if outcome == _EACCES:
-                        self._failed(s.peer[0])
-                        self._event("login_failed", s)
-                        took = core.ticks_diff(core.ticks(), start)
-                        yield from core.sleep_ms(self.login_delay - took)
-                    elif outcome != _EUSERS:
-                        self._failures.pop(s.peer[0], None)
-                        self._event("login", s)
-                elif action == _HASH:
-                    outcome = yield from self._digest(s)
-                elif action == _HASH_PASSWORD:
-                    from . import hashpass
-
-                    outcome = yield from hashpass.make(native, s.text)
+                if action <= _WAIT_WRITE:
+                    if _queued(s.sock, action == _WAIT_WRITE):
+                        yield
+                    else:
+                        yield from core.sleep_ms(50)
+                elif action <= _WAIT:
+                    yield from core.sleep_ms(0 if action == _YIELD else 20)
                 else:
                     try:
-                        outcome = self._act(s, action)
+                        if action == _LOGIN:
+                            outcome = yield from self._log_in(s)
+                        elif action == _HASH:
+                            outcome = yield from self._digest(s)
+                        elif action == _HASH_PASSWORD:
+                            from . import hashpass
+
+                            outcome = yield from hashpass.make(native, s.text)
+                        else:
+                            outcome = self._act(s, action)
                     except OSError as error:
-                        outcome = error.errno if isinstance(error.errno, int) else _EIO
-                        outcome = outcome or _EIO
+                        outcome = _number(error)
                     except MemoryError:
                         outcome = _ENOMEM
                 stepping = True
@@ -575,20 +773,32 @@ class FTPdLite:
             if stepping and s.sock is not sock and isinstance(error, (OSError, ValueError)):
                 # TLS has let go of the socket.
                 lost = True
-                self._print("INFO: TLS handshake failed: %s" % error)
+                self._print("INFO: TLS handshake failed: %s", error)
             elif not isinstance(error, OSError):
-                # A fault of ours costs this session, and nothing else.
-                sys.print_exception(error)
+                _complain(error)
         finally:
+            # The place where each session ends.
+            self.sessions.remove(s)
             self._unlisten(s)
             if s.job:
                 self._cut(s, _ABORTED)
             else:
                 self._close_file(s, _ABORTED)
-            (sock if lost else s.tls or s.sock).close()
-            self.sessions.remove(s)
-            self._print("INFO: Session disconnected: %s@%s" % (s.user or "-", s.peer[0]))
-            self._event("disconnect", s)
+            _firmly(sock if lost else s.tls or s.sock)
+            self._trim_buffers()
+            self._report(s, True)
+
+    # async
+    def _log_in(self, s):
+        start = core.ticks()
+        outcome = yield from self._login(s)
+        if outcome == _EACCES:
+            self._failed(s)
+            self._event("login_failed", s)
+            yield from core.sleep_ms(self.login_delay - core.ticks_diff(core.ticks(), start))
+        elif outcome != _EUSERS:
+            self._event("login", s)
+        return outcome
 
     def _act(self, s, action):
         # Does the one thing; returns the outcome.
@@ -597,56 +807,42 @@ class FTPdLite:
         elif action == _START_TLS:
             s.tls = self._tls.wrap(s.sock)
             self._unlisten(s)
-        elif action == _OPEN_READ:
-            s.file = open(s.path, "rb")
-            if s.offset:
-                s.file.seek(s.offset)
-        elif action == _OPEN_WRITE:
-            if s.offset:
-                s.file = open(s.path, "r+b")
-                s.file.seek(s.offset)
+        elif _OPEN_READ <= action <= _OPEN_LIST:
+            if s.transfer:
+                self._begin(s, action)
             else:
-                # Beside the old file until it is whole, if that is wanted.
-                part = s.part
-                s.old_path = part or s.path
-                s.file = open(s.old_path, "wb")
-                s.new_path = s.path if part else ""
-        elif action == _OPEN_APPEND:
-            s.file = open(s.path, "ab")
-        elif action == _OPEN_LIST:
-            self._open_list(s)
-        elif action == _TRANSFER:
-            s.verdict = None
-            s.job = core.create_task(self._transfer(s, self.on_event and s.path))
+                self._open_list(s)
         elif action == _ABORT:
             self._cut(s, _ABORTED)
         elif action == _CLOSE_FILE:
             self._close_file(s, _ABORTED)
-        elif action == _PASSIVE:
-            return self._listen(s)
+        elif action == _PASSIVE or action == _PASSIVE_IPV4:
+            return self._listen(s, action == _PASSIVE_IPV4)
         elif action == _UNLISTEN or action == _RESET:
             self._unlisten(s)
         elif action == _MAKE_DIRECTORY:
-            os.mkdir(s.path)
-            self._event("mkdir", s, s.path)
+            path = s.path
+            os.mkdir(path)
+            self._event("mkdir", s, path)
         elif action == _REMOVE_DIRECTORY:
+            path = s.path
             try:
-                os.rmdir(s.path)
-                self._event("rmdir", s, s.path)
+                os.rmdir(path)
             except OSError as error:
                 # FAT says EACCES of a directory that is not empty.
                 if error.errno == _EACCES:
-                    for _ in os.ilistdir(s.path):
+                    for _ in os.ilistdir(path):
                         return _ENOTEMPTY
                 raise
+            self._event("rmdir", s, path)
         elif action == _REMOVE_FILE:
-            os.remove(s.path)
-            self._event("delete", s, s.path)
+            path = s.path
+            os.remove(path)
+            self._event("delete", s, path)
         elif action == _RENAME_FROM:
             s.old_path = s.path
         elif action == _RENAME:
-            os.rename(s.old_path, s.path)
-            self._event("rename", s, s.path, old_path=s.old_path)
+            return self._rename(s, s.old_path, s.path)
         elif action == _SET_TIME:
             os.utime(s.path, (s.time, s.time))
         elif action == _SPACE:
@@ -658,7 +854,7 @@ class FTPdLite:
             free = gc.mem_free()
             return free, free + gc.mem_alloc()
         elif action == _UPTIME:
-            return (self._uptime // 1000,)
+            return (self._uptime,)
         elif action == _WHO:
             return self.sessions
         elif action == _KICK:
@@ -668,6 +864,79 @@ class FTPdLite:
         else:
             return _ENOSYS
 
+    def _rename(self, s, old, new):
+        # File systems do not refuse to move a folder into itself, and some put a file in a folder's place.
+        if native.overlap(old, new):
+            error = _once("aliases").objection(native, old, new)
+            if error:
+                return error
+        try:
+            if old != new and os.stat(new)[0] & _DIRECTORY and not native.overlap(old, new):
+                return _EISDIR
+        except OSError as error:
+            if error.errno != _ENOENT:
+                raise
+        if old != new:
+            os.rename(old, new)
+        self._event("rename", s, new, old)
+
+    def _begin(self, s, action):
+        # Begins a transfer, with all that it needs at hand before anything is opened or said: a buffer, a task, a socket.
+        s.verdict = None
+        buffer = self._take_buffer()
+        sock = address = None
+        try:
+            if s.dial:
+                try:
+                    address = socket.getaddrinfo(*s.dial, 0, socket.SOCK_STREAM)[0]
+                    sock = socket.socket(*address[:3])
+                except OSError:
+                    raise OSError(_EADDRINUSE)
+                address = address[-1]
+            path = self.on_event and s.path
+            job = core.create_task(self._transfer(s, path, buffer, sock, address))
+        except Exception:
+            self._give_buffer(buffer)
+            if sock:
+                _firmly(sock)
+            raise
+        try:
+            self._open(s, action)
+        except Exception:
+            core._task_queue.remove(job)
+            self._give_buffer(buffer)
+            if sock:
+                _firmly(sock)
+            self._close_file(s, _ABORTED)
+            raise
+        s.job = job
+        if not sock and s.listener:
+            try:
+                # What comes before a connection is accepted may be late, or lost with it.
+                self._accept_data(s)
+            except (OSError, MemoryError):
+                pass
+
+    def _open(self, s, action):
+        if action == _OPEN_LIST:
+            self._open_list(s)
+        elif action == _OPEN_READ:
+            s.file = open(s.path, "rb")
+            if s.offset:
+                s.file.seek(s.offset)
+        elif action == _OPEN_APPEND:
+            s.file = open(s.path, "ab")
+        elif s.offset:
+            s.file = open(s.path, "r+b")
+            s.file.seek(s.offset)
+        else:
+            # Beside the old file until it is whole, if that is wanted.
+            part = s.part
+            path = s.path
+            s.old_path = part or path
+            s.file = open(s.old_path, "wb")
+            s.new_path = path if part else ""
+
     def _open_list(self, s):
         path = s.path
         globbed = False
@@ -675,7 +944,7 @@ class FTPdLite:
             directory = os.stat(path)[0] & _DIRECTORY
         except OSError:
             # A pattern is only what does not exist as a name.
-            if not s.text:
+            if not s.glob:
                 raise
             path = s.parent
             directory = os.stat(path)[0] & _DIRECTORY
@@ -692,7 +961,7 @@ class FTPdLite:
     def _kick(self, who):
         count = 0
         for s in self.sessions:
-            if s.user == who or s.peer[0] == who:
+            if s.logged_in and s.user == who or s.peer[0] == who:
                 self._dismiss(s, _KICKED)
                 count += 1
         return count
@@ -710,8 +979,8 @@ class FTPdLite:
 
     # -- data connections
 
-    def _listen(self, s):
-        # A listener for the next data connection: (port, address), or the errno that no port could be had.
+    def _listen(self, s, ipv4):
+        # A listener for the next data connection: (port, address), or the errno that no port could be had. The address is told for PASV alone.
         self._unlisten(s)
         ports = self.pasv_port_range
         for i in range(len(ports)):
@@ -720,39 +989,39 @@ class FTPdLite:
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind(socket.getaddrinfo(self._address, port)[0][-1])
-                listener.listen(1)
+                # With less, modlwip forgets a connection that nobody has accepted when the listener closes, and its place is gone.
+                listener.listen(2)
                 listener.setblocking(False)
             except OSError:
-                listener.close()
+                _firmly(listener)
                 continue
-            self._port_at = (self._port_at + i + 1) % len(ports)
+            except MemoryError:
+                _firmly(listener)
+                raise
             s.listener = listener
-            return port, self.masquerade_address or self._own_address(s)
+            self._port_at = (self._port_at + i + 1) % len(ports)
+            return port, ipv4 and (self.masquerade_address or self._own_address(s))
         return _EADDRINUSE
 
     def _own_address(self, s):
-        # The address that the client reached: sockets cannot tell it, so ask who can.
-        if self._address != "0.0.0.0":
-            return self._address
-        try:
-            import network
+        # The address that the client reached, or "": sockets cannot tell it, so ask who can.
+        address = self._address
+        if native.is_ipv4(address) and address != "0.0.0.0":
+            return address
+        from . import interfaces
 
-            for interface in (0, 1):
-                ip, mask = network.WLAN(interface).ifconfig()[:2]
-                if native.same_network(ip, s.peer[0], mask):
-                    return ip
-        except (ImportError, AttributeError, OSError, ValueError):
-            pass
-        if sys.platform == "linux":
+        address = interfaces.address_for(s.peer[0])
+        if not address and _is_linux:
             from . import linux
 
-            return linux.local_address(*s.peer)
-        return ""
+            address = linux.local_address(*s.peer)
+        return address
 
     def _unlisten(self, s):
-        if s.listener:
-            s.listener.close()
-            s.listener = None
+        listener = s.listener
+        s.listener = None
+        if listener:
+            _firmly(listener)
 
     def _close_file(self, s, end):
         # Closes what is open, and puts an upload into its place or removes it. Gives the transfer's end: that one, or a worse.
@@ -762,20 +1031,19 @@ class FTPdLite:
         if s.list(None, None, False):
             # A directory that was not read to its end is closed by the GC.
             gc.collect()
-        try:
-            if file:
-                file.close()
-            if new_path and not end:
-                os.rename(s.old_path, new_path)
+        error = file and _firmly(file)
+        if not error and new_path and not end:
+            error = _firmly(s.old_path, new_path)
+            if not error:
                 new_path = None
-        except OSError as error:
-            end = _NO_SPACE if error.errno == _ENOSPC else _LOCAL_ERROR
+        if error:
+            end = _NO_SPACE if error == _ENOSPC else _LOCAL_ERROR
         # What was written in place stays for REST, unless it fills the file system.
         if new_path or new_path == "" and end == _NO_SPACE:
-            try:
-                os.remove(s.old_path)
-            except OSError:
-                pass
+            if _firmly(s.old_path) not in (0, _ENOENT):
+                self._litter = True
+        if new_path is not None:
+            s.old_path = None
         return end
 
     # async
@@ -783,115 +1051,109 @@ class FTPdLite:
         # The digest of a file, or the errno of what went wrong.
         buffer = None
         try:
-            s.file = open(s.path, "rb")
             buffer = self._take_buffer()
+            s.file = open(s.path, "rb")
             s.attach(buffer)
             while True:
                 outcome = s.hash()
                 if outcome != _YIELD:
                     return outcome
                 yield from core.sleep_ms(0)
-        except OSError as error:
-            return error.errno
-        except MemoryError:
-            return _ENOMEM
         finally:
             s.attach(None)
-            if buffer:
-                self._buffers.append(buffer)
+            self._give_buffer(buffer)
             self._close_file(s, 0)
 
-    # async
-    def _connect(self, s):
-        # Gives the data socket, or None.
-        listener = s.listener
-        if s.verdict is not None:
-            return None
-        if listener:
-            while s.verdict is None:
-                try:
-                    data, address = listener.accept()
-                except OSError as error:
-                    if error.errno != _EAGAIN:
-                        return None
-                    yield core._io_queue.queue_read(listener)
-                    continue
-                if s.accepts(address):
-                    return data
-                data.close()
-            return None
-        address = socket.getaddrinfo(*s.dial, 0, socket.SOCK_STREAM)[0]
-        data = socket.socket(*address[:3])
-        try:
-            data.setblocking(False)
-            try:
-                data.connect(address[-1])
-            except OSError:
-                # Under way. Asked again when the socket is ready, connect says "already connected", or why not.
-                yield core._io_queue.queue_write(data)
-                if s.verdict is None:
-                    try:
-                        data.connect(address[-1])
-                    except OSError as error:
-                        if error.errno not in _EISCONN:
-                            raise
-            return data
-        except OSError:
-            data.close()
+    def _accept_data(self, s):
+        # Takes the data connection if it is there; others are closed. Raises OSError.
+        sock, address = self._next_connection(s.listener)
+        if s.accepts(address):
+            _tune(sock)
+            s.data = sock
+        else:
+            _firmly(sock)
 
     # async
-    def _transfer(self, s, path):
+    def _transfer(self, s, path, buffer, sock, address):
+        # A transfer, with what _begin has made for it. `sock` and `address` are for an active data connection.
         end = _NO_CONNECTION
-        buffer = sock = None
+        start = -1
+        ready = False
         try:
-            s.data = sock = yield from self._connect(s)
-            self._unlisten(s)
-            if sock and s.verdict is None:
-                sock.setblocking(False)
+            if sock:
+                _tune(sock)
+            while not s.data and s.verdict is None and (sock or s.listener):
+                try:
+                    if sock:
+                        # Asked again when the socket is ready, connect says that it stands, or why not.
+                        sock.connect(address)
+                        s.data = sock
+                    else:
+                        self._accept_data(s)
+                    continue
+                except OSError as error:
+                    number = _number(error)
+                    if sock and (number in _STANDS or ready and number in _UNDER_WAY):
+                        # modlwip says "under way" of a connection whose other end has closed its half already.
+                        s.data = sock
+                        break
+                    if number != _ENOMEM and number not in _UNDER_WAY:
+                        break
+                ready = _queued(sock or s.listener, sock)
+                if ready:
+                    yield
+                else:
+                    yield from core.sleep_ms(50)
+            if s.data and s.verdict is None:
+                end = _LOCAL_ERROR
+                self._unlisten(s)
+                sock = s.data
                 if s.private:
                     s.data = self._tls.wrap(sock)
-                buffer = self._take_buffer()
                 s.attach(buffer)
                 start = core.ticks()
-                self._event("transfer_start", s, path, transfer=s.transfer)
+                self._event("transfer_start", s, path)
                 while s.verdict is None:
-                    end = s.pump()
-                    if end == _WAIT_READ:
-                        yield core._io_queue.queue_read(s.data)
-                    elif end == _WAIT_WRITE:
-                        yield core._io_queue.queue_write(s.data)
-                    elif end == _YIELD:
+                    what = s.pump()
+                    if what <= _WAIT_WRITE:
+                        if _queued(s.data, what == _WAIT_WRITE):
+                            yield
+                        else:
+                            yield from core.sleep_ms(50)
+                    elif what == _YIELD:
                         yield from core.sleep_ms(0)
                     else:
+                        end = what - _ENDED
                         break
-                end = end - _ENDED if s.verdict is None else s.verdict
-            elif s.verdict is not None:
+            if s.verdict is not None:
                 end = s.verdict
         except Exception as error:
-            end = _LOCAL_ERROR
-            if s.data is not sock and isinstance(error, (OSError, ValueError)):
+            if s.data and s.data is not sock and isinstance(error, (OSError, ValueError)):
                 # The TLS handshake failed, and TLS has let go of the socket.
                 end = _NEGOTIATION
                 s.data = sock
             else:
-                sys.print_exception(error)
+                end = _LOCAL_ERROR
+                if isinstance(error, MemoryError):
+                    self._print("WARNING: No memory for a transfer.")
+                _complain(error)
         finally:
-            s.attach(None)
-            if buffer:
-                self._buffers.append(buffer)
-            if s.data:
-                s.data.close()
+            # The place where each transfer ends.
+            try:
+                s.attach(None)
+                self._give_buffer(buffer)
+                sock = s.data or sock
                 s.data = None
-            self._unlisten(s)
-            end = self._close_file(s, end)
-            if self.on_event and buffer:
-                seconds = core.ticks_diff(core.ticks(), start) / 1000
-                self._event(
-                    "transfer_end", s, path, transfer=s.transfer, bytes=s.moved, seconds=seconds, complete=not end
-                )
-            s.job = None
-            s.finish(end)
-            _wake(s.task)
+                if sock:
+                    _firmly(sock)
+                self._unlisten(s)
+                end = self._close_file(s, end)
+                if start >= 0:
+                    self._event("transfer_end", s, path, None, end, start)
+            finally:
+                s.job = None
+                s.finish(end)
+                _wake(s.task)
 
     def _take_buffer(self):
         if self._buffers:
@@ -910,6 +1172,19 @@ class FTPdLite:
                 if size <= 512:
                     raise
                 size //= 2
+
+    def _give_buffer(self, buffer):
+        if buffer:
+            try:
+                self._buffers.append(buffer)
+            except MemoryError:
+                pass
+            self._trim_buffers()
+
+    def _trim_buffers(self):
+        # There are no more buffers than sessions, but one for the next.
+        while len(self._buffers) > max(1, len(self.sessions)):
+            self._buffers.pop()
 
 
 class FTPd(FTPdLite):

@@ -7,7 +7,7 @@ from asyncio import core
 
 _ROUNDS = 10000
 # How many rounds are done before other tasks run.
-_STEP = 100
+_STEP = 16
 
 
 def _base64(data):

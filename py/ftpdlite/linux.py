@@ -1,17 +1,23 @@
 # The address that a client reached, where the system is Linux: only the Unix port loads this, and boards need not have it.
 import sys
 
+# Where Linux tells its connections, and how it begins an IPv4 address there.
+_TABLES = (("/proc/net/tcp", b""), ("/proc/net/tcp6", b"0000000000000000FFFF0000"))
+
 
 def local_address(peer, port):
-    # The local IPv4 address of the connection with peer; "" when there is none. Linux prints an address as a number of the machine, in hexadecimal.
-    number = int.from_bytes(bytes([int(part) for part in peer.split(".")]), sys.byteorder)
-    remote = b"%08X:%04X" % (number, port)
+    """The local IPv4 address of the connection with peer; "" when there is none, or when it is IPv6."""
     try:
-        with open("/proc/net/tcp", "rb") as connections:
-            for line in connections:
-                fields = line.split()
-                if fields[2] == remote:
-                    return ".".join([str(part) for part in int(fields[1][:8], 16).to_bytes(4, sys.byteorder)])
-    except OSError:
+        # Linux prints an address as a number of the machine, in hexadecimal.
+        number = int.from_bytes(bytes([int(part) for part in peer.split(".")]), sys.byteorder)
+        for name, before in _TABLES:
+            remote = b"%s%08X:%04X" % (before, number, port)
+            with open(name, "rb") as connections:
+                for line in connections:
+                    fields = line.split()
+                    if fields[2] == remote:
+                        local = int(fields[1].split(b":")[0][len(before) :], 16)
+                        return ".".join([str(part) for part in local.to_bytes(4, sys.byteorder)])
+    except (OSError, ValueError):
         pass
     return ""

@@ -111,10 +111,11 @@ def check(server, native):
         ("data_timeout", 0, 65534),
         ("stall_timeout", 0, 65534),
         ("handshake_timeout", 0, 65534),
+        ("login_timeout", 0, 65534),
         ("transfer_buffer_size", 512, 1 << 20),
     ):
         value = getattr(server, name)
-        if value is not None or not name.startswith(("max_per", "transfer")):
+        if value is not None or not name.startswith(("max_per", "max_conn", "transfer")):
             integer(name, value, low, high)
     server._tls = None
     if server.tls != "off":

@@ -3,6 +3,7 @@
 //! One entry is in memory at a time, so that a directory of ten thousand needs no more of it than one of ten.
 
 use super::obj::{self, Obj};
+use super::pump::Share;
 use super::server::{DIRECTORY, Settings};
 use super::session::real_path;
 use crate::protocol::glob;
@@ -23,6 +24,8 @@ pub struct Listing {
     prefix: Obj,
     /// The glob pattern, a bytes object, or None.
     pattern: Obj,
+    /// What NLST tells before each name, a bytes object, or None.
+    before: Obj,
     /// The entry that did not fit the last time, or None.
     waiting: Obj,
     now: u32,
@@ -34,7 +37,7 @@ impl Listing {
     /// Nothing is open.
     pub fn new() -> Self {
         let none = obj::none();
-        Listing { names: none, prefix: none, pattern: none, waiting: none, now: 0, own: 0 }
+        Listing { names: none, prefix: none, pattern: none, before: none, waiting: none, now: 0, own: 0 }
     }
 
     /// Lets everything go.
@@ -48,13 +51,15 @@ impl Listing {
     }
 
     /// Opens the listing of the directory `path`, whose entries are `names`, or, when that is None, of the single file `path`.
-    pub fn open(&mut self, names: Obj, home: Obj, path: &[u8], pattern: &[u8], now: u32) {
+    /// `before` stands before each name of NLST.
+    pub fn open(&mut self, names: Obj, home: Obj, path: &[u8], pattern: &[u8], before: &[u8], now: u32) {
         let folder = if names.is_none() { parent(path) } else { path };
         let folder = real_path(home, folder);
         let folder_bytes = folder.bytes().unwrap_or_default();
         let slash: &[u8] = if folder_bytes.ends_with(b"/") { b"" } else { b"/" };
         self.prefix = obj::new_bytes_joined(folder_bytes, slash);
         self.pattern = if pattern.is_empty() { obj::none() } else { obj::new_bytes(pattern) };
+        self.before = if before.is_empty() { obj::none() } else { obj::new_bytes(before) };
         self.now = now;
         self.own = 0;
         let names = if names.is_none() {
@@ -66,14 +71,21 @@ impl Listing {
         self.names = obj::iterator(names);
     }
 
-    /// Writes as many entries as fit. Nothing written means that all was listed.
+    /// Writes as many entries as fit. Whether it stopped before because the share is used up, which is looked at after each entry, shown or not. Nothing written
+    /// otherwise means that all was listed.
     ///
     /// # Errors
     /// When the directory cannot be read on.
-    pub fn fill(&mut self, session: &Session, settings: &Settings, out: &mut Writer<'_>) -> Result<(), End> {
+    pub fn fill(
+        &mut self,
+        session: &Session,
+        settings: &Settings,
+        out: &mut Writer<'_>,
+        share: Share,
+    ) -> Result<bool, End> {
         let form = session.transfer();
         if form == Some(Transfer::Machine) && !self.write_own_entries(session, settings, out) {
-            return Ok(());
+            return Ok(false);
         }
         while !self.names.is_none() {
             if self.waiting.is_none() {
@@ -81,7 +93,7 @@ impl Listing {
                     Ok(Some(entry)) => self.waiting = entry,
                     Ok(None) => {
                         self.names = obj::none();
-                        return Ok(());
+                        return Ok(false);
                     }
                     Err(_) => return Err(End::LocalError),
                 }
@@ -94,13 +106,16 @@ impl Listing {
             if out.overflowed() {
                 out.truncate(before);
                 if before > 0 {
-                    return Ok(());
+                    return Ok(false);
                 }
                 // A line that fits no buffer at all is left out.
             }
             self.waiting = obj::none();
+            if settings.clock.is_over(share) {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn is_wanted(&self, name: &[u8]) -> bool {
@@ -143,7 +158,7 @@ impl Listing {
         let name_object = entry.item(0);
         let name = name_object.bytes().unwrap_or_default();
         if form == Some(Transfer::Names) {
-            name_line(name, out);
+            name_line(self.before.bytes().unwrap_or_default(), name, out);
             return;
         }
         if name_object.is_str() && !self.prefix.is_str() {

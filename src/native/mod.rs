@@ -15,6 +15,7 @@ mod session;
 mod stream;
 
 use crate::protocol::address::{Ip, parse_ip};
+use crate::protocol::writer::Writer;
 use crate::protocol::{hash, path};
 use obj::Obj;
 use qstr::Qstr;
@@ -49,6 +50,22 @@ unsafe extern "C" fn same_network(n_args: usize, args: *const Obj) -> Obj {
 /// `is_unfinished(name)`: whether it is the name of an upload that is not whole.
 unsafe extern "C" fn is_unfinished(name: Obj) -> Obj {
     Obj::from_bool(path::is_unfinished(name.bytes().unwrap_or_default()))
+}
+
+/// `overlap(old, new)`: how many bytes at the start of `new` may mean the folder `old`; 0 when `new` certainly is neither `old` nor below it.
+unsafe extern "C" fn overlap(old: Obj, new: Obj) -> Obj {
+    let [old, new] = [old, new].map(|path| path.bytes().unwrap_or_default());
+    Obj::from_u64(path::overlap(old, new) as u64)
+}
+
+/// `shown(line)`: a line of the log as a str that does nothing to a terminal.
+unsafe extern "C" fn shown(line: Obj) -> Obj {
+    let bytes = line.bytes().unwrap_or_default();
+    let memory = obj::allocate(bytes.len().max(1));
+    // SAFETY: a fresh block of that size, that nobody else knows.
+    let mut out = Writer::new(unsafe { core::slice::from_raw_parts_mut(memory, bytes.len()) });
+    out.shown(bytes, obj::is_utf8(bytes));
+    if out.bytes() == bytes && line.is_str() { line } else { obj::new_str(out.bytes()) }
 }
 
 /// `pbkdf2(password, salt, state, rounds)`: goes on with PBKDF2; `state` is a bytearray of 64 bytes.
@@ -88,6 +105,8 @@ unsafe extern "C" fn mpy_init(this: *const ffi::mp_obj_fun_bc_t, _: usize, _: us
     obj::store_global(Qstr::is_unfinished, obj::function_1(is_unfinished));
     obj::store_global(Qstr::pbkdf2, obj::function_n(4, pbkdf2));
     obj::store_global(Qstr::same, obj::function_2(same));
+    obj::store_global(Qstr::overlap, obj::function_2(overlap));
+    obj::store_global(Qstr::shown, obj::function_1(shown));
     obj::store_global(Qstr::is_ipv4, obj::function_1(is_ipv4));
     obj::store_global(Qstr::same_network, obj::function_n(3, same_network));
     obj::store_global(Qstr::_panic, obj::function_1(panic_for_test));

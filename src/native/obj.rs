@@ -223,7 +223,7 @@ pub fn new_bytes_joined(first: &[u8], second: &[u8]) -> Obj {
 }
 
 /// Whether a str may hold these bytes: MicroPython's own rule, which checks the shape of the sequences and not their values.
-fn is_utf8(bytes: &[u8]) -> bool {
+pub fn is_utf8(bytes: &[u8]) -> bool {
     let mut following = 0u32;
     for &byte in bytes {
         if following > 0 {
@@ -257,39 +257,21 @@ pub fn iterator(of: Obj) -> Obj {
 
 /// The next item, `None` at the end, or the exception that was raised.
 pub fn next(iterator: Obj) -> Result<Option<Obj>, Obj> {
-    extern "C" fn call(context: *mut cty::c_void) {
-        // SAFETY: `protect` passes what `next` gave it: the words for the iterator and the result.
-        let words = unsafe { &mut *context.cast::<[Obj; 2]>() };
+    let found = attempt(|| {
         let mut buffer = ffi::mp_obj_iter_buf_t {
             // A null type says that the iterator is a heap object, in the first word.
             base: ffi::mp_obj_base_t { type_: core::ptr::null() },
-            buf: [words[0].raw(), Obj::NULL.raw(), Obj::NULL.raw()],
+            buf: [iterator.raw(), Obj::NULL.raw(), Obj::NULL.raw()],
         };
-        // SAFETY: `words[0]` is an iterator.
-        words[1] = unsafe { Obj::from_raw(ffi::table().iternext.unwrap_unchecked()(&mut buffer)) };
-    }
-    let mut words = [iterator, Obj::NULL];
-    protect(call, (&raw mut words).cast())?;
-    Ok(Some(words[1]).filter(|item| !item.is_null()))
+        // SAFETY: `iterator` is one.
+        unsafe { Obj::from_raw(ffi::table().iternext.unwrap_unchecked()(&mut buffer)) }
+    })?;
+    Ok(Some(found).filter(|item| !item.is_null()))
 }
 
 /// `sequence[index]`, or the exception that was raised.
 pub fn try_item(sequence: Obj, index: u32) -> Result<Obj, Obj> {
-    extern "C" fn call(context: *mut cty::c_void) {
-        // SAFETY: `protect` passes what `try_item` gave it: the words for the sequence, the index and the result.
-        let words = unsafe { &mut *context.cast::<[Obj; 3]>() };
-        // SAFETY: raises when there is no such item; SENTINEL asks to load.
-        words[2] = unsafe {
-            Obj::from_raw(ffi::table().obj_subscr.unwrap_unchecked()(
-                words[0].raw(),
-                words[1].raw(),
-                Obj::SENTINEL.raw(),
-            ))
-        };
-    }
-    let mut words = [sequence, Obj::from_u32(index), Obj::NULL];
-    protect(call, (&raw mut words).cast())?;
-    Ok(words[2])
+    attempt(|| sequence.item(index))
 }
 
 /// `function()`. Raises what the function raises.
@@ -298,30 +280,24 @@ pub fn call_0(function: Obj) -> Obj {
     unsafe { Obj::from_raw(ffi::table().call_function_n_kw.unwrap_unchecked()(function.raw(), 0, core::ptr::null())) }
 }
 
-/// `function(argument)`: the result, or the exception that was raised.
-pub fn try_call(function: Obj, argument: Obj) -> Result<Obj, Obj> {
-    extern "C" fn call(context: *mut cty::c_void) {
-        // SAFETY: `protect` passes what `try_call` gave it: the words for the function, the argument and the result.
-        let words = unsafe { &mut *context.cast::<[Obj; 3]>() };
-        // SAFETY: one positional argument follows; raises what the function raises.
-        words[2] = unsafe {
-            Obj::from_raw(ffi::table().call_function_n_kw.unwrap_unchecked()(
-                words[0].raw(),
-                1,
-                (&raw const words[1]).cast(),
-            ))
-        };
-    }
-    let mut words = [function, argument, Obj::NULL];
-    protect(call, (&raw mut words).cast())?;
-    Ok(words[2])
+/// `function(argument)`. Raises what the function raises.
+pub fn call_1(function: Obj, argument: Obj) -> Obj {
+    let argument = argument.raw();
+    // SAFETY: one positional argument follows.
+    unsafe { Obj::from_raw(ffi::table().call_function_n_kw.unwrap_unchecked()(function.raw(), 1, &argument)) }
 }
 
-/// Runs `call(context)`; gives the exception that it raised, if it did.
-fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
-    // SAFETY: the glue calls `call` once, with `context`, which lives on this frame.
-    let raised = unsafe { ffi::ftpdlite_try(Some(call), context) };
-    if raised.is_null() { Ok(()) } else { Err(Obj(raised)) }
+/// What `make` gives, or the exception that it raised. Raising leaves `make` by a long jump: nothing in it may have a destructor.
+pub fn attempt<F: FnMut() -> Obj>(make: F) -> Result<Obj, Obj> {
+    extern "C" fn call<F: FnMut() -> Obj>(context: *mut cty::c_void) {
+        // SAFETY: `attempt` passes its own pair, which lives on its frame.
+        let (make, result) = unsafe { &mut *context.cast::<(F, Obj)>() };
+        *result = make();
+    }
+    let mut context = (make, Obj::NULL);
+    // SAFETY: the glue calls `call` once, with `context`.
+    let raised = unsafe { ffi::ftpdlite_try(Some(call::<F>), (&raw mut context).cast()) };
+    if raised.is_null() { Ok(context.1) } else { Err(Obj(raised)) }
 }
 
 /// `import name`.

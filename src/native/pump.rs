@@ -6,7 +6,7 @@ use crate::protocol::ascii;
 use crate::protocol::hash::Hasher;
 use crate::protocol::session::{End, Session};
 
-/// How long a transfer moves bytes before other tasks run, in microseconds: long enough that switching costs little, short enough
+/// How long commands, listings and transfers go on before other tasks run, in microseconds: long enough that switching costs little, short enough
 /// that nobody notices. A board that writes to flash is through with it after one buffer.
 const SHARE: u32 = 2000;
 /// Bytes that are read at a time for a digest.
@@ -27,9 +27,33 @@ impl Clock {
         obj::call_0(self.0).to_u64() as u32 & TICK_MASK
     }
 
-    fn since(&self, start: u32) -> u32 {
-        self.now().wrapping_sub(start) & TICK_MASK
+    /// A share of the time begins.
+    pub fn begin(&self) -> Share {
+        Share(self.now())
     }
+
+    /// Whether a share is used up.
+    pub fn is_over(&self, share: Share) -> bool {
+        self.now().wrapping_sub(share.0) & TICK_MASK >= SHARE
+    }
+}
+
+/// A share of the time, by when it began. When it is used up, other tasks run.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Share(u32);
+
+impl Share {
+    /// One that began at some time or other.
+    pub const ANY: Share = Share(0);
+}
+
+/// What was put into a buffer.
+pub struct Filled {
+    /// How many bytes are in the buffer now.
+    pub length: usize,
+    /// The share is used up, and the buffer is not full yet.
+    pub paused: bool,
 }
 
 /// Why the pump stopped.
@@ -51,45 +75,53 @@ pub struct Pump {
     owner: Obj,
     start: usize,
     end: usize,
+    /// The buffer is to be filled on before it is sent.
+    filling: bool,
 }
 
 impl Pump {
     /// Without a buffer.
     pub fn new() -> Self {
-        Pump { owner: obj::none(), start: 0, end: 0 }
+        Pump { owner: obj::none(), start: 0, end: 0, filling: false }
     }
 
     /// Takes a bytearray for a transfer, or None to let the former one go.
     pub fn attach(&mut self, owner: Obj) {
-        *self = Pump { owner, start: 0, end: 0 };
+        *self = Pump { owner, ..Pump::new() };
     }
 
-    /// Sends what `fill` puts into the buffer, until it puts nothing.
+    /// Sends what `fill` puts into the buffer behind what is in it, until there is nothing in it.
     pub fn send(
         &mut self,
         data: Obj,
         session: &mut Session,
         clock: &Clock,
-        mut fill: impl FnMut(&Session, &mut [u8]) -> Result<usize, End>,
+        mut fill: impl FnMut(&Session, &mut [u8], usize, Share) -> Result<Filled, End>,
     ) -> Pumped {
         let Some(buffer) = self.owner.bytes_mut() else { return Pumped::Ended(End::LocalError) };
-        let start = clock.now();
+        let share = clock.begin();
         loop {
-            if self.start == self.end {
-                self.start = 0;
-                self.end = match fill(session, buffer) {
+            if self.start == self.end || self.filling {
+                let used = if self.filling { self.end } else { 0 };
+                let filled = match fill(session, buffer, used, share) {
+                    Ok(filled) => filled,
+                    Err(end) => return Pumped::Ended(end),
+                };
+                (self.start, self.end, self.filling) = (0, filled.length, filled.paused);
+                if filled.paused {
+                    return Pumped::Share;
+                }
+                if filled.length == 0 {
                     // Only what is written makes TLS shake hands, and nothing was.
-                    Ok(0) if session.protects_data() && session.moved() == 0 => {
+                    if session.protects_data() && session.moved() == 0 {
                         return match stream::write(data, &[]) {
                             Ok(_) => Pumped::Ended(End::Complete),
                             Err(WOULD_BLOCK) => Pumped::WaitWrite,
                             Err(_) => Pumped::Ended(End::Broken),
                         };
                     }
-                    Ok(0) => return Pumped::Ended(End::Complete),
-                    Ok(count) => count,
-                    Err(end) => return Pumped::Ended(end),
-                };
+                    return Pumped::Ended(End::Complete);
+                }
             }
             while let Some(rest) = buffer.get(self.start..self.end).filter(|rest| !rest.is_empty()) {
                 match stream::write(data, rest) {
@@ -101,7 +133,7 @@ impl Pump {
                     Err(_) => return Pumped::Ended(End::Broken),
                 }
                 // Through TLS a buffer goes in many writes, each of which takes its time.
-                if clock.since(start) >= SHARE {
+                if clock.is_over(share) {
                     return Pumped::Share;
                 }
             }
@@ -112,7 +144,7 @@ impl Pump {
     pub fn receive(&mut self, data: Obj, file: Obj, session: &mut Session, clock: &Clock) -> Pumped {
         let converts = session.converts();
         let Some(buffer) = self.owner.bytes_mut() else { return Pumped::Ended(End::LocalError) };
-        let start = clock.now();
+        let share = clock.begin();
         loop {
             while let Some(space) = buffer.get_mut(self.end..).filter(|space| !space.is_empty()) {
                 match stream::read(data, space) {
@@ -126,7 +158,7 @@ impl Pump {
                         let end = self.end + count;
                         self.end = if converts { ascii::take(buffer, self.end, end) } else { end };
                         session.data_moved(count as u64);
-                        if clock.since(start) >= SHARE {
+                        if clock.is_over(share) {
                             return Pumped::Share;
                         }
                     }
@@ -142,7 +174,7 @@ impl Pump {
             if let Err(end) = self.store(file, buffer, settled) {
                 return Pumped::Ended(end);
             }
-            if clock.since(start) >= SHARE {
+            if clock.is_over(share) {
                 return Pumped::Share;
             }
         }
@@ -154,7 +186,7 @@ impl Pump {
     /// The `errno`.
     pub fn digest(&mut self, file: Obj, hasher: &mut Hasher, clock: &Clock) -> Result<bool, i32> {
         let buffer = self.owner.bytes_mut().unwrap_or_default();
-        let start = clock.now();
+        let share = clock.begin();
         loop {
             // Pieces no longer than a share, on slow boards too.
             let length = buffer.len().min(DIGEST_PIECE);
@@ -163,7 +195,7 @@ impl Pump {
                 0 => return Ok(true),
                 count => hasher.update(piece.get(..count).unwrap_or_default()),
             }
-            if clock.since(start) >= SHARE {
+            if clock.is_over(share) {
                 return Ok(false);
             }
         }

@@ -51,9 +51,9 @@ macro_rules! qstrs {
 qstrs! {
     MemoryError OSError RuntimeError TypeError ValueError
     Server Session
-    _panic is_ipv4 is_unfinished pbkdf2 same same_network version
+    _panic is_ipv4 is_unfinished overlap pbkdf2 same same_network shown version
     accepts attach dismiss finish hash list pump step tick
-    data dial file home job listener moved new_path offset old_path parent part path peer private sock task text tls transfer
+    data dial file glob home idle job listener logged_in moved new_path offset old_path parent part path peer private sock task text tls transfer
     user verdict
     os stat ticks_us time
 }

@@ -70,7 +70,7 @@ impl Settings {
 
     /// Looks at a path of the host; `None` when it cannot.
     pub fn look(&self, path: Obj) -> Option<Outcome<'static>> {
-        obj::try_call(self.stat, path).ok().map(|value| self.stat(value))
+        obj::attempt(|| obj::call_1(self.stat, path)).ok().map(|value| self.stat(value))
     }
 
     /// Shows a command, a password never.
@@ -95,29 +95,30 @@ impl Settings {
     }
 
     fn log_line(&self, line: &[u8]) {
-        // Whoever listens has no say in what is served: an exception of theirs is dropped.
-        let _ = obj::try_call(self.log, obj::new_text(line));
+        // Whoever listens has no say in what is served: an exception of theirs is dropped, and so is one for want of memory.
+        let _ = obj::attempt(|| obj::call_1(self.log, obj::new_text(line)));
     }
 }
 
-/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections
+/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections
 /// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
 /// connections have none.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
-    obj::check_arguments(n_args, n_kw, 8);
-    // SAFETY: the runtime passes `n_args` objects, and there are eight.
-    let args = unsafe { core::slice::from_raw_parts(args, 8) };
-    let flags = args[6].to_u64();
+    obj::check_arguments(n_args, n_kw, 9);
+    // SAFETY: the runtime passes `n_args` objects, and there are nine.
+    let args = unsafe { core::slice::from_raw_parts(args, 9) };
+    let flags = args[7].to_u64();
     let os = obj::import(Qstr::os);
     let settings = Settings {
         name: args[0],
-        log: args[7],
+        log: args[8],
         stat: os.attr(Qstr::stat),
         clock: Clock(obj::import(Qstr::time).attr(Qstr::ticks_us)),
         epoch: args[1].to_u64() as u32,
         config: Config {
             server_name: args[0].bytes().unwrap_or_default(),
             idle_timeout: args[2].to_u64() as u16,
+            login_timeout: args[6].to_u64() as u16,
             data_timeout: args[3].to_u64() as u16,
             stall_timeout: args[4].to_u64() as u16,
             passwordless: flags & 1 != 0,

@@ -4,7 +4,7 @@
 use super::ffi;
 use super::listing::Listing;
 use super::obj::{self, Obj};
-use super::pump::{Pump, Pumped};
+use super::pump::{Filled, Pump, Pumped, Share};
 use super::qstr::Qstr;
 use super::server::ServerObj;
 use super::stream::{self, WOULD_BLOCK};
@@ -13,7 +13,7 @@ use crate::protocol::ascii;
 use crate::protocol::hash::{DIGEST_MAX, Hasher};
 use crate::protocol::input::LINE_MAX;
 use crate::protocol::listing::Permission;
-use crate::protocol::path::parent;
+use crate::protocol::path::{name, parent};
 use crate::protocol::session::{Action, Dismissal, End, Outcome, REPLY_MAX, Session, Step, Tick, Transfer, Turn};
 use crate::protocol::writer::Writer;
 
@@ -26,8 +26,8 @@ const BLOCKED: u32 = 4;
 /// `pump` adds this to the number of the transfer's [`End`].
 const ENDED: u32 = 16;
 
-/// How many commands one `step` takes before other tasks run.
-const COMMANDS_PER_STEP: u32 = 64;
+/// `ENOMEM`.
+const NO_MEMORY: u32 = 12;
 
 /// The Python objects that the shim keeps in a session, in the order of `SessionObj::slots`.
 const SLOTS: [Qstr; 11] = [
@@ -65,10 +65,14 @@ pub struct SessionObj {
     listing: Listing,
     /// The digest that is under way; a block of the GC's heap.
     hasher: *mut Hasher,
-    /// The workspace's path, kept during an action that takes long (a bytes object), or None.
-    kept_path: Obj,
+    /// The workspace's path and text, kept while others use the workspace (bytes objects), or None.
+    kept: [Obj; 2],
+    /// When this session's share of the time began.
+    share: Share,
     /// The action whose outcome the next `step` brings.
     outstanding: Option<Action>,
+    /// The action is due, but the share was used up first: the next `step` gives it, and only then it is outstanding.
+    deferred: bool,
     greeted: bool,
     closing: bool,
     /// The slot `tls` takes the place of `sock` when all replies are written.
@@ -130,8 +134,40 @@ impl SessionObj {
         }
     }
 
+    /// Keeps the workspace, for others will use it before this session goes on. Whether there was memory for that.
+    fn keep_work(&mut self, server: &ServerObj) -> bool {
+        let work = &server.work;
+        for (kept, bytes) in self.kept.iter_mut().zip([&work.path, &work.text]) {
+            match obj::attempt(|| obj::new_bytes(bytes)) {
+                Ok(object) => *kept = object,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Puts the workspace back as it was when it was kept, if it was.
+    fn restore_work(&self, server: &mut ServerObj) {
+        let work = &mut server.work;
+        for (kept, place) in self.kept.iter().zip([&mut work.path, &mut work.text]) {
+            if let Some(bytes) = kept.bytes() {
+                place.clear();
+                let _ = place.extend_from_slice(bytes);
+            }
+        }
+    }
+
     fn step(&mut self, server: &mut ServerObj, line: &mut [u8], outcome: Obj) -> u32 {
         server.collected = 0;
+        let deferred = core::mem::take(&mut self.deferred);
+        // Whoever brings an outcome has not let others run since the action, but for those that take long; all else has.
+        if deferred || matches!(self.outstanding, None | Some(Action::ListHere)) {
+            self.share = server.settings.clock.begin();
+        }
+        if let (true, Some(action)) = (deferred, self.outstanding) {
+            self.restore_work(server);
+            return action as u32;
+        }
         // An outcome is told at once; everything else waits until the socket has taken what was said before.
         if self.outstanding.is_none() {
             if !self.flush(server) {
@@ -147,7 +183,6 @@ impl SessionObj {
             }
         }
         let mut outcome = Some(outcome);
-        let mut commands = 0;
         loop {
             if server.replies.len() - server.collected < REPLY_MAX && !self.flush(server) {
                 return WAIT_WRITE;
@@ -171,8 +206,7 @@ impl SessionObj {
             };
             match step {
                 Step::Again => {
-                    commands += 1;
-                    if commands == COMMANDS_PER_STEP {
+                    if server.settings.clock.is_over(self.share) {
                         return if self.flush(server) { YIELD } else { WAIT_WRITE };
                     }
                 }
@@ -200,16 +234,28 @@ impl SessionObj {
                 }
                 Step::Act(Action::ListHere) => {
                     self.outstanding = Some(Action::ListHere);
-                    if !self.list_here(server) {
-                        return WAIT_WRITE;
+                    if let Some(wait) = self.list_here(server) {
+                        return wait;
                     }
                 }
                 Step::Act(action) => {
                     self.outstanding = Some(action);
-                    if action == Action::Hash {
-                        self.kept_path = obj::new_bytes(&server.work.path);
-                    }
                     self.flush(server);
+                    // What takes long lets others run of its own accord.
+                    let is_long = matches!(action, Action::Login | Action::HashPassword | Action::Hash);
+                    let is_over = !is_long && server.settings.clock.is_over(self.share);
+                    if is_over || action == Action::Hash {
+                        let is_kept = self.keep_work(server);
+                        if is_over && is_kept {
+                            self.deferred = true;
+                            return YIELD;
+                        }
+                        if !is_over && !is_kept {
+                            // The digest's name would be gone.
+                            outcome = Some(Obj::from_u32(NO_MEMORY));
+                            continue;
+                        }
+                    }
                     return action as u32;
                 }
                 Step::Close => {
@@ -244,11 +290,8 @@ impl SessionObj {
         if action == Action::Who {
             self.say_sessions(server, value);
         }
-        if let (Action::Hash, Some(path)) = (action, self.kept_path.bytes()) {
-            server.work.path.clear();
-            let _ = server.work.path.extend_from_slice(path);
-            self.kept_path = obj::none();
-        }
+        self.restore_work(server);
+        self.kept = [obj::none(); 2];
         let outcome = match action {
             _ if value.is_none() => Outcome::Done,
             _ if value.is_int() => Outcome::Failed(value.to_u64() as u32),
@@ -257,7 +300,7 @@ impl SessionObj {
                 Outcome::Login(Permission::from_bits(value.item(0).to_u64() as u8))
             }
             Action::Stat => server.settings.stat(value),
-            Action::Passive => {
+            Action::Passive | Action::PassiveIpv4 => {
                 Outcome::Passive(value.item(0).to_u64() as u16, value.item(1).bytes().unwrap_or_default())
             }
             Action::Space | Action::Memory | Action::Collect => {
@@ -275,20 +318,27 @@ impl SessionObj {
         step
     }
 
-    /// Lists on the control connection. Whether the end was reached; else the socket is full.
-    fn list_here(&mut self, server: &mut ServerObj) -> bool {
+    /// Lists on the control connection: what must be waited for, or `None` at the end, which a session that is to end reaches at once.
+    fn list_here(&mut self, server: &mut ServerObj) -> Option<u32> {
         while self.flush(server) {
+            self.core.listing_moved();
+            if self.core.is_dismissed() {
+                self.listing.close();
+            }
             if self.listing.is_done() {
-                return true;
+                return None;
+            }
+            if server.settings.clock.is_over(self.share) {
+                return Some(YIELD);
             }
             let mut out = Writer::new(&mut server.replies);
             // A directory that cannot be read to its end is shown as far as it can.
-            if self.listing.fill(&self.core, &server.settings, &mut out).is_err() {
+            if self.listing.fill(&self.core, &server.settings, &mut out, self.share).is_err() {
                 self.listing.close();
             }
             server.collected = out.len();
         }
-        false
+        Some(if self.core.is_dismissed() { CLOSE } else { WAIT_WRITE })
     }
 
     /// The lines of SITE WHO.
@@ -356,8 +406,10 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         pump: Pump::new(),
         listing: Listing::new(),
         hasher: core::ptr::null_mut(),
-        kept_path: none,
+        kept: [none; 2],
+        share: Share::ANY,
         outstanding: None,
+        deferred: false,
         greeted: false,
         closing: false,
         securing: false,
@@ -390,23 +442,27 @@ unsafe extern "C" fn pump(this: Obj) -> Obj {
     let file = session.slots[FILE];
     let data = session.slots[DATA];
     let pumped = match session.core.transfer() {
-        Some(Transfer::Retrieve) => session.pump.send(data, &mut session.core, &server.settings.clock, |core, out| {
-            let converts = core.converts();
-            match stream::read(file, if converts { ascii::source(out) } else { out }) {
-                Ok(count) => Ok(if converts { ascii::fill(out, count) } else { count }),
-                Err(_) => Err(End::LocalError),
-            }
-        }),
+        Some(Transfer::Retrieve) => {
+            session.pump.send(data, &mut session.core, &server.settings.clock, |core, out, _, _| {
+                let converts = core.converts();
+                match stream::read(file, if converts { ascii::source(out) } else { out }) {
+                    Ok(count) => {
+                        Ok(Filled { length: if converts { ascii::fill(out, count) } else { count }, paused: false })
+                    }
+                    Err(_) => Err(End::LocalError),
+                }
+            })
+        }
         Some(transfer) if transfer.is_upload() => {
             session.pump.receive(data, file, &mut session.core, &server.settings.clock)
         }
         Some(_) => {
             let listing = &mut session.listing;
             let settings = &server.settings;
-            session.pump.send(data, &mut session.core, &server.settings.clock, |core, out| {
-                let mut out = Writer::new(out);
-                listing.fill(core, settings, &mut out)?;
-                Ok(out.len())
+            session.pump.send(data, &mut session.core, &server.settings.clock, |core, out, used, share| {
+                let mut out = Writer::behind(out, used);
+                let paused = listing.fill(core, settings, &mut out, share)?;
+                Ok(Filled { length: out.len(), paused })
             })
         }
         None => Pumped::Ended(End::LocalError),
@@ -468,24 +524,25 @@ unsafe extern "C" fn list(n_args: usize, args: *const Obj) -> Obj {
         return Obj::from_bool(unfinished);
     }
     let virtual_path = if globbed.is_true() { parent(&server.work.path) } else { &server.work.path[..] };
-    let pattern = if globbed.is_true() { &server.work.text[..] } else { b"" };
+    let pattern = if globbed.is_true() { name(&server.work.path) } else { b"" };
+    let before = if globbed.is_true() || names.is_none() { &server.work.text[..] } else { b"" };
     if names.is_none() && session.core.transfer() == Some(Transfer::Machine) {
         obj::raise_os_error(20);
     }
     let now = server.settings.unix_seconds(now);
     let home = session.slots[HOME];
-    session.listing.open(names, home, virtual_path, pattern, now);
+    session.listing.open(names, home, virtual_path, pattern, before, now);
     obj::none()
 }
 
-/// `tick()`: one second has passed. 0, or 1 when the control task must wake, or 2 when the transfer's time is up.
+/// `tick()`: one second has passed. 0, or 1 when the control task must wake, or when the transfer's time is up, 1 and the number of its [`End`].
 unsafe extern "C" fn tick(this: Obj) -> Obj {
     // SAFETY: as in `step`.
     let (session, server, _) = unsafe { SessionObj::parts(this) };
     Obj::from_u32(match session.core.tick(&server.settings.config) {
         Tick::Nothing => 0,
         Tick::Control => 1,
-        Tick::Transfer => 2,
+        Tick::Transfer(end) => 1 + end as u32,
     })
 }
 
@@ -506,6 +563,7 @@ unsafe extern "C" fn dismiss(this: Obj, why: Obj) -> Obj {
         1 => Dismissal::Kicked,
         2 => Dismissal::Shutdown,
         4 => Dismissal::Blocked,
+        6 => Dismissal::Displaced,
         _ => Dismissal::TooMany,
     });
     obj::none()
@@ -566,6 +624,12 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
         Obj::from_u64(core.moved())
     } else if name == Qstr::transfer.value() {
         core.transfer().map_or(obj::none(), |transfer| obj::new_str(transfer.verb()))
+    } else if name == Qstr::glob.value() {
+        Obj::from_bool(core.is_glob(&server.work))
+    } else if name == Qstr::idle.value() {
+        Obj::from_u32(core.idle().into())
+    } else if name == Qstr::logged_in.value() {
+        Obj::from_bool(core.logged_in())
     } else if name == Qstr::offset.value() {
         Obj::from_u64(core.offset())
     } else if name == Qstr::peer.value() {

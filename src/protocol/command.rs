@@ -239,7 +239,7 @@ pub static COMMANDS: &[Command] = commands! {
     b"ALLO"  Allo         LoggedIn    WRITE   Required  false  Number
     b"APPE"  Appe         LoggedIn    WRITE   Required  false  Path
     b"AUTH"  Auth         Always      NONE    Optional  false  Mechanism
-    b"AVBL"  Avbl         LoggedIn    NONE    Optional  true   OptionalPath
+    b"AVBL"  Avbl         LoggedIn    READ    Optional  true   OptionalPath
     b"CCC"   Ccc          Always      NONE    None      false  Nothing
     b"CDUP"  Cdup         LoggedIn    NONE    None      false  Nothing
     b"CLNT"  Clnt         Always      NONE    Optional  true   Client
@@ -250,8 +250,8 @@ pub static COMMANDS: &[Command] = commands! {
     b"FEAT"  Feat         Always      NONE    None      false  Nothing
     b"HASH"  Hash         LoggedIn    READ    Required  false  Path
     b"HELP"  Help         Always      NONE    Optional  false  Command
-    b"HOST"  Unavailable  LoggedIn    NONE    Optional  false  Host
-    b"LANG"  Unavailable  LoggedIn    NONE    Optional  false  Language
+    b"HOST"  Unavailable  Always      NONE    Optional  false  Host
+    b"LANG"  Unavailable  Always      NONE    Optional  false  Language
     b"LIST"  List         LoggedIn    READ    Optional  false  OptionalPath
     b"MDTM"  Mdtm         LoggedIn    READ    Required  true   Path
     b"MFMT"  Mfmt         LoggedIn    WRITE   Required  false  Time

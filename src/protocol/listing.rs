@@ -162,11 +162,12 @@ pub fn list_line(entry: &Entry<'_>, now: u32, out: &mut Writer<'_>) {
         out.dec_padded(date.year.into(), 5, b' ');
     }
     out.byte(b' ');
-    name_line(entry.name, out);
+    name_line(b"", entry.name, out);
 }
 
-/// NLST's line.
-pub fn name_line(name: &[u8], out: &mut Writer<'_>) {
+/// NLST's line: the name, and what stands before it.
+pub fn name_line(before: &[u8], name: &[u8], out: &mut Writer<'_>) {
+    out.name(before);
     out.name(name);
     out.put(b"\r\n");
 }
@@ -217,7 +218,7 @@ pub fn facts_line(
         out.byte(b';');
     }
     out.byte(b' ');
-    name_line(entry.name, out);
+    name_line(b"", entry.name, out);
 }
 
 /// RFC 3659 7.5.5: append, delete, rename, retrieve, store.
@@ -293,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_name_never_brings_a_line_end() {
-        assert_eq!(text(|out| name_line(b"a\r\nb", out)), "a??b\r\n");
+        assert_eq!(text(|out| name_line(b"s/", b"a\r\nb", out)), "s/a??b\r\n");
     }
 
     #[test]

@@ -13,14 +13,24 @@ pub type Path = heapless::Vec<u8, PATH_MAX>;
 pub enum PathError {
     /// It has more than [`PATH_MAX`] bytes.
     TooLong,
+    /// It has a byte that some file system reads as something else than a part of a name.
+    NotAllowed,
 }
 
-/// What `argument` means in the directory `cwd`, which must be resolved already: `.`, `..` and `//` are gone, NUL stands for LF. An empty argument means `cwd`.
+/// Whether a byte can be part of a path. On FAT a `\` separates folders, and a byte below blank ends the name.
+fn is_allowed(byte: u8) -> bool {
+    byte >= b' ' && byte != 0x7f && byte != b'\\'
+}
+
+/// What `argument` means in the directory `cwd`, which must be resolved already: `.`, `..` and `//` are gone. An empty argument means `cwd`.
 ///
 /// # Errors
-/// When the result is too long; `out` then holds a part of it.
+/// When the result is too long, or has a byte that is not allowed; `out` then holds a part of it.
 pub fn resolve(cwd: &[u8], argument: &[u8], out: &mut Path) -> Result<(), PathError> {
     out.clear();
+    if !argument.iter().copied().all(is_allowed) {
+        return Err(PathError::NotAllowed);
+    }
     if argument.first() != Some(&b'/') && cwd != b"/" {
         out.extend_from_slice(cwd).map_err(|_| PathError::TooLong)?;
     }
@@ -33,9 +43,7 @@ pub fn resolve(cwd: &[u8], argument: &[u8], out: &mut Path) -> Result<(), PathEr
             }
             _ => {
                 push(out, b'/')?;
-                for &byte in component {
-                    push(out, if byte == 0 { b'\n' } else { byte })?;
-                }
+                out.extend_from_slice(component).map_err(|_| PathError::TooLong)?;
             }
         }
     }
@@ -83,9 +91,54 @@ pub fn unfinished(path: &[u8], number: u32, out: &mut Path) -> Result<(), PathEr
     Ok(())
 }
 
-/// Whether this is the name of an unfinished upload.
+/// Whether this is the name of an unfinished upload, in any case, for FAT does not tell cases apart.
 pub fn is_unfinished(name: &[u8]) -> bool {
-    name.starts_with(UNFINISHED)
+    name.get(..UNFINISHED.len()).is_some_and(|start| start.eq_ignore_ascii_case(UNFINISHED))
+}
+
+/// Whether a client may not use this name, because it may mean an unfinished upload: it is one, or it is the short name that FAT
+/// gives to one (`~1.FTP`).
+pub fn is_reserved(name: &[u8]) -> bool {
+    let shown = trim_end(name);
+    let extension = shown.len().saturating_sub(4);
+    is_unfinished(name)
+        || shown.starts_with(b"~") && shown.get(extension..).is_some_and(|end| end.eq_ignore_ascii_case(b".ftp"))
+}
+
+/// A name without the dots and blanks at its end, which FAT drops.
+fn trim_end(name: &[u8]) -> &[u8] {
+    let length = name.iter().rposition(|byte| !matches!(byte, b'.' | b' ')).map_or(0, |last| last + 1);
+    name.get(..length).unwrap_or(name)
+}
+
+/// Whether two names may mean the same file on some file system: FAT takes no heed of case, nor of dots and blanks at the end, and
+/// has a short name with a `~` in it for each long one. Letters outside of ASCII are all alike here.
+fn may_be_same(left: &[u8], right: &[u8]) -> bool {
+    let is_short = |name: &[u8]| name.contains(&b'~');
+    if is_short(left) || is_short(right) {
+        return true;
+    }
+    folded(left).eq(folded(right))
+}
+
+/// The bytes of a name in lower case. A character outside of ASCII counts as one byte, the same for all of them.
+fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
+    let heads = trim_end(name).iter().filter(|&&byte| byte & 0xc0 != 0x80);
+    heads.map(|&byte| if byte < 0x80 { byte.to_ascii_lowercase() } else { 0x80 })
+}
+
+/// How many bytes at the start of `new` may mean the folder `old`, on whatever file system: all of `new`, when both may be the same. 0 when `new` certainly is
+/// neither `old` nor below it. Both are absolute.
+pub fn overlap(old: &[u8], new: &[u8]) -> usize {
+    let mut rest = new.split(|&byte| byte == b'/');
+    let mut length = 0;
+    for component in old.split(|&byte| byte == b'/') {
+        match rest.next() {
+            Some(other) if component == other || may_be_same(component, other) => length += other.len() + 1,
+            _ => return 0,
+        }
+    }
+    length - 1
 }
 
 #[cfg(test)]
@@ -110,7 +163,6 @@ mod tests {
             ("/a", "/../x/./y//z/", "/x/y/z"),
             ("/a", "...", "/a/..."),
             ("/a", " b ", "/a/ b "),
-            ("/a", "b\0c", "/a/b\nc"),
         ] {
             assert_eq!(resolved(cwd, argument.as_bytes()).unwrap(), expected.as_bytes());
         }
@@ -123,6 +175,45 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_a_file_system_reads_otherwise_are_refused() {
+        for argument in ["..\\main.py", "..\u{1}", "..\0", "a\\b", "a\nb", "a\x7f", "/a/\x1f/b", "\\"] {
+            assert_eq!(resolved("/home", argument.as_bytes()), Err(PathError::NotAllowed), "{argument:?}");
+        }
+        assert!(resolved("/home", "Grüße \u{80}~!".as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn unfinished_uploads_are_known_by_every_name_that_they_have() {
+        for name in
+            [".ftpdlite-1", ".FTPDLITE-1", ".FtpdLite-22.", ".ftpdlite-1 . ", ".ftpdlite-", "~1.FTP", "~a0f.ftp ."]
+        {
+            assert!(is_reserved(name.as_bytes()), "{name}");
+        }
+        for name in ["ftpdlite-1", ".ftpdlit", "a~1.ftp", "~", "~1.txt", "x.ftp", ""] {
+            assert!(!is_reserved(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_folder_or_in_it() {
+        for (old, new, length) in [
+            ("/d", "/d/e/x", 2),
+            ("/d", "/D/e/x", 2),
+            ("/d", "/d. /x", 4),
+            ("/a/d", "/A/d/x", 4),
+            ("/longname", "/LONGNA~1/x", 9),
+            ("/ä", "/Ä", 3),
+            ("/Foo", "/foo", 4),
+            ("/d", "/dx/y", 0),
+            ("/d", "/", 0),
+            ("/a/d", "/a", 0),
+            ("/ä", "/äö/x", 0),
+        ] {
+            assert_eq!(overlap(old.as_bytes(), new.as_bytes()), length, "{old} {new}");
+        }
+    }
+
+    #[test]
     fn parents_and_names() {
         assert_eq!((parent(b"/"), name(b"/")), (&b"/"[..], &b""[..]));
         assert_eq!((parent(b"/a"), name(b"/a")), (&b"/"[..], &b"a"[..]));
@@ -131,11 +222,26 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_bad_byte_is_refused_wherever_it_stands(
+            before in "[a-z./]{0,20}", bad in prop_oneof![0u8..0x20, Just(0x7f), Just(b'\\')], after in "[a-z./]{0,20}",
+        ) {
+            let argument = [before.as_bytes(), &[bad], after.as_bytes()].concat();
+            prop_assert_eq!(resolved("/home", &argument), Err(PathError::NotAllowed));
+        }
+
+        #[test]
+        fn whatever_is_below_a_folder_overlaps_it(old in "(/[a-zA-Zä~]{1,5}){1,4}", below in "(/[a-z]{1,5}){0,3}", ends in "[. ]{0,2}") {
+            let new = format!("{}{ends}{below}", old.to_uppercase().replace("Ä", "ä"));
+            prop_assert_eq!(overlap(old.as_bytes(), new.as_bytes()), old.len() + ends.len());
+        }
+
+        #[test]
         fn nothing_leaves_the_root(first in "[ab./]{0,40}", second in proptest::collection::vec(any::<u8>(), 0..200)) {
             let cwd = String::from_utf8(resolved("/", first.as_bytes()).unwrap()).unwrap();
             if let Ok(path) = resolved(&cwd, &second) {
                 prop_assert_eq!(path[0], b'/');
                 prop_assert!(path.len() <= PATH_MAX);
+                prop_assert!(path.iter().copied().all(is_allowed));
                 for component in path.split(|&byte| byte == b'/').skip(1) {
                     prop_assert!(component != b"." && component != b"..");
                     prop_assert!(!component.is_empty() || path == b"/");

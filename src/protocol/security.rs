@@ -167,6 +167,7 @@ mod tests {
                 config: Config {
                     server_name: b"",
                     idle_timeout: 5,
+                    login_timeout: 0,
                     data_timeout: 0,
                     stall_timeout: 0,
                     passwordless: true,

@@ -13,7 +13,7 @@ use super::glob;
 use super::hash::Algorithm;
 use super::input::{Input, Line};
 use super::listing::{Entry, Facts, Kind, Permission, facts_line};
-use super::path::{Path, PathError, is_unfinished, name, resolve, unfinished};
+use super::path::{Path, PathError, is_reserved, name, resolve, unfinished};
 use super::security::{Security, Tls};
 use super::site::say_uptime;
 use super::time::write_stamp;
@@ -30,16 +30,22 @@ pub const REPLY_MAX: usize = 1024;
 mod errno {
     pub const EPERM: u32 = 1;
     pub const ENOENT: u32 = 2;
+    pub const ENOMEM: u32 = 12;
     pub const EACCES: u32 = 13;
     pub const EEXIST: u32 = 17;
     pub const ENOTDIR: u32 = 20;
     pub const EISDIR: u32 = 21;
+    pub const EINVAL: u32 = 22;
     pub const ENOSPC: u32 = 28;
     pub const EROFS: u32 = 30;
     pub const ENAMETOOLONG: u32 = 36;
+    /// No socket for a data connection.
+    pub const EADDRINUSE: u32 = 98;
     /// Too many sessions of one user.
     pub const EUSERS: u32 = 87;
     pub const ENOTEMPTY: u32 = 39;
+    /// A folder is to be moved into itself.
+    pub const ELOOP: u32 = 40;
     /// `ENOTEMPTY` where newlib numbers the errors.
     pub const ENOTEMPTY_NEWLIB: u32 = 90;
 }
@@ -50,6 +56,8 @@ pub struct Config<'a> {
     pub server_name: &'a [u8],
     /// Seconds without a command until 421; 0 is never.
     pub idle_timeout: u16,
+    /// Seconds from the connection until the login must be complete; 0 is never.
+    pub login_timeout: u16,
     /// Seconds until a data connection must stand; 0 is for ever.
     pub data_timeout: u16,
     /// Seconds a data connection may stand still; 0 is for ever.
@@ -75,7 +83,7 @@ pub struct Config<'a> {
 pub struct Workspace {
     /// The virtual path that the action is about.
     pub path: Path,
-    /// The password, the glob pattern, the unfinished upload's path or the argument of SITE that belongs to the action.
+    /// The password, what stands before each name of a listing, the unfinished upload's path or the argument of SITE that belongs to the action.
     pub text: Path,
     /// How many uploads there were: each has a number of its own.
     uploads: u32,
@@ -101,23 +109,26 @@ pub enum Action {
     RemoveFile,
     /// Keep `path` for the next `Rename`: `Done`.
     RenameFrom,
-    /// Rename the path that was kept to `path`, replacing a file that is there: `Done`.
+    /// Rename the path that was kept to `path`, replacing a file that is there: `Done`. A folder that is there stays (`EISDIR`), unless it is the same one in
+    /// another case; a folder is not moved into itself (`ELOOP`).
     Rename,
-    /// Open a passive listener in place of the former one: `Passive` with its port, and for PASV the address the client can reach.
+    /// Open a passive listener in place of the former one: `Passive` with its port.
     Passive,
     /// Close the passive listener: `Done`.
     Unlisten,
-    /// Open `path` for reading at [`Session::offset`]: `Done`.
+    /// Open `path` for reading at [`Session::offset`] and begin the transfer, in a task of its own that ends with [`Session::finish`]: `Done`. The host has
+    /// all that it needs for the transfer before it says so.
     OpenRead,
-    /// Open `path` for writing, at [`Session::offset`] in the old file when that is not 0: `Done`. When `text` is not empty, open that path
-    /// instead; it becomes `path` when the transfer is `Complete`, and is removed when it is not.
+    /// Open `path` for writing, at [`Session::offset`] in the old file when that is not 0, and begin the transfer: `Done`. When `text` is not empty, open
+    /// that path instead; it becomes `path` when the transfer is `Complete`, and is removed when it is not.
     OpenWrite,
-    /// Open `path` for appending: `Done`.
+    /// Open `path` for appending and begin the transfer: `Done`.
     OpenAppend,
-    /// Open the directory or the single file `path`; if there is none and `text` is not empty, open its parent and list what matches the pattern `text`: `Done`.
+    /// Open the directory or the single file `path`; if there is none and [`Session::is_glob`], open its parent and list what matches the path's name. Then begin the
+    /// transfer, if [`Session::transfer`] tells one: `Done`.
     OpenList,
-    /// Begin the transfer, in a task of its own that ends with [`Session::finish`]: `Done`.
-    Transfer,
+    /// As `Passive`, for PASV: `Passive` has the address that the client can reach, too.
+    PassiveIpv4,
     /// Cut the transfer that runs: `Done`.
     Abort,
     /// Close what `OpenList` and the like opened, for no transfer will come: `Done`.
@@ -233,8 +244,8 @@ pub enum Tick {
     Nothing,
     /// The control task must wake: the session is to end.
     Control,
-    /// The transfer's task must wake and end: its time is up.
-    Transfer,
+    /// The transfer's task must wake and end so: its time is up.
+    Transfer(End),
 }
 
 /// How the data connection is to be made.
@@ -261,7 +272,6 @@ pub(super) enum State {
     Remove,
     Rnfr,
     RnfrKept,
-    RntoStat,
     Rename,
     Size,
     Mdtm,
@@ -291,6 +301,7 @@ pub(super) enum State {
     SetTime,
     /// Nothing is said whatever the outcome.
     Silent,
+    Shutdown,
 }
 
 impl State {
@@ -300,7 +311,6 @@ impl State {
             Verb::Rmd => State::Rmd,
             Verb::Dele => State::Dele,
             Verb::Rnfr => State::Rnfr,
-            Verb::Rnto => State::RntoStat,
             Verb::Mlst => State::Mlst,
             Verb::Size => State::Size,
             Verb::Mdtm => State::Mdtm,
@@ -341,6 +351,10 @@ pub enum Dismissal {
     TooMany,
     /// Too many failed logins from its address.
     Blocked,
+    /// The login was not complete in time.
+    Login,
+    /// A newcomer needs its place.
+    Displaced,
 }
 
 impl Dismissal {
@@ -351,6 +365,8 @@ impl Dismissal {
             Dismissal::Shutdown => b"421 Server is shutting down.",
             Dismissal::TooMany => b"421 Too many connections.",
             Dismissal::Blocked => b"421 Too many failed logins, try again later.",
+            Dismissal::Login => b"421 Login took too long.",
+            Dismissal::Displaced => b"421 Idle, and another client needs the place.",
         }
     }
 }
@@ -400,6 +416,8 @@ pub struct Session {
     pub(super) security: Security,
     idle: u16,
     stalled: u16,
+    /// Seconds without a login.
+    anonymous: u16,
     pub(super) input: Input,
     peer: Endpoint,
     data: Data,
@@ -430,6 +448,7 @@ const NOT_A_DIRECTORY: &[u8] = b"550 Not a directory.";
 const IS_A_DIRECTORY: &[u8] = b"550 Is a directory.";
 pub(super) const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
 const PATH_TOO_LONG: &[u8] = b"550 Path too long.";
+const NAME_NOT_ALLOWED: &[u8] = b"553 Name not allowed.";
 
 /// The reply for a system call that failed; empty for an error that has none of its own.
 #[inline(never)]
@@ -444,6 +463,10 @@ fn failure(error: u32) -> &'static [u8] {
         EPERM | EACCES | EROFS => NO_PERMISSION,
         ENOSPC => b"452 No space left on device.",
         ENAMETOOLONG => PATH_TOO_LONG,
+        EINVAL => NAME_NOT_ALLOWED,
+        ELOOP => b"553 Cannot move a folder into itself.",
+        ENOMEM => b"451 Not enough memory.",
+        EADDRINUSE => b"425 Can't open data connection.",
         _ => b"",
     }
 }
@@ -479,6 +502,7 @@ impl Session {
             dismissal: None,
             idle: 0,
             stalled: 0,
+            anonymous: 0,
             connected: false,
         }
     }
@@ -531,6 +555,21 @@ impl Session {
     /// The facts that MLSD shows.
     pub fn facts(&self) -> Facts {
         self.facts
+    }
+
+    /// Seconds since the client was last heard, or since its transfer's end; 0 when the session is about to end.
+    pub fn idle(&self) -> u16 {
+        if self.dismissal.is_some() { 0 } else { self.idle }
+    }
+
+    /// Whether the last component of the listing's path may be a pattern (RFC 3659 7.2.1 knows none for MLSD).
+    pub fn is_glob(&self, work: &Workspace) -> bool {
+        self.transfer != Some(Transfer::Machine) && glob::has_glob(name(&work.path))
+    }
+
+    /// The client takes what is listed on the control connection.
+    pub fn listing_moved(&mut self) {
+        self.idle = 0;
     }
 
     /// The transfer that runs or is about to.
@@ -605,21 +644,27 @@ impl Session {
 
     /// One second has passed.
     pub fn tick(&mut self, config: &Config<'_>) -> Tick {
+        self.anonymous = if self.logged_in() { 0 } else { self.anonymous.saturating_add(1) };
+        if config.login_timeout != 0 && self.anonymous > config.login_timeout {
+            self.dismiss(Dismissal::Login);
+            return Tick::Control;
+        }
         if self.transfer.is_some() && self.ended.is_none() {
             let limit = if self.connected { config.stall_timeout } else { config.data_timeout };
             self.stalled = self.stalled.saturating_add(1);
             if limit != 0 && self.stalled > limit {
                 self.stalled = 0;
-                return Tick::Transfer;
+                return Tick::Transfer(if self.connected { End::Broken } else { End::NoConnection });
             }
             self.idle = 0;
             return Tick::Nothing;
         }
-        if self.state != State::Ready {
-            return Tick::Nothing;
-        }
+        let limit = match self.state {
+            State::Ready => self.patience(config),
+            State::StatList => config.stall_timeout,
+            _ => return Tick::Nothing,
+        };
         self.idle = self.idle.saturating_add(1);
-        let limit = self.patience(config);
         if limit != 0 && self.idle > limit {
             self.dismiss(Dismissal::Idle);
             return Tick::Control;
@@ -884,6 +929,7 @@ impl Session {
                 self.say_status(turn);
                 return Step::Again;
             }
+            Verb::Stat if !self.permission().contains(Permission::READ) => NO_PERMISSION,
             Verb::Stat => return self.open_list(list_path(argument), State::StatOpen, turn),
             Verb::Site => return self.site_command(argument, turn),
             // A time before the name sets it.
@@ -893,15 +939,8 @@ impl Session {
             Verb::Cdup => return self.with_path(b"..", Action::Stat, State::Cwd, turn),
             Verb::Mkd => return self.with_path(argument, Action::MakeDirectory, State::Mkd, turn),
             Verb::Avbl => return self.with_path(argument, Action::Space, State::Avbl, turn),
-            Verb::Cwd
-            | Verb::Rmd
-            | Verb::Dele
-            | Verb::Rnfr
-            | Verb::Rnto
-            | Verb::Mlst
-            | Verb::Size
-            | Verb::Mdtm
-            | Verb::Mfmt => {
+            Verb::Rnto => return self.with_path(argument, Action::Rename, State::Rename, turn),
+            Verb::Cwd | Verb::Rmd | Verb::Dele | Verb::Rnfr | Verb::Mlst | Verb::Size | Verb::Mdtm | Verb::Mfmt => {
                 return self.with_path(argument, Action::Stat, State::looking_for(command.verb), turn);
             }
             Verb::Hash | Verb::Xcrc | Verb::Xsha256 => {
@@ -934,7 +973,9 @@ impl Session {
         let line: &[u8] = match (state, error) {
             (State::Silent, _) => return Step::Again,
             (State::Login, errno::EUSERS) => b"530 Too many sessions of this user.",
-            (State::Login, _) => {
+            // What the session ends for is said in its turn.
+            (State::Login, _) if self.is_dismissed() => return Step::Again,
+            (State::Login, _) if error != errno::ENOMEM => {
                 self.failures += 1;
                 self.user_given = false;
                 if self.failures >= FAILURES_MAX {
@@ -945,8 +986,8 @@ impl Session {
             }
             // It is in the action's own words: the name is free.
             (State::StouStat, errno::ENOENT) => return self.open_upload(turn),
-            // A new name is free, a new file is not there yet.
-            (State::RntoStat | State::StorStat, errno::ENOENT) => return self.looked(state, false, 0, 0, turn),
+            // A new file is not there yet.
+            (State::StorStat, errno::ENOENT) => return self.looked(state, false, 0, 0, turn),
             (State::Auth, _) => b"431 Not enough memory for TLS.",
             (State::Allo, _) => b"202 No storage allocation necessary.",
             (State::Pasv | State::Epsv, _) => {
@@ -955,7 +996,9 @@ impl Session {
             }
             // RFC 3659 7.2.1: a file has no MLSD.
             (State::ListOpen, errno::ENOTDIR) if self.transfer == Some(Transfer::Machine) => b"501 Not a directory.",
-            (State::HashPassword, _) => b"504 This firmware cannot hash passwords, it has no cryptolib.",
+            (State::HashPassword, _) if error != errno::ENOMEM => {
+                b"504 This firmware cannot hash passwords, it has no cryptolib."
+            }
             _ => failure(error),
         };
         self.give_transfer_up();
@@ -973,9 +1016,7 @@ impl Session {
         let refusal: &[u8] = match state {
             State::Rmd | State::Rnfr if at_root => NO_PERMISSION,
             State::Cwd | State::Rmd if !directory => NOT_A_DIRECTORY,
-            State::Dele | State::RntoStat | State::RetrStat | State::StorStat | State::Size | State::HashStat
-                if directory =>
-            {
+            State::Dele | State::RetrStat | State::StorStat | State::Size | State::HashStat if directory => {
                 IS_A_DIRECTORY
             }
             State::RetrStat | State::StorStat if self.offset > size && self.transfer != Some(Transfer::Append) => {
@@ -992,7 +1033,6 @@ impl Session {
                 self.rename_pending = true;
                 return self.act(Action::RenameFrom, State::RnfrKept);
             }
-            State::RntoStat => return self.act(Action::Rename, State::Rename),
             State::RetrStat => {
                 self.number = size;
                 return self.act(Action::OpenRead, State::RetrOpen);
@@ -1041,6 +1081,7 @@ impl Session {
             (State::Login, Outcome::Login(permission)) => {
                 self.permission = Some(permission);
                 self.failures = 0;
+                self.anonymous = 0;
                 turn.out.put(b"230 User ");
                 turn.out.name(&self.user);
                 b" logged in."
@@ -1074,7 +1115,7 @@ impl Session {
                 turn.out.name(name(&turn.work.path));
                 if unique {
                     turn.say(b"");
-                    return self.begin_transfer();
+                    return Step::Again;
                 }
                 // Converted, it will be of another size.
                 if state == State::RetrOpen && !self.converts() {
@@ -1082,13 +1123,9 @@ impl Session {
                     turn.out.dec(self.number);
                     turn.out.put(b" bytes)");
                 }
-                turn.say(b".");
-                return self.begin_transfer();
+                b"."
             }
-            (State::ListOpen, _) => {
-                turn.say(b"150 Opening data connection for directory listing.");
-                return self.begin_transfer();
-            }
+            (State::ListOpen, _) => b"150 Opening data connection for directory listing.",
             (State::StatOpen, _) => {
                 turn.out.put(b"213-Listing ");
                 turn.out.name(&turn.work.path);
@@ -1111,6 +1148,7 @@ impl Session {
                 return Step::Again;
             }
             (State::Who, _) => b"211 End of sessions.",
+            (State::Shutdown, _) => b"200 Shutting down.",
             (State::HashPassword, Outcome::Text(text)) => {
                 turn.out.put(b"211 ");
                 turn.out.name(text);
@@ -1153,13 +1191,24 @@ impl Session {
 
     /// Resolves the argument and asks for an action on it.
     pub(super) fn with_path(&mut self, argument: &[u8], action: Action, state: State, turn: &mut Turn<'_, '_>) -> Step {
-        let refusal = match resolve(&self.cwd, argument, &mut turn.work.path) {
-            Err(PathError::TooLong) => PATH_TOO_LONG,
-            Ok(()) if is_unfinished(name(&turn.work.path)) => NOT_FOUND,
-            Ok(()) => return self.act(action, state),
-        };
-        turn.say(refusal);
-        Step::Again
+        match self.path_refusal(argument, turn) {
+            None => self.act(action, state),
+            Some(refusal) => {
+                turn.say(refusal);
+                Step::Again
+            }
+        }
+    }
+
+    /// Resolves the argument, for every command that takes a path. Why it cannot be used, if it cannot.
+    #[inline(never)]
+    pub(super) fn path_refusal(&self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Option<&'static [u8]> {
+        match resolve(&self.cwd, argument, &mut turn.work.path) {
+            Err(PathError::TooLong) => Some(PATH_TOO_LONG),
+            Err(PathError::NotAllowed) => Some(NAME_NOT_ALLOWED),
+            Ok(()) if is_reserved(name(&turn.work.path)) => Some(NOT_FOUND),
+            Ok(()) => None,
+        }
     }
 
     /// Back to the state before USER.
@@ -1270,7 +1319,7 @@ impl Session {
         } else if matches!(self.peer.ip, Ip::V6(_)) {
             b"425 PASV is for IPv4, use EPSV."
         } else {
-            return self.act(Action::Passive, State::Pasv);
+            return self.act(Action::PassiveIpv4, State::Pasv);
         };
         turn.say(line);
         Step::Again
@@ -1304,7 +1353,8 @@ impl Session {
             write_passive(address, port, turn.out);
             turn.say(b").");
         } else {
-            turn.say(b"425 The server's address is not known, use EPSV.");
+            self.data = Data::Unset;
+            turn.say(b"425 The server's address is not known: use EPSV, or set host.");
             return self.act(Action::Unlisten, State::Silent);
         }
         self.data = Data::Passive;
@@ -1365,6 +1415,11 @@ impl Session {
 
     /// Looks whether the name with the next number is free.
     fn try_unique(&mut self, turn: &mut Turn<'_, '_>) -> Step {
+        if self.number >= UNIQUE_TRIES {
+            self.give_transfer_up();
+            turn.say(b"450 No free name found.");
+            return Step::Again;
+        }
         let path = &mut turn.work.path;
         // The number of the last try goes.
         let start = path.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |last| last + 1);
@@ -1373,8 +1428,10 @@ impl Session {
         } else if path.push(b'.').is_err() {
             path.clear();
         }
+        // The next number, and after some that were taken, one that is further and further away.
+        let step = 1u32 << self.number.saturating_sub(UNIQUE_TRIES / 2);
         self.number += 1;
-        turn.work.uploads = turn.work.uploads.wrapping_add(1);
+        turn.work.uploads = turn.work.uploads.wrapping_add(step);
         let mut digits = [0; 10];
         let mut text = Writer::new(&mut digits);
         text.dec(turn.work.uploads.into());
@@ -1435,28 +1492,28 @@ impl Session {
         Step::Again
     }
 
-    /// Asks for a listing of the argument; a glob in its last component becomes the pattern.
+    /// Asks for a listing of the argument. NLST tells names as RETR and DELE take them: with the folder before them that the client wrote (RFC 1123 4.1.2.7).
     fn open_list(&mut self, argument: &[u8], state: State, turn: &mut Turn<'_, '_>) -> Step {
-        turn.work.text.clear();
         let step = self.with_path(argument, Action::OpenList, state, turn);
-        // RFC 3659 7.2.1 knows no wildcards for MLSD.
-        if self.transfer != Some(Transfer::Machine) && glob::has_glob(name(&turn.work.path)) {
-            set(&mut turn.work.text, name(&turn.work.path));
+        turn.work.text.clear();
+        if self.transfer == Some(Transfer::Names)
+            && step != Step::Again
+            && let Some(folder) = argument.strip_suffix(name(&turn.work.path))
+            && !set(&mut turn.work.text, folder)
+        {
+            turn.say(PATH_TOO_LONG);
+            return Step::Again;
         }
         step
     }
 
-    /// A transfer is asked for: from here on it has a kind, but nothing moves before [`begin_transfer`](Self::begin_transfer).
+    /// A transfer is asked for: from here on it has a kind, but nothing moves before the host has opened what it needs.
     fn transfer_named(&mut self, transfer: Transfer) {
         self.transfer = Some(transfer);
         self.number = 0;
         self.moved = 0;
         self.stalled = 0;
         self.connected = false;
-    }
-
-    fn begin_transfer(&mut self) -> Step {
-        self.act(Action::Transfer, State::Silent)
     }
 
     /// The command failed, before its transfer began if it has one. Then REST is forgotten; the data connection stays for the next command.
@@ -1499,6 +1556,8 @@ impl Session {
     }
 }
 
+/// How many names STOU tries. The later ones are far apart, so that hardly any number of files can take them all.
+const UNIQUE_TRIES: u64 = 24;
 const CANNOT_SET_TIMES: &[u8] = b"504 The file system cannot set times.";
 const ONLY_EPSV: &[u8] = b"501 Only EPSV is allowed after EPSV ALL.";
 const NOT_THIS_PROTOCOL: &[u8] = b"522 Network protocol not supported, use (1,2).";

@@ -79,15 +79,20 @@ impl Session {
                     turn.say(b"211-Sessions:");
                     return self.act(Action::Who, State::Who);
                 }
-                Site::HashPassword | Site::Kick | Site::Shutdown if argument.is_empty() => b"501 Argument required.",
+                Site::Chmod | Site::HashPassword | Site::Kick | Site::Shutdown if argument.is_empty() => {
+                    b"501 Argument required."
+                }
                 Site::HashPassword => return self.act(Action::HashPassword, State::HashPassword),
                 Site::Kick => return self.act(Action::Kick, State::Kick),
                 Site::Shutdown if argument == b"-h" || argument == b"-r" => {
-                    turn.say(b"200 Shutting down.");
-                    return self.act(Action::Shutdown, State::Silent);
+                    return self.act(Action::Shutdown, State::Shutdown);
                 }
                 Site::Shutdown => BAD_ARGUMENT,
-                Site::Chmod => b"504 SITE CHMOD is not supported.",
+                // Clients send it after each upload. MicroPython's file systems keep no modes.
+                Site::Chmod => match self.path_refusal(word(argument).1, turn) {
+                    None => b"200 CHMOD has no effect here.",
+                    Some(refusal) => refusal,
+                },
                 Site::Utime => return self.set_time(parse_utime(argument), turn),
             },
         };

@@ -13,6 +13,11 @@ impl<'a> Writer<'a> {
         Writer { buffer, length: 0, overflowed: false }
     }
 
+    /// A writer that goes on behind what stands in the first `length` bytes already.
+    pub fn behind(buffer: &'a mut [u8], length: usize) -> Self {
+        Writer { length: length.min(buffer.len()), buffer, overflowed: false }
+    }
+
     /// What was written.
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or_default()
@@ -122,6 +127,23 @@ impl<'a> Writer<'a> {
     pub fn name(&mut self, name: &[u8]) {
         for &byte in name {
             self.byte(if byte < b' ' && byte != b'\t' || byte == 0x7f { b'?' } else { byte });
+        }
+    }
+
+    /// A line for people to read, on a terminal perhaps: each control character is a `?`, those of Latin-1 in UTF-8 (U+0080 to U+009F) too, and so is each byte
+    /// outside of ASCII unless all is UTF-8.
+    pub fn shown(&mut self, line: &[u8], is_utf8: bool) {
+        let mut former = 0;
+        for &byte in line {
+            if former == 0xc2 && byte < 0xa0 {
+                // What it belongs to is written already.
+                self.length -= 1;
+                self.byte(b'?');
+            } else {
+                let is_plain = if byte < 0x80 { byte >= b' ' && byte != 0x7f } else { is_utf8 };
+                self.byte(if is_plain { byte } else { b'?' });
+            }
+            former = if is_utf8 { byte } else { 0 };
         }
     }
 

@@ -50,6 +50,33 @@ def server(start_server):
     server.assert_nothing_leaked()
 
 
+@pytest.fixture(
+    params=[None, pytest.param("VfsFat", marks=pytest.mark.discs), pytest.param("VfsLfs2", marks=pytest.mark.discs)],
+    ids=["folder", "fat", "littlefs"],
+)
+def file_system(request):
+    """What is served: a folder of this machine, and the file systems of boards on a RAM disc."""
+    return request.param
+
+
+@pytest.fixture
+def start_board(start_server, file_system):
+    """As start_server, on each of the file systems. The tests come to the files by `files` of the server."""
+
+    def start(**options):
+        return start_server(file_system=file_system, **options)
+
+    return start
+
+
+@pytest.fixture
+def board(start_board):
+    """As server, on each of the file systems."""
+    server = start_board()
+    yield server
+    server.assert_nothing_leaked()
+
+
 @pytest.fixture
 def here(server):
     """A folder of the server for one client, `/here`, while a second session transfers all the time in another."""

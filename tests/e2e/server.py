@@ -7,12 +7,14 @@ Where the runtime and the package are is told by the environment, FTPDLITE_RUNTI
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import time
 
 from control import Control
+from files import DiscFiles, FolderFiles
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 RUNTIME = pathlib.Path(os.environ.get("FTPDLITE_RUNTIME") or REPOSITORY / ".xtask/bin/micropython")
@@ -23,6 +25,18 @@ ARCHITECTURE = DIST.name.partition("_")[0]
 
 # Seconds after which something that should have happened is taken for something that never will.
 PATIENCE = 20
+
+# What serves a file system of a board: the disc in RAM, and the heap that has room for it beside a server.
+ON_A_DISC = """\
+import board_files
+
+board_files.open_door({file_system!r}, {disc_size}, {door})
+
+%s
+board_files.linger()
+"""
+DISC_SIZE = 1 << 20
+DISC_HEAP = "4m"
 
 # The usual program, in the words of the public API.
 MAIN = """\
@@ -93,16 +107,43 @@ class Server:
 
     folder: where its program and its output go. root: the folder that it serves. program: main.py, in which {host!r}, {port}, {root!r},
     {first}, {last} (the passive ports) and {settings} are filled in; the keyword arguments left over are {settings}. modules: MICROPYPATH.
-    sets_times: whether the runtime gets an os.utime. runtime: the MicroPython.
+    sets_times: whether the runtime gets an os.utime. file_system: "VfsFat" or "VfsLfs2", on a RAM disc of `disc_size` bytes, is served
+    instead of a folder. `files` is what it serves, whatever the file system. runtime: the MicroPython.
     """
 
-    def __init__(self, folder, root=None, program=MAIN, heap="256k", host="127.0.0.1", passive_ports=40, modules=DIST, sets_times=False, runtime=RUNTIME, **settings):
+    def __init__(
+        self,
+        folder,
+        root=None,
+        program=MAIN,
+        heap=None,
+        host="127.0.0.1",
+        passive_ports=40,
+        modules=DIST,
+        sets_times=False,
+        file_system=None,
+        disc_size=DISC_SIZE,
+        runtime=RUNTIME,
+        **settings,
+    ):
         self.folder = pathlib.Path(folder)
-        self.root = pathlib.Path(root or self.folder / "root")
-        self.root.mkdir(parents=True, exist_ok=True)
         self.host = host
-        self.port = free_ports(passive_ports + 1, host)
-        self.heap = heap
+        self.port = free_ports(passive_ports + 2, host)
+        door = self.port + passive_ports + 1
+        if file_system:
+            # Nothing of it is on this machine's disk.
+            self.root = pathlib.PurePosixPath("/flash")
+            self.files = DiscFiles(file_system, door)
+            self.heap = heap or DISC_HEAP
+            shutil.copy(pathlib.Path(__file__).with_name("board_files.py"), self.folder)
+            program = ON_A_DISC % program
+            # As in the usual heap.
+            settings.setdefault("transfer_buffer_size", 16384)
+        else:
+            self.root = pathlib.Path(root or self.folder / "root")
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.files = FolderFiles(self.root)
+            self.heap = heap or "256k"
         self.modules = modules
         self.runtime = runtime
         if sets_times:
@@ -114,6 +155,9 @@ class Server:
             root=str(self.root),
             first=self.port + 1,
             last=self.port + passive_ports,
+            file_system=file_system,
+            disc_size=disc_size,
+            door=door,
             settings="".join(f", {key}={value!r}" for key, value in settings.items()),
         )
         self.process = None
@@ -139,6 +183,7 @@ class Server:
                 stderr=subprocess.STDOUT,
             )
         self.wait_for_output(f"Listening on {self.host}:{self.port}")
+        self.files.connect()
         self.idle_files = len(self.open_files())
 
     def output(self):
@@ -193,10 +238,16 @@ class Server:
             lambda: f"open are {self.open_files()}, {self.idle_files} were open when idle\n{self.describe()}",
         )
 
+    def wait(self):
+        """Waits until the process has ended by itself."""
+        self.files.disconnect()
+        self.process.wait(PATIENCE)
+
     def stop(self, complain=True):
         """Stops the process as Ctrl-C does. It must end cleanly, and must not have reported an exception in all its life."""
         if self.process is None:
             return
+        self.files.disconnect()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:

@@ -18,7 +18,7 @@ s.run()
 """
 
 COMMANDS = {
-    "read": ["RETR file", "LIST", "NLST", "MLSD", "SIZE file", "MDTM file", "HASH file"],
+    "read": ["RETR file", "LIST", "NLST", "MLSD", "SIZE file", "MDTM file", "HASH file", "STAT file", "STAT -l", "STAT /", "AVBL", "AVBL /"],
     "write": ["STOR new", "APPE file", "STOU", "ALLO 1"],
     "delete": ["DELE file", "RMD folder"],
     "mkdir": ["MKD another"],
@@ -60,6 +60,8 @@ def test_permissions(accounts, account, allowed):
             control.expect("MKD another", "257")
         if "site" in allowed:
             control.expect("SITE KICK nobody", "550 No such session.")
+        # How the session stands is nobody else's business.
+        control.expect("STAT", "211-")
 
 
 def test_a_home_is_the_root_of_its_account(accounts):
@@ -109,6 +111,69 @@ def test_sessions_of_one_user(start_server):
         third.expect("USER guest", "331")
         third.expect("PASS guest", "230")
     server.assert_nothing_leaked()
+
+
+def test_a_name_without_its_password_is_no_session_of_that_user(start_server):
+    server = start_server(program=PROGRAM, max_per_user=1)
+    with server.connect() as claims, server.connect() as claims_too:
+        for control in (claims, claims_too):
+            control.reply()
+            control.expect("USER admin", "331")
+        claims_too.expect("USER single", "331")
+        # Neither limit counts them.
+        with server.login("admin:first"), server.login("single:fifth"):
+            assert claims("PASS first") == "530 Too many sessions of this user."
+            assert claims_too("PASS fifth") == "530 Too many sessions of this user."
+        # A wrong password, and another name, leave no trace either.
+        claims.expect("USER single", "331")
+        claims.expect("PASS wrong", "530")
+        with server.login("single:fifth") as control:
+            control.expect("NOOP", "200")
+            # Whoever was somebody and says another name is nobody.
+            control.expect("USER reader", "331")
+            with server.login("reader:second") as other, server.login("single:fifth"):
+                # Also who says a name that has no session left.
+                other.expect("USER writer", "331")
+                with server.login("writer:third"):
+                    pass
+    server.assert_nothing_leaked("admin:first")
+
+
+def test_kick_ends_sessions_that_are_logged_in_as_that_user(start_server):
+    server = start_server()
+    with server.login() as admin, server.login("guest:guest") as guest, server.connect() as claims:
+        claims.reply()
+        claims.expect("USER guest", "331")
+        assert admin("SITE KICK guest") == "200 Sessions ended: 1."
+        assert guest.reply() == "421 Session ended by the administrator."
+        assert guest.line() is None
+        assert admin("SITE KICK guest") == "550 No such session."
+        claims.expect("PASS guest", "230")
+        assert admin("SITE KICK guest") == "200 Sessions ended: 1."
+        # Of an address, all.
+        with server.connect(source="127.0.0.2") as there:
+            there.reply()
+            there.expect("USER guest", "331")
+            assert admin("SITE KICK 127.0.0.2") == "200 Sessions ended: 1."
+            assert there.reply() == "421 Session ended by the administrator."
+        admin.expect("NOOP", "200")
+    server.assert_nothing_leaked()
+
+
+def test_ftp_and_anonymous_are_one_account(start_server, tmp_path):
+    server = start_server(anonymous=str(tmp_path), max_per_user=2)
+    with server.login("ftp:x"), server.login("Anonymous:x") as second, server.connect() as third:
+        third.reply()
+        for user in ("anonymous", "ftp", "FTP", "ANONYMOUS"):
+            third.expect(f"USER {user}", "331")
+            assert third("PASS x") == "530 Too many sessions of this user."
+        second.expect("QUIT", "221")
+
+        def is_let_in():
+            third.expect("USER FTP", "331")
+            return third("PASS x").startswith("230")
+
+        wait_until(is_let_in, server.describe)
 
 
 def test_anonymous(start_server, tmp_path):
@@ -162,6 +227,98 @@ def test_guessing_is_cut_off_for_a_while(start_server):
     wait_until(is_let_in, server.describe)
     with server.login() as control:
         control.expect("NOOP", "200")
+
+
+LOCKED = "421 Too many failed logins, try again later."
+
+
+def guess(server, count, address, user="tester"):
+    """So many failed logins from that address."""
+    while count:
+        with server.connect(source=address) as control:
+            assert control.reply().startswith("220"), f"{address} is locked before its time"
+            for _ in range(min(count, 2)):
+                control.expect(f"USER {user}", "331")
+                control.expect("PASS wrong", "530")
+                count -= 1
+
+
+def is_refused(server, address):
+    with server.connect(source=address) as control:
+        greeting = control.reply()
+        assert greeting == LOCKED or greeting.startswith("220"), greeting
+        return greeting == LOCKED
+
+
+@pytest.mark.parametrize("own", ["guest:guest", "ftp:x"])
+def test_a_login_that_succeeds_does_not_forgive_the_guesses_of_its_address(start_server, tmp_path, own):
+    server = start_server(max_login_failures=5, anonymous=str(tmp_path))
+    for _ in range(2):
+        guess(server, 2, "127.0.0.2")
+        with server.login(own, source="127.0.0.2") as control:
+            control.expect("NOOP", "200")
+    guess(server, 1, "127.0.0.2")
+    assert is_refused(server, "127.0.0.2")
+    # Nobody else is.
+    assert not is_refused(server, "127.0.0.3") and not is_refused(server, "127.0.0.1")
+
+
+def test_a_session_opened_before_the_lock_is_locked_too(start_server):
+    server = start_server(max_login_failures=4)
+    with server.connect(source="127.0.0.2") as early, server.connect(source="127.0.0.2") as named, server.login(source="127.0.0.2") as inside:
+        early.reply(), named.reply()
+        named.expect("USER tester", "331")
+        guess(server, 4, "127.0.0.2", user="guest")
+        for control, commands in ((early, b"USER tester\r\nPASS secret\r\n"), (named, b"PASS secret\r\n")):
+            control.send(commands)
+            replies = []
+            while reply := control.reply():
+                replies.append(reply)
+            assert replies[-1] == LOCKED and not any(reply.startswith("230") for reply in replies), replies
+        # Who is in already goes on.
+        inside.expect("PWD", "257")
+    server.assert_nothing_leaked()
+
+
+def test_guesses_from_many_addresses_count_for_the_account(start_server):
+    server = start_server(max_login_failures=5)
+    # One after the other, each below the limit of an address: the account's is reached.
+    for number in (2, 3):
+        guess(server, 3, f"127.0.0.{number}")
+    # An address that has guessed cannot come to that account any more, not even with the right password.
+    for number in (2, 3):
+        with server.connect(source=f"127.0.0.{number}") as control:
+            assert control.reply().startswith("220")
+            control.expect("USER tester", "331")
+            reply = control("PASS secret")
+            assert reply.startswith(("530", "421")), reply
+    # The owner can, elsewhere, and also with a slip or two.
+    with server.login(source="127.0.0.4") as control:
+        control.expect("NOOP", "200")
+    guess(server, 2, "127.0.0.5")
+    with server.login(source="127.0.0.5") as control:
+        control.expect("NOOP", "200")
+    # Other accounts are not locked.
+    with server.connect(source="127.0.0.3") as control:
+        control.reply()
+        control.expect("USER guest", "331")
+        reply = control("PASS guest")
+        assert reply.startswith("230") or is_refused(server, "127.0.0.3"), reply
+    with server.login("guest:guest", source="127.0.0.6") as control:
+        control.expect("NOOP", "200")
+
+
+def test_an_account_is_unlocked_after_a_while(start_server):
+    server = start_server(max_login_failures=4, lockout=2)
+    for number in (2, 3):
+        guess(server, 3, f"127.0.0.{number}")
+
+    def is_let_in():
+        with server.connect(source="127.0.0.2") as control:
+            control.send(b"USER tester\r\nPASS secret\r\n")
+            return [control.reply()[:3] for _ in range(3)] == ["220", "331", "230"]
+
+    wait_until(is_let_in, server.describe)
 
 
 @pytest.mark.parametrize(

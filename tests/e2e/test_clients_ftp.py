@@ -44,6 +44,26 @@ class TestFtp:
         assert sorted(os.listdir(here / "up")) == ['file 4 of "5".txt']
 
     @pytest.mark.parametrize("mode", ["passive", "active"])
+    @pytest.mark.parametrize("folder", ["sub", "/here/sub", "../here/sub"])
+    def test_a_wildcard_in_another_folder_leaves_the_current_one_alone(self, ftp, here, mode, folder):
+        settings = active(ftp) if mode == "active" else ()
+        decoys = {"a.txt": b"decoy", "b.txt": b"decoy", "d.txt": b"decoy"}
+        wanted = {f"{name}.txt": content(name, 5000) for name in "abc"}
+        fill(here, decoys | {f"sub/{name}": data for name, data in wanted.items()} | {"sub/e.bin": b"other"})
+        # They write to a file of the same name, in a folder that must be there.
+        local = ftp.home / "in" / "it"
+        (local / "sub").mkdir(parents=True)
+        (ftp.home / "in/here/sub").mkdir(parents=True)
+        if folder.startswith("/"):
+            ftp.script(*settings, "prompt", f"cd {folder}", f"lcd {local}/sub", "mget *.txt")
+        else:
+            ftp.script(*settings, "prompt", "cd here", f"lcd {local}", f"mget {folder}/*.txt")
+        got = {path.rsplit("/", 1)[1]: data for path, data in local_files(ftp).items()}
+        assert got == wanted
+        ftp.script(*settings, "prompt", "cd here", f"mdelete {folder}/*.txt")
+        assert read_tree(here)[0] == decoys | {"sub/e.bin": b"other"}
+
+    @pytest.mark.parametrize("mode", ["passive", "active"])
     def test_every_file_of_a_tree_in_one_session(self, ftp, here, tmp_path, mode):
         settings = active(ftp) if mode == "active" else ()
         files = make_hard_tree(tmp_path / "tree")

@@ -202,8 +202,9 @@ class FileZilla:
 
 
 class TestFileZilla:
-    def test_ten_connections(self, server):
+    def test_ten_connections(self, start_server):
         """One browses while nine empty the queue, each file by way of: up, listed, down, resumed down."""
+        server = start_server(max_connections=10)
         make_hard_tree(server.root / "tree")
         queue = [(f"folder {number % 3}", f"Größe {number}.bin", content(f"{number}", 50_000 * (number % 4) + 1)) for number in range(27)]
         for folder in {folder for folder, _, _ in queue}:
@@ -254,6 +255,7 @@ class TestFileZilla:
                 future.result()
         for folder, name, data in queue:
             assert (server.root / folder / name).read_bytes() == data
+        server.assert_nothing_leaked()
 
     def test_an_upload_that_broke_off_is_resumed(self, server):
         data = content("file", 300_001)

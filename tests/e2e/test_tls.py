@@ -334,7 +334,7 @@ def test_without_memory_for_tls_the_session_goes_on(start_server):
         control.expect("PROT C", "200")
         assert control.retrieve("RETR file") == b"content"
     # It says that there was no memory.
-    assert "MemoryError" in server.output()
+    assert "No memory for a transfer" in server.output()
     server.stop(complain=False)
 
 

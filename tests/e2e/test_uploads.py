@@ -1,7 +1,6 @@
 """Uploads: the old file stays until the new one is whole, whatever happens; and lines that are converted."""
 
 import hashlib
-import os
 
 import pytest
 from control import reset
@@ -12,14 +11,18 @@ NEW = hashlib.shake_128(b"new").digest(300_000)
 
 
 @pytest.fixture
-def old(server):
-    path = server.root / "file"
-    path.write_bytes(OLD)
-    return path
+def server(board):
+    """A server on each of the file systems, with an old file."""
+    board.files.write("/file", OLD)
+    return board
 
 
 def names(server):
-    return sorted(os.listdir(server.root))
+    return server.files.names()
+
+
+def content(server):
+    return server.files.read("/file")
 
 
 def begin(control, command="STOR file", count=100_000):
@@ -35,7 +38,7 @@ def arrived(server, count=1):
     wait_until(lambda: len([name for name in names(server) if name.startswith(".ftpdlite-")]) == count, server.describe)
 
 
-def test_others_see_the_old_file_until_the_new_one_is_whole(server, old):
+def test_others_see_the_old_file_until_the_new_one_is_whole(server):
     with server.login() as control, server.login("guest:guest") as other:
         data = begin(control)
         arrived(server)
@@ -50,18 +53,18 @@ def test_others_see_the_old_file_until_the_new_one_is_whole(server, old):
         assert names(server) == ["file"]
 
 
-def test_a_client_that_vanishes_leaves_the_old_file(server, old):
+def test_a_client_that_vanishes_leaves_the_old_file(server):
     with server.login() as control:
         data = begin(control)
         arrived(server)
         control.reset()
         wait_until(lambda: names(server) == ["file"], server.describe)
         data.close()
-    assert old.read_bytes() == OLD
+    assert content(server) == OLD
 
 
 @pytest.mark.parametrize("ending", ["ABOR", "QUIT", "break", "kick", "stop"])
-def test_an_upload_that_ends_early_leaves_the_old_file(server, old, ending):
+def test_an_upload_that_ends_early_leaves_the_old_file(server, ending):
     with server.login() as control:
         data = begin(control)
         arrived(server)
@@ -71,11 +74,11 @@ def test_an_upload_that_ends_early_leaves_the_old_file(server, old, ending):
         elif ending == "QUIT":
             # It waits for the transfer's end.
             control.send(b"QUIT\r\n")
-            assert old.read_bytes() == OLD
+            assert content(server) == OLD
             data.close()
             assert control.reply().startswith("226")
             assert control.reply().startswith("221")
-            assert old.read_bytes() == NEW[:100_000]
+            assert content(server) == NEW[:100_000]
             return
         elif ending == "break":
             reset(data)
@@ -89,52 +92,62 @@ def test_an_upload_that_ends_early_leaves_the_old_file(server, old, ending):
                 wait_until(lambda: names(server) == ["file"], server.describe)
         data.close()
         wait_until(lambda: names(server) == ["file"], server.describe)
-        assert old.read_bytes() == OLD
+        assert content(server) == OLD
     if ending == "stop":
-        server.process.wait(20)
+        server.wait()
         server.start()
 
 
-def test_two_uploads_of_one_name_are_each_whole(server, old):
+def test_two_uploads_of_one_name_are_each_whole(server):
     with server.login() as one, server.login() as two:
         first, second = begin(one), begin(two)
         arrived(server, 2)
         second.close()
-        assert two.reply().startswith("226") and old.read_bytes() == NEW[:100_000]
+        assert two.reply().startswith("226") and content(server) == NEW[:100_000]
         first.sendall(NEW[100_000:])
         first.close()
-        assert one.reply().startswith("226") and old.read_bytes() == NEW
+        assert one.reply().startswith("226") and content(server) == NEW
     assert names(server) == ["file"]
 
 
-def test_leftovers_are_swept_at_start(start_server):
-    server = start_server()
-    server.stop()
-    folder = server.root / "deep" / "deeper"
-    folder.mkdir(parents=True)
-    for path in (server.root, folder):
-        (path / ".ftpdlite-7").write_bytes(b"left when the power was cut")
-        (path / "kept").touch()
-    server.start()
-    wait_until(lambda: os.listdir(folder) == ["kept"] and names(server) == ["deep", "kept"], server.describe)
+# What a power cut left.
+LEFTOVERS = """\
+import os
+
+for folder in ("", "/deep", "/deep/deeper"):
+    if folder:
+        os.mkdir({root!r} + folder)
+    for name in ("kept", ".ftpdlite-7", ".ftpdlite-123", "not.ftpdlite-7"):
+        with open({root!r} + folder + "/" + name, "w") as file:
+            file.write("content")
+
+"""
 
 
-def test_the_sweep_spares_uploads_that_run(start_server):
+def test_leftovers_are_swept_at_start(start_board):
+    server = start_board(program=LEFTOVERS + MAIN)
+    kept = {folder + name: b"content" for folder in ("/", "/deep/", "/deep/deeper/") for name in ("kept", "not.ftpdlite-7")}
+    for folder in ("/deep", "/deep/deeper", "/"):
+        wait_until(lambda: all(not name.startswith(".ftpdlite-") for name in server.files.names(folder)), server.describe)
+    assert server.files.tree() == kept | {"/deep/": None, "/deep/deeper/": None}
+
+
+def test_the_sweep_spares_uploads_that_run(start_board):
     # It starts with the server, and an upload may begin before it comes to its folder.
     slow = MAIN.replace("s.run()", "import asyncio\nsweep = s._sweep\n\ndef later():\n    yield from asyncio.sleep_ms(1500)\n    yield from sweep()\n\ns._sweep = later\ns.run()")
-    server = start_server(program=slow)
-    (server.root / ".ftpdlite-99").touch()
+    server = start_board(program=slow)
+    server.files.write("/.ftpdlite-99", b"")
     with server.login() as control:
         data = begin(control)
         wait_until(lambda: ".ftpdlite-99" not in names(server), server.describe)
         data.sendall(NEW[100_000:])
         data.close()
         assert control.reply() == "226 Transfer complete."
-    assert (server.root / "file").read_bytes() == NEW
+    assert content(server) == NEW
 
 
-def test_unique_names_are_unique_at_the_same_time(server):
-    with server.login() as one, server.login() as two:
+def test_unique_names_are_unique_at_the_same_time(board):
+    with board.login() as one, board.login() as two:
         data, told = [], []
         for control in (one, two):
             connection = control.data()
@@ -145,39 +158,42 @@ def test_unique_names_are_unique_at_the_same_time(server):
             connection.close()
             assert control.reply().startswith("226")
     assert told[0] != told[1]
-    assert {name: (server.root / name).read_text() for name in names(server)} == {name: name for name in told}
+    assert board.files.tree() == {f"/{name}": name.encode() for name in told}
 
 
-def test_in_place_what_came_stays_for_rest(start_server):
-    server = start_server(atomic_uploads=False)
-    path = server.root / "file"
-    path.write_bytes(OLD)
+def test_in_place_what_came_stays_for_rest(start_board):
+    server = start_board(atomic_uploads=False, transfer_buffer_size=4096)
+    server.files.write("/file", OLD)
     with server.login() as control:
         for command in ("STOR file", "APPE file"):
-            before = path.stat().st_size if command == "APPE file" else 0
+            before = len(content(server)) if command == "APPE file" else 0
             data = begin(control, command)
             # A buffer is written when it is full.
-            wait_until(lambda: path.stat().st_size > before + 10_000, server.describe)
+            wait_until(lambda: moved(control) > 10_000, server.describe)
             reset(data)
             assert control.reply().startswith("426")
-            assert names(server) == ["file"]
-        size = path.stat().st_size
-        content = path.read_bytes()
-        control.expect(f"REST {size}", "350")
+            assert names(server) == ["file"] and len(content(server)) > before + 5_000
+        stayed = content(server)
+        control.expect(f"REST {len(stayed)}", "350")
         control.store("STOR file", b"the rest")
-        assert path.read_bytes() == content + b"the rest"
+        assert content(server) == stayed + b"the rest"
     server.assert_nothing_leaked()
+
+
+def moved(control):
+    """The bytes that the transfer of a session has moved so far."""
+    return int(control("STAT").split(" in progress, ")[1].split(" ")[0])
 
 
 # -- TYPE A
 
 
 @pytest.mark.parametrize("size", [512, 513, 4096])
-def test_lines_survive_any_buffer(start_server, size):
-    server = start_server(transfer_buffer_size=size)
+def test_lines_survive_any_buffer(start_board, size):
+    server = start_board(transfer_buffer_size=size)
     # Every place of a CR, an LF and both, at every border of a buffer.
     file = b"".join(b"x" * (index % 7) + (b"\n", b"\r", b"\r\n", b"\n\n\r")[index % 4] for index in range(20_000))
-    (server.root / "file").write_bytes(file)
+    server.files.write("/file", file)
     with server.login() as control, server.login() as other:
         control.expect("TYPE A", "200")
         wire = control.retrieve("RETR file")
@@ -188,7 +204,7 @@ def test_lines_survive_any_buffer(start_server, size):
             for start in range(0, len(wire), 1777):
                 data.sendall(wire[start : start + 1777])
                 if start % 40_871 == 0:
-                    assert other.retrieve("RETR file") == (server.root / "file").read_bytes()
+                    assert other.retrieve("RETR file") == file
         assert control.reply() == "226 Transfer complete."
-    assert (server.root / "again").read_bytes() == file
+    assert server.files.read("/again") == file
     server.assert_nothing_leaked()

@@ -81,6 +81,20 @@ def build_fixture(root):
         os.utime(path, (seconds, seconds))
 
 
+def fill_disc(files):
+    """Makes the tree of fixture.txt on a disc; gives the names that cannot be there."""
+    absent = []
+    for path, content, _ in fixture():
+        try:
+            if content is None:
+                files.mkdir(path.decode())
+            else:
+                files.write(path.decode(), content)
+        except OSError:
+            absent.append(path.rsplit(b"/", 1)[1])
+    return absent
+
+
 def settings(path):
     """The settings in a transcript's @config lines."""
     found = {}
@@ -97,16 +111,16 @@ def settings(path):
 
 
 class Player:
-    """One transcript against one server that serves a fresh fixture in `root`."""
+    """One transcript against one server that serves a fresh fixture, which it sees by `files`."""
 
-    def __init__(self, path, host, port, root):
+    def __init__(self, path, host, port, files):
         self.path = path
         self.lines = [
             (number, *line.partition(" ")[::2])
             for number, line in enumerate(path.read_text().splitlines(), 1)
             if line and not line.startswith("#")
         ]
-        self.root = os.fsencode(root)
+        self.files = files
         self.control = self.connect_control(host, port)
         # The data connection, or how it will be made: the port to dial, the socket that listens.
         self.data = None
@@ -120,6 +134,7 @@ class Player:
 
     # What a player over something else than sockets does in another way.
 
+    matches = staticmethod(matches)
     connect_control = Control
     connect_data = staticmethod(data_connection)
 
@@ -127,11 +142,10 @@ class Player:
         return socket.create_server(("127.0.0.1", 0))
 
     def exists(self, path):
-        return os.path.lexists(self.root + path)
+        return self.files.exists(os.fsdecode(path))
 
     def content(self, path):
-        with open(self.root + path, "rb") as file:
-            return file.read()
+        return self.files.read(os.fsdecode(path))
 
     def play(self):
         """Plays it to the end. Raises Mismatch where the server says something else."""
@@ -201,7 +215,7 @@ class Player:
             self.closed = True
             return self.check(line is None, f"got {line!r}")
         self.check(line is not None, "the connection closed")
-        self.check(matches(unescape(pattern), line), f"got {line.decode(errors='backslashreplace')}")
+        self.check(self.matches(unescape(pattern), line), f"got {line.decode(errors='backslashreplace')}")
         if line.startswith(b"234 "):
             self.control.secure(certificates.client())
         elif line.startswith(b"200 ") and self.level:
@@ -299,8 +313,37 @@ class Player:
                 continue
             while pending:
                 line, end, rest = rest.partition(b"\r\n")
-                fitting = [pattern for pattern in pending if end and matches(pattern, line)]
+                fitting = [pattern for pattern in pending if end and self.matches(pattern, line)]
                 self.check(fitting, f"got {line!r}, wanted one of {pending}")
                 pending.remove(fitting[0])
         self.check(not rest, f"more came: {rest!r}")
         return len(lines)
+
+
+# A time that a transcript tells, as MDTM and as `ls -l` do.
+TIME = re.compile(rb"\b(?:19|20)\d{12}\b|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d  \d{4} ")
+
+
+# What a file system of a board may say besides: FAT does not tell that what is above a missing name is a file, and where folders have no time none is told.
+OTHERWISE = [
+    (b"550 Not a directory.", b"550 No such file or directory."),
+    (b"213 <stamp>", b"550 The file system does not know its time."),
+    (b"dir;Modify=<stamp>;", b"dir;"),
+]
+
+
+class DiscPlayer(Player):
+    """One transcript against a file system of a board: its files are of now, and some names cannot be on it."""
+
+    def __init__(self, path, host, port, files, absent):
+        super().__init__(path, host, port, files)
+        names = [re.escape(re.sub(rb"[\0-\x1f]", b"?", name)) for name in absent]
+        self.lines = [
+            line for line in self.lines if line[1] != "D*" or not any(re.search(name + rb"$", unescape(line[2])) for name in names)
+        ]
+
+    @staticmethod
+    def matches(pattern, line):
+        """As matches(), but any time will do where the transcript tells one, and so will what the file system says otherwise."""
+        pattern = TIME.sub(lambda time: b"<stamp>" if time[0].isdigit() else b"<date> ", pattern)
+        return matches(pattern, line) or any(this in pattern and matches(pattern.replace(this, that), line) for this, that in OTHERWISE)

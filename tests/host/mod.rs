@@ -7,7 +7,7 @@ use ftpdlite::protocol::ascii;
 use ftpdlite::protocol::glob;
 use ftpdlite::protocol::hash::{DIGEST_MAX, Hasher};
 use ftpdlite::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};
-use ftpdlite::protocol::path::{is_unfinished, name, parent};
+use ftpdlite::protocol::path::{is_unfinished, name, overlap, parent};
 use ftpdlite::protocol::security::Tls;
 use ftpdlite::protocol::session::{Action, Config, End, Outcome, Session, Step, Transfer, Turn, Workspace};
 use ftpdlite::protocol::time;
@@ -18,7 +18,9 @@ const NOW: u32 = 1_800_000_000;
 const NOT_FOUND: u32 = 2;
 const EXISTS: u32 = 17;
 const NOT_A_DIRECTORY: u32 = 20;
+const IS_A_DIRECTORY: u32 = 21;
 const NOT_EMPTY: u32 = 39;
+const INTO_ITSELF: u32 = 40;
 const REFUSED: u32 = 13;
 
 /// A file's bytes, or `None` for a directory; and its time.
@@ -187,6 +189,7 @@ impl Host {
         Config {
             server_name: b"FTPdLite (MicroPython)",
             idle_timeout: 300,
+            login_timeout: 30,
             data_timeout: 10,
             stall_timeout: 60,
             passwordless: false,
@@ -209,7 +212,7 @@ impl Host {
             Some(("tls", "required")) => self.tls = Tls::Required,
             Some(("private_data", value)) => self.private_data = value == "True",
             Some(("masquerade_address", value)) => self.address = value.into(),
-            Some(("data_timeout" | "idle_timeout" | "stall_timeout" | "login_delay", _)) => {}
+            Some(("data_timeout" | "idle_timeout" | "stall_timeout" | "login_timeout" | "login_delay", _)) => {}
             _ => panic!("unknown setting {setting}"),
         }
     }
@@ -380,11 +383,12 @@ impl Host {
                 Ok(Outcome::Done)
             }
             Action::Rename => self.rename(&path),
-            Action::Passive => return (Outcome::Passive(50001, b""), Vec::new()),
+            Action::Passive | Action::PassiveIpv4 => return (Outcome::Passive(50001, b""), Vec::new()),
             Action::OpenRead => {
                 self.downloaded.clear();
                 let bytes = self.files.content(&path).unwrap()[self.session.offset() as usize..].to_vec();
                 self.listing = if self.session.converts() { on_the_wire(&bytes) } else { bytes };
+                self.transfer();
                 Ok(Outcome::Done)
             }
             Action::OpenWrite | Action::OpenAppend => {
@@ -394,13 +398,16 @@ impl Host {
                 let opened = if own { self.work.text.to_vec() } else { path.clone() };
                 self.becomes = own.then_some(path);
                 self.open = Some(opened.clone());
-                self.files.add(&opened, (Some(old), NOW)).map(|()| Outcome::Done)
+                self.files.add(&opened, (Some(old), NOW)).map(|()| {
+                    self.transfer();
+                    Outcome::Done
+                })
             }
-            Action::OpenList => self.list(&path),
-            Action::Transfer => {
-                self.transfer();
-                Ok(Outcome::Done)
-            }
+            Action::OpenList => self.list(&path).inspect(|_| {
+                if self.session.transfer().is_some() {
+                    self.transfer();
+                }
+            }),
             Action::Space if self.files.stat(&path).is_err() => Err(NOT_FOUND),
             Action::Space => Ok(Outcome::Space(1 << 20, 1 << 21)),
             Action::Memory | Action::Collect => Ok(Outcome::Space(1000, 2000)),
@@ -451,6 +458,14 @@ impl Host {
     fn rename(&mut self, to: &[u8]) -> Result<Outcome<'static>, u32> {
         self.files.stat(parent(to))?;
         let from = std::mem::take(&mut self.renaming);
+        // Here names differ in what they are written with, and in nothing else.
+        if to != from && self.files.stat(to).is_ok_and(|(content, _)| content.is_none()) {
+            return Err(IS_A_DIRECTORY);
+        }
+        let same = overlap(&from, to);
+        if same < to.len() && to.get(..same) == Some(&from[..]) && self.files.stat(&from)?.0.is_none() {
+            return Err(INTO_ITSELF);
+        }
         let moved: Vec<_> = self
             .files
             .0
@@ -467,7 +482,8 @@ impl Host {
 
     /// Formats a listing as a whole; the native module does it piece by piece.
     fn list(&mut self, path: &[u8]) -> Result<Outcome<'static>, u32> {
-        let pattern = self.work.text.to_vec();
+        let pattern = if self.session.is_glob(&self.work) { name(path).to_vec() } else { Vec::new() };
+        let before = self.work.text.to_vec();
         let (folder, wanted) = match self.files.stat(path) {
             Ok((None, _)) => (path, None),
             Ok((Some(_), _)) if self.session.transfer() == Some(Transfer::Machine) => return Err(NOT_A_DIRECTORY),
@@ -493,7 +509,8 @@ impl Host {
             let size = content.as_ref().map_or(0, |content| content.len() as u64);
             let entry = Entry { name, directory: content.is_none(), size, modified: *modified, unique: None };
             match self.session.transfer() {
-                Some(Transfer::Names) => name_line(name, &mut out),
+                Some(Transfer::Names) if folder != path => name_line(&before, name, &mut out),
+                Some(Transfer::Names) => name_line(b"", name, &mut out),
                 Some(Transfer::Machine) => {
                     let kind = if content.is_none() { Kind::Directory } else { Kind::File };
                     facts_line(&entry, kind, self.session.facts(), self.session.permission(), false, &mut out);

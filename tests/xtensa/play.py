@@ -24,7 +24,7 @@ ENDED = 16
 PATIENCE = 30
 COMPLETE, NO_CONNECTION, BROKEN, LOCAL_ERROR, NO_SPACE, ABORTED = range(6)
 NOW = 1_800_000_000
-ENOENT, EACCES, EEXIST, ENOTDIR, ENOTEMPTY = 2, 13, 17, 20, 39
+ENOENT, EACCES, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, ELOOP = 2, 13, 17, 20, 21, 39, 40
 
 
 # The processes that run.
@@ -219,7 +219,7 @@ class Host:
         self.config = config
         self.loader = loader = Loader(program, module, self.stat)
         self.server = loader.make_with(
-            loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60, 60,
+            loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60, 60, 30,
             4 * config.get("atomic_uploads", True) | 8 * config.get("sets_times", False) | TLS[config.get("tls")] | 64 * (config.get("private_data") is False) | (2 if config.get("allow_foreign_data") else 0), None,
         )  # fmt: skip
         # The control connection, and what it was before TLS.
@@ -325,7 +325,7 @@ class Host:
         try:
             content = self.files.find(path)[0]
         except OSError:
-            if not self.loader.get(self.session, "text"):
+            if not self.loader.get(self.session, "glob"):
                 raise
             path, globbed = self.path("parent"), True
             content = self.files.find(path)[0]
@@ -352,6 +352,12 @@ class Host:
 
     def set_time(self):
         self.files.nodes[self.path()] = self.files.find(self.path())[0], self.loader.get(self.session, "time")
+
+    def begin(self, opens):
+        """Opens what the transfer is about and begins it; STAT only lists."""
+        opens(self)
+        if self.loader.get(self.session, "transfer") is not None:
+            self.transfer()
 
     def transfer(self):
         self.downloaded = b""
@@ -418,6 +424,10 @@ class Host:
     def rename(self):
         to = self.path()
         self.files.find(parent(to))
+        if to != self.old and self.files.nodes.get(to, (b"",))[0] is None:
+            return EISDIR
+        if self.files.nodes[self.old][0] is None and to.startswith(self.old + b"/"):
+            return ELOOP
         for path in [path for path in self.files.nodes if path == self.old or path.startswith(self.old + b"/")]:
             self.files.nodes[to + path[len(self.old) :]] = self.files.nodes.pop(path)
 
@@ -559,9 +569,10 @@ def fill_actions():
     numbers = {name: int(number) for name, number in re.findall(r"^_([A-Z_]+) = const\((\d+)\)$", text, re.M)}
     nothing = ("CLOSE_FILE", "UNLISTEN", "RESET", "SHUTDOWN", "LIST_HERE")
     done = {
-        "START_TLS": Host.start_tls, "LOGIN": Host.login, "STAT": Host.do_stat, "OPEN_READ": Host.open_read, "OPEN_WRITE": Host.open_write,
-        "OPEN_APPEND": lambda host: host.open_write(True), "OPEN_LIST": Host.open_list, "TRANSFER": Host.transfer,
-        "ABORT": Host.abort, "PASSIVE": Host.passive, "MAKE_DIRECTORY": Host.make_directory,
+        "START_TLS": Host.start_tls, "LOGIN": Host.login, "STAT": Host.do_stat, "OPEN_READ": lambda host: host.begin(Host.open_read),
+        "OPEN_WRITE": lambda host: host.begin(Host.open_write), "OPEN_LIST": lambda host: host.begin(Host.open_list),
+        "OPEN_APPEND": lambda host: host.begin(lambda host: host.open_write(True)),
+        "ABORT": Host.abort, "PASSIVE": Host.passive, "PASSIVE_IPV4": Host.passive, "MAKE_DIRECTORY": Host.make_directory,
         "REMOVE_DIRECTORY": Host.remove, "REMOVE_FILE": Host.remove, "RENAME_FROM": Host.rename_from, "RENAME": Host.rename,
         "SPACE": lambda host: (1 << 20, 1 << 21), "MEMORY": lambda host: (1000, 2000), "COLLECT": lambda host: (1000, 2000),
         "UPTIME": lambda host: (93784,), "WHO": lambda host: (host.session,), "KICK": lambda host: (0,),
@@ -662,7 +673,7 @@ def functions(program, module):
     for _ in range(3):
         raises("RuntimeError", "internal error", loader.name("_panic"), 1)
         raises("TypeError", "arguments", loader.name("Server"), "name")
-        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 60, 0, None)
+        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 60, 30, 0, None)
         raises("ValueError", "address", loader.name("Session"), server, None, b"\xff\xff", 512)
     loader.close()
 

@@ -1,0 +1,111 @@
+# Runs in the process of a server: a file system of boards on a RAM disc, and a door by which the tests come to its files.
+#
+# A request is a line of JSON, [what, path, length], and as many bytes. So is an answer: [error, length], and the bytes.
+import sys
+
+try:
+    import asyncio
+except ImportError:
+    # On the Unix port MICROPYPATH hides what is frozen into the firmware.
+    sys.path.append(".frozen")
+    import asyncio
+import json
+import os
+import vfs
+
+ROOT = "/flash"
+
+
+class RAMDisc:
+    """A block device in RAM."""
+
+    def __init__(self, size, block):
+        self.data = bytearray(size)
+        self.block = block
+
+    def readblocks(self, block, buffer, offset=0):
+        start = block * self.block + offset
+        buffer[:] = memoryview(self.data)[start : start + len(buffer)]
+
+    def writeblocks(self, block, buffer, offset=0):
+        start = block * self.block + offset
+        self.data[start : start + len(buffer)] = buffer
+
+    def ioctl(self, operation, argument):
+        if operation == 4:
+            return len(self.data) // self.block
+        if operation == 5:
+            return self.block
+        return 0
+
+
+class Door:
+    """What the tests ask for, for one file system."""
+
+    def __init__(self, kind, size):
+        self.is_left = asyncio.Event()
+        self.kind = getattr(vfs, kind)
+        # As an SD card has them, and as a board's flash.
+        self.disc = RAMDisc(size, 512 if kind == "VfsFat" else 4096)
+        self.kind.mkfs(self.disc)
+        vfs.mount(self.kind(self.disc), ROOT)
+
+    async def serve(self, reader, writer):
+        while True:
+            line = await reader.readline()
+            if not line:
+                break
+            what, path, length = json.loads(line)
+            data = await reader.readexactly(length)
+            try:
+                error = 0
+                answer = getattr(self, what)(ROOT + path, data) or b""
+            except OSError as failure:
+                error = failure.errno
+                answer = b""
+            # In one piece: a second small one would wait for the acknowledgement of the first.
+            writer.write(json.dumps([error, len(answer)]).encode() + b"\n" + answer)
+            await writer.drain()
+        writer.close()
+        self.is_left.set()
+
+    def read(self, path, _):
+        with open(path, "rb") as file:
+            return file.read()
+
+    def write(self, path, data):
+        with open(path, "wb") as file:
+            file.write(data)
+
+    def names(self, path, _):
+        return json.dumps([[entry[0], bool(entry[1] & 0x4000)] for entry in os.ilistdir(path)]).encode()
+
+    def mkdir(self, path, _):
+        os.mkdir(path)
+
+    def remove(self, path, _):
+        os.remove(path)
+
+    def rmdir(self, path, _):
+        os.rmdir(path)
+
+    def free(self, path, _):
+        figures = os.statvfs(path)
+        return b"%d" % (figures[0] * figures[3])
+
+    def remount(self, *_):
+        # What was only in the memory of the file system is lost, as when the board starts again.
+        vfs.umount(ROOT)
+        vfs.mount(self.kind(self.disc), ROOT)
+
+
+def open_door(kind, size, port):
+    """Makes the file system, and serves its files as soon as the event loop runs."""
+    global door
+    door = Door(kind, size)
+    asyncio.create_task(asyncio.start_server(door.serve, "127.0.0.1", port))
+
+
+def linger():
+    """When the server has ended by itself: the tests look at what it left."""
+    asyncio.get_event_loop().run_until_complete(door.is_left.wait())
