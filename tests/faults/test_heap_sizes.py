@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from control import read_all
-from server import PATIENCE, Server
+from server import PATIENCE, Server, wait_until
 
 CONTENT = bytes(range(256)) * 256
 LARGEST = 200
@@ -134,14 +134,14 @@ def test_every_client_is_answered_in_a_heap_of_any_size(start_server, smallest, 
     alone = visit(server)
     print("one:", alone or "served")
 
-    def compare(what):
-        after = visit(server)
-        assert after == alone or not after, f"after {what} one client is told {after!r}, before {alone!r}"
+    def compare():
+        # Sessions that were cut off may take a moment to end.
+        wait_until(lambda: visit(server) in ("", alone), server.describe, 5)
 
     for count in (4, 10):
         print(f"{count} at once:", [told or "served" for told in visits(server, count)])
-        compare(f"{count} at once")
+        compare()
     flood(server)
-    compare("a flood of connections")
+    compare()
     for path in server.root.iterdir():
         assert path.read_bytes() == CONTENT, f"{path.name}: {path.stat().st_size} bytes"

@@ -47,6 +47,11 @@ static struct frame {
 static int fresh_descriptor;
 static int fresh;
 
+// Bytes that a large object gave back at once and nobody took since: the next allocations have them for sure, as in the real heap, so they do
+// not fail. Who needs memory for what must not fail in the middle can make sure of it in that way.
+static size_t reserve;
+#define LARGE (256)
+
 static void tell_where(void) {
     char *out = plan->where;
     size_t left = sizeof(plan->where);
@@ -72,8 +77,9 @@ static void tell_where(void) {
     *out = 0;
 }
 
-static bool fails(void) {
+static bool fails(size_t n_bytes) {
     if (!plan->armed || gc_is_locked()) {
+        reserve = 0;
         return false;
     }
     if (fresh > 0) {
@@ -81,6 +87,12 @@ static bool fails(void) {
     } else {
         fresh_descriptor = -1;
     }
+    n_bytes = (n_bytes + MICROPY_BYTES_PER_GC_BLOCK - 1) & ~(size_t)(MICROPY_BYTES_PER_GC_BLOCK - 1);
+    if (n_bytes <= reserve) {
+        reserve -= n_bytes;
+        return false;
+    }
+    reserve = 0;
     int64_t index = plan->seen++;
     if (index < plan->first || index - plan->first >= plan->count) {
         return false;
@@ -100,14 +112,21 @@ static bool fails(void) {
 
 void *__real_gc_alloc(size_t n_bytes, unsigned int alloc_flags);
 void *__wrap_gc_alloc(size_t n_bytes, unsigned int alloc_flags) {
-    return n_bytes != 0 && fails() ? NULL : __real_gc_alloc(n_bytes, alloc_flags);
+    return n_bytes != 0 && fails(n_bytes) ? NULL : __real_gc_alloc(n_bytes, alloc_flags);
 }
 
 void *__real_gc_realloc(void *ptr, size_t n_bytes, bool allow_move);
 void *__wrap_gc_realloc(void *ptr, size_t n_bytes, bool allow_move) {
+    size_t former = ptr == NULL ? 0 : gc_nbytes(ptr);
     // What becomes smaller always has room.
-    bool grows = n_bytes != 0 && (ptr == NULL || n_bytes > gc_nbytes(ptr));
-    return grows && fails() ? NULL : __real_gc_realloc(ptr, n_bytes, allow_move);
+    if (n_bytes > former && fails(n_bytes)) {
+        return NULL;
+    }
+    void *now = __real_gc_realloc(ptr, n_bytes, allow_move);
+    if (n_bytes + LARGE <= former) {
+        reserve = former - gc_nbytes(now);
+    }
+    return now;
 }
 
 // It returns where a function ends by an exception, too.
