@@ -247,7 +247,6 @@ class Server:
         """Stops the process as Ctrl-C does. It must end cleanly, and must not have reported an exception in all its life."""
         if self.process is None:
             return
-        self.files.disconnect()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
@@ -256,6 +255,8 @@ class Server:
             self.process.kill()
             code = f"none: it had to be killed ({self.process.wait(PATIENCE)})"
         self.process = None
+        # Not before: Ctrl-C is to find nothing at work.
+        self.files.disconnect()
         if complain:
             assert code in (0, 130), f"exit code {code}\n{self.describe()}"
             assert "Traceback" not in self.output(), self.describe()

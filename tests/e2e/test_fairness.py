@@ -47,6 +47,9 @@ class Stream(io.IOBase):
     def ioctl(self, request, argument):
         return 0
 
+    def close(self):
+        pass
+
 class MadeUp:
     def mount(self, *_):
         pass
@@ -66,7 +69,7 @@ class MadeUp:
             yield name.encode() if isinstance(path, bytes) else name, 0x8000, 0
 
     def stat(self, path):
-        if path in ("", "/", b"", b"/"):
+        if len(path) < 2:
             return (0x4000, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         start = time.ticks_ms()
         while time.ticks_diff(time.ticks_ms(), start) < {delay}:
@@ -95,6 +98,9 @@ TICKS = 40
 
 @pytest.fixture
 def start(start_server):
+    """Starts a server with a task beside it. Whatever happened, it must come to rest."""
+    servers = []
+
     def begin(entries=None, delay=0, **settings):
         before = ""
         if entries is not None:
@@ -105,9 +111,13 @@ def start(start_server):
         server = start_server(program=program, modules=f"{DIST}:.frozen", **settings)
         if entries is None:
             (server.root / "file").write_bytes(b"content")
+        servers.append(server)
         return server
 
-    return begin
+    yield begin
+    for server in servers:
+        # The Unix port raises KeyboardInterrupt wherever it is, also in the middle of a garbage collection, which it does not survive. So it is not stopped at work.
+        wait_until(lambda: server.process.poll() is not None or len(server.open_files()) <= server.idle_files and server.is_asleep(), server.describe)
 
 
 def ticks(server):

@@ -28,8 +28,9 @@ class Board:
 sys.modules["sys"] = Board(sys)
 
 import socket
-from ftpdlite import FTPdLite
 {before}
+from ftpdlite import FTPdLite
+
 s = FTPdLite(host={host!r}, port={port}, root={root!r}, pasv_port_range=range({first}, {last} + 1){settings})
 s.add_account("tester:secret")
 s.run()

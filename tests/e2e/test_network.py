@@ -3,6 +3,7 @@
 The interfaces are stubs with addresses of the loopback network, all of which a client can reach.
 """
 
+import contextlib
 import re
 import socket
 
@@ -75,6 +76,14 @@ class {kind}(Interface):
         super().__init__({told})
 """
 
+# What firmwares have that know no interface by its class alone.
+LISTED = """
+chip = WIZNET6K()
+
+def route():
+    return [chip]
+"""
+
 DOWN = ("0.0.0.0", "0.0.0.0")
 HOME = ("127.1.2.1", "255.255.255.0")
 HOTSPOT = ("127.4.4.1", "255.255.255.0")
@@ -134,7 +143,16 @@ def assert_passive_works(server, control, address, source=None):
     assert control.reply().startswith("226 ")
 
 
-def assert_unknown(server, control):
+def assert_extended_works(server, control, source=None):
+    """EPSV works."""
+    (server.root / "file").write_bytes(b"content")
+    with control.data(source=source) as data:
+        control.expect("RETR file", "150")
+        assert read_all(data) == b"content"
+    assert control.reply().startswith("226 ")
+
+
+def assert_unknown(server, control, source):
     """PASV is refused with advice, also after an EPSV; EPSV works."""
     (server.root / "file").write_bytes(b"content")
     assert control("PASV") == UNKNOWN
@@ -143,7 +161,7 @@ def assert_unknown(server, control):
     for command in ("LIST", "RETR file", "STOR new"):
         assert control(command) == "425 Use PASV, EPSV, PORT or EPRT first."
     assert not (server.root / "new").exists()
-    assert control.retrieve("RETR file") == b"content"
+    assert_extended_works(server, control, source)
 
 
 # -- interfaces: the stub, the client's address, and what PASV announces to it
@@ -159,7 +177,7 @@ ONE = {
     "Ethernet and Wi-Fi, client at Ethernet's": (wlan(HOME, HOTSPOT) + other("LAN", WIRED), "127.6.77.9", WIRED[0]),
     "Ethernet and Wi-Fi, client at Wi-Fi's": (wlan(HOME) + other("LAN", WIRED), "127.1.2.9", HOME[0]),
     "PPP alone": (other("PPP", ("127.8.0.1", "255.255.255.255")), "127.9.9.9", "127.8.0.1"),
-    "a class that nobody has heard of": (other("WIZNET6K", WIRED), "127.6.77.9", WIRED[0]),
+    "a chip that the firmware lists": (other("WIZNET6K", WIRED) + LISTED, "127.6.77.9", WIRED[0]),
     "behind a router, station": (wlan(sta=HOME), "127.9.9.9", HOME[0]),
     "behind a router, Ethernet, Wi-Fi down": (wlan() + other("LAN", WIRED), "127.9.9.9", WIRED[0]),
     "an address without a mask": (wlan(ap=("127.4.4.1", "0.0.0.0")) + other("LAN", WIRED), "127.6.77.9", WIRED[0]),
@@ -195,7 +213,7 @@ NONE = {
 def test_an_address_that_cannot_be_known_is_425_and_epsv_works(start, stub):
     server = start(stub)
     with login(server, "127.0.0.1", source="127.9.9.9") as control:
-        assert_unknown(server, control)
+        assert_unknown(server, control, "127.9.9.9")
 
 
 # Each way to say "all addresses": the argument of run().
@@ -208,7 +226,7 @@ def test_each_way_to_listen_on_all_addresses(start, argument):
     with login(server, HOTSPOT[0], source="127.4.4.9") as control:
         assert_passive_works(server, control, HOTSPOT[0], source="127.4.4.9")
     with login(server, source="127.9.9.9") as control:
-        assert_unknown(server, control)
+        assert_unknown(server, control, "127.9.9.9")
 
 
 def test_a_host_that_was_told_is_announced_whatever_the_interfaces_say(start):
@@ -242,6 +260,29 @@ def test_on_linux_the_system_knows_what_the_interfaces_do_not(start):
         assert_passive_works(server, control, "127.3.2.1", source="127.9.9.9")
 
 
+def test_on_linux_another_connection_from_the_clients_port_is_not_taken_for_its(start):
+    # A port of the client's may be in use for several destinations at once.
+    server = start(platform=None)
+    with contextlib.ExitStack() as stack:
+        elsewhere = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def connect(destination, port=0):
+            connection = socket.socket()
+            stack.enter_context(connection)
+            connection.settimeout(20)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            connection.bind(("127.0.0.1", port))
+            connection.connect(destination)
+            return connection
+
+        for _ in range(8):
+            port = connect(elsewhere.getsockname()).getsockname()[1]
+            control = Control.__new__(Control)
+            control.socket = connect(("127.3.2.1", server.port), port)
+            control.received = b""
+            assert announced(control.login())[0] == "127.3.2.1"
+
+
 @pytest.fixture
 def ipv6():
     try:
@@ -255,7 +296,7 @@ def test_a_server_at_all_ipv6_addresses_serves_ipv4_and_ipv6(ipv6, start, platfo
     server = start(wlan(HOME, HOTSPOT), argument="::", bind="::", platform=platform)
     with login(server, HOTSPOT[0], source="127.4.4.9") as control:
         assert_passive_works(server, control, HOTSPOT[0], source="127.4.4.9")
-        assert control.retrieve("RETR file") == b"content"
+        assert_extended_works(server, control, source="127.4.4.9")
         control.expect("EPSV 1", "229")
         # Active mode, too.
         with socket.create_server(("127.4.4.9", 0)) as listener:
@@ -267,7 +308,7 @@ def test_a_server_at_all_ipv6_addresses_serves_ipv4_and_ipv6(ipv6, start, platfo
                 assert read_all(data) == b"content"
         assert control.reply().startswith("226 ")
     with login(server, "::1") as control:
-        assert control.retrieve("RETR file") == b"content"
+        assert_extended_works(server, control)
         control.expect("EPSV 2", "229")
         # A 227 has no room for the client's kind of address.
         control.expect("PASV", "425")

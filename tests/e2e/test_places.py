@@ -279,7 +279,8 @@ def dribble(control, pieces):
     """Sends a piece each tenth of a second; gives the last line that came before the server hung up."""
     last = None
     control.socket.settimeout(0.1)
-    for _ in range(10 * PATIENCE):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         try:
             line = control.line()
             if line is None:
@@ -344,8 +345,8 @@ def test_a_login_through_tls_that_takes_too_long(start_server):
         for control in (whole, named):
             control.secure(certificates.client())
         named.expect("USER tester", "331")
-        for control in (whole, named):
-            assert control.reply() == LATE
+        # Before the first command in TLS it is not sure that words would be understood.
+        assert named.reply() == LATE
         for control in controls:
             # MicroPython says no goodbye in TLS.
             with contextlib.suppress(ConnectionError, ssl.SSLEOFError):

@@ -324,9 +324,11 @@ class Player:
 TIME = re.compile(rb"\b(?:19|20)\d{12}\b|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d  \d{4} ")
 
 
-# What a file system of a board may say besides: FAT does not tell that what is above a missing name is a file, and where folders have no time none is told.
+# What a file system of a board may say besides: FAT does not tell that what is above a missing name is a file, and has no names with a star
+# in them; where folders have no time none is told.
 OTHERWISE = [
     (b"550 Not a directory.", b"550 No such file or directory."),
+    (b"550 No such file or directory.", b"553 Name not allowed."),
     (b"213 <stamp>", b"550 The file system does not know its time."),
     (b"dir;Modify=<stamp>;", b"dir;"),
 ]

@@ -43,6 +43,7 @@ _POLLIN = 1
 _POLLOUT = 4
 _POLLERR = 8
 _POLLHUP = 16
+_POLLRDHUP = 0x2000
 _MSG_PEEK = 2
 _STREAM_POLL = 3
 _STREAM_CLOSE = 4
@@ -209,8 +210,9 @@ class socket(io.IOBase):
         if self.state == _CLOSED:
             raise OSError(EBADF)
         self._look()
-        if self.state == _CONNECTED:
+        if self.state == _CONNECTED and not _events(self.real, _POLLRDHUP):
             raise OSError(EISCONN)
+        # Also of one whose other end has closed its half, and of one that could not be made.
         if self.state != _NEW:
             raise OSError(EALREADY)
         self.address = _sockaddr(address)
