@@ -125,6 +125,10 @@ def _wake(task):
         core._task_queue.push(task)
 
 
+# Memory for what must not fail: the ticker keeps it, and to clear it gives it back at once.
+_reserve = []
+
+
 def _queued(stream, writes):
     # Has the running task wait for a stream. False without memory for that: then the task is to sleep for a while.
     queue = core._io_queue
@@ -135,9 +139,21 @@ def _queued(stream, writes):
             queue.queue_read(stream)
         return True
     except MemoryError:
-        # The queue may know half of it.
-        queue.remove(core.cur_task)
-        return False
+        for key in queue.map:
+            if queue.map[key][2] is stream:
+                break
+        else:
+            return False
+    # The poller knows half of it, and would take the firmware down when it polls.
+    while True:
+        _reserve.clear()
+        gc.collect()
+        try:
+            queue.poller.register(stream, core.select.POLLOUT if writes else core.select.POLLIN)
+            core.cur_task.data = queue
+            return True
+        except MemoryError:
+            time.sleep_ms(10)
 
 
 def _firmly(first, second=None):
@@ -159,6 +175,16 @@ def _firmly(first, second=None):
             _complain(error)
             return _EIO
     return _ENOMEM
+
+
+def _error_of(sock):
+    # The errno of a connection that is said to be under way though its socket was ready, or 0 when it stands. modlwip says so when the other end has closed its
+    # half already, and of one that was refused.
+    try:
+        sock.send(b"")
+        return 0
+    except OSError as error:
+        return _number(error)
 
 
 def _number(error):
@@ -711,6 +737,11 @@ class FTPdLite:
             last = now
             self._uptime += past // 1000
             past %= 1000
+            try:
+                if not _reserve:
+                    _reserve.extend(range(32))
+            except MemoryError:
+                pass
             for s in self.sessions:
                 if s.job and s.data:
                     self._event("transfer_progress", s)
@@ -830,9 +861,8 @@ class FTPdLite:
                 os.rmdir(path)
             except OSError as error:
                 # FAT says EACCES of a directory that is not empty.
-                if error.errno == _EACCES:
-                    for _ in os.ilistdir(path):
-                        return _ENOTEMPTY
+                if error.errno == _EACCES and sum(1 for _ in os.ilistdir(path)):
+                    return _ENOTEMPTY
                 raise
             self._event("rmdir", s, path)
         elif action == _REMOVE_FILE:
@@ -1014,7 +1044,7 @@ class FTPdLite:
         if not address and _is_linux:
             from . import linux
 
-            address = linux.local_address(*s.peer)
+            address = linux.local_address(self.port, *s.peer)
         return address
 
     def _unlisten(self, s):
@@ -1093,12 +1123,16 @@ class FTPdLite:
                     continue
                 except OSError as error:
                     number = _number(error)
-                    if sock and (number in _STANDS or ready and number in _UNDER_WAY):
-                        # modlwip says "under way" of a connection whose other end has closed its half already.
+                    if sock and ready and number in _UNDER_WAY:
+                        number = _error_of(sock)
+                    if sock and (not number or number in _STANDS):
                         s.data = sock
                         break
                     if number != _ENOMEM and number not in _UNDER_WAY:
                         break
+                if ready and sock:
+                    # It was ready for nothing, and would be so again at once.
+                    yield from core.sleep_ms(20)
                 ready = _queued(sock or s.listener, sock)
                 if ready:
                     yield
