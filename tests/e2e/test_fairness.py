@@ -128,7 +128,7 @@ def start(start_server):
     yield begin
     for server in servers:
         # The Unix port raises KeyboardInterrupt wherever it is, also in the middle of a garbage collection, which it does not survive. So it is not stopped at work.
-        wait_until(lambda: server.process.poll() is not None or len(server.open_files()) <= server.idle_files and server.is_asleep(), server.describe, seconds=10)
+        wait_until(lambda: server.process.poll() is not None or len(server.open_files()) <= server.idle_files and server.is_asleep(), server.describe)
 
 
 def ticks(server):
