@@ -125,6 +125,10 @@ def _wake(task):
         core._task_queue.push(task)
 
 
+# Memory for what must not fail: the ticker keeps it, and to clear it gives it back at once.
+_reserve = []
+
+
 def _queued(stream, writes):
     # Has the running task wait for a stream. False without memory for that: then the task is to sleep for a while.
     queue = core._io_queue
@@ -135,9 +139,21 @@ def _queued(stream, writes):
             queue.queue_read(stream)
         return True
     except MemoryError:
-        # The queue may know half of it.
-        queue.remove(core.cur_task)
-        return False
+        for key in queue.map:
+            if queue.map[key][2] is stream:
+                break
+        else:
+            return False
+    # The poller knows half of it, and would take the firmware down when it polls.
+    while True:
+        _reserve.clear()
+        gc.collect()
+        try:
+            queue.poller.register(stream, core.select.POLLOUT if writes else core.select.POLLIN)
+            core.cur_task.data = queue
+            return True
+        except MemoryError:
+            time.sleep_ms(10)
 
 
 def _firmly(first, second=None):
@@ -721,6 +737,11 @@ class FTPdLite:
             last = now
             self._uptime += past // 1000
             past %= 1000
+            try:
+                if not _reserve:
+                    _reserve.extend(range(32))
+            except MemoryError:
+                pass
             for s in self.sessions:
                 if s.job and s.data:
                     self._event("transfer_progress", s)
