@@ -161,6 +161,16 @@ def _firmly(first, second=None):
     return _ENOMEM
 
 
+def _error_of(sock):
+    # The errno of a connection that is said to be under way though its socket was ready, or 0 when it stands. modlwip says so when the other end has closed its
+    # half already, and of one that was refused.
+    try:
+        sock.send(b"")
+        return 0
+    except OSError as error:
+        return _number(error)
+
+
 def _number(error):
     # The errno of an OSError. It has none when there was no memory for it.
     number = error.errno
@@ -830,9 +840,8 @@ class FTPdLite:
                 os.rmdir(path)
             except OSError as error:
                 # FAT says EACCES of a directory that is not empty.
-                if error.errno == _EACCES:
-                    for _ in os.ilistdir(path):
-                        return _ENOTEMPTY
+                if error.errno == _EACCES and sum(1 for _ in os.ilistdir(path)):
+                    return _ENOTEMPTY
                 raise
             self._event("rmdir", s, path)
         elif action == _REMOVE_FILE:
@@ -1014,7 +1023,7 @@ class FTPdLite:
         if not address and _is_linux:
             from . import linux
 
-            address = linux.local_address(*s.peer)
+            address = linux.local_address(self.port, *s.peer)
         return address
 
     def _unlisten(self, s):
@@ -1093,12 +1102,16 @@ class FTPdLite:
                     continue
                 except OSError as error:
                     number = _number(error)
-                    if sock and (number in _STANDS or ready and number in _UNDER_WAY):
-                        # modlwip says "under way" of a connection whose other end has closed its half already.
+                    if sock and ready and number in _UNDER_WAY:
+                        number = _error_of(sock)
+                    if sock and (not number or number in _STANDS):
                         s.data = sock
                         break
                     if number != _ENOMEM and number not in _UNDER_WAY:
                         break
+                if ready and sock:
+                    # It was ready for nothing, and would be so again at once.
+                    yield from core.sleep_ms(20)
                 ready = _queued(sock or s.listener, sock)
                 if ready:
                     yield

@@ -17,7 +17,11 @@ def _is_listed(native, folder, name):
     except TypeError:
         # A file system written in Python may want a str.
         entries = os.ilistdir(folder.decode())
-    return any(native.same(entry[0], name) for entry in entries)
+    found = False
+    # To the end, for only that closes a folder on the Unix port.
+    for entry in entries:
+        found |= native.same(entry[0], name)
+    return found
 
 
 def _is_same(native, old, new):

@@ -3,21 +3,28 @@ from . import native
 
 
 def _interfaces():
-    # What there is. A class is only called where that makes nothing anew: some set their chip up again.
+    # What there is. To call a class gives the interface that there is, but with this one, which would set its chip up again.
     try:
         import network
     except ImportError:
         return
+    registered = []
     try:
-        # Where interfaces are registered with the firmware it lists them.
-        yield from network.route()
+        # Some firmwares list their interfaces.
+        registered = network.route()
+        yield from registered
     except (AttributeError, TypeError):
         pass
-    for name, arguments in (("WLAN", (0,)), ("WLAN", (1,)), ("LAN", ()), ("PPP", ())):
-        try:
-            yield getattr(network, name)(*arguments)
-        except (AttributeError, OSError, RuntimeError, TypeError, ValueError):
-            pass
+    for name in dir(network):
+        kind = getattr(network, name)
+        if hasattr(kind, "ifconfig") and name != "WIZNET5K":
+            # Wi-Fi as a client, and as a hotspot.
+            for arguments in ((0,), (1,)) if name == "WLAN" else ((),):
+                try:
+                    if not any(isinstance(interface, kind) for interface in registered):
+                        yield kind(*arguments)
+                except (OSError, RuntimeError, TypeError, ValueError):
+                    pass
 
 
 def address_for(client):

@@ -5,17 +5,21 @@ import sys
 _TABLES = (("/proc/net/tcp", b""), ("/proc/net/tcp6", b"0000000000000000FFFF0000"))
 
 
-def local_address(peer, port):
-    """The local IPv4 address of the connection with peer; "" when there is none, or when it is IPv6."""
+def local_address(own_port, peer, port):
+    """The local IPv4 address of the connection of a client to own_port; "" when there is none, or when it is IPv6.
+
+    peer, port: the client's.
+    """
     try:
         # Linux prints an address as a number of the machine, in hexadecimal.
         number = int.from_bytes(bytes([int(part) for part in peer.split(".")]), sys.byteorder)
         for name, before in _TABLES:
             remote = b"%s%08X:%04X" % (before, number, port)
+            own = b":%04X" % own_port
             with open(name, "rb") as connections:
                 for line in connections:
                     fields = line.split()
-                    if fields[2] == remote:
+                    if fields[2] == remote and fields[1].endswith(own):
                         local = int(fields[1].split(b":")[0][len(before) :], 16)
                         return ".".join([str(part) for part in local.to_bytes(4, sys.byteorder)])
     except (OSError, ValueError):

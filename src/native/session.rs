@@ -75,6 +75,8 @@ pub struct SessionObj {
     deferred: bool,
     greeted: bool,
     closing: bool,
+    /// A write to the control connection failed: the client is gone.
+    lost: bool,
     /// The slot `tls` takes the place of `sock` when all replies are written.
     securing: bool,
     core: Session,
@@ -101,7 +103,7 @@ impl SessionObj {
     fn flush(&mut self, server: &mut ServerObj) -> bool {
         let socket = self.slots[SOCK];
         if let Some(bytes) = self.pending.bytes() {
-            match write_all(socket, bytes, &mut self.refused) {
+            match write_all(socket, bytes, &mut self.refused, &mut self.lost) {
                 Some(rest) => {
                     if rest.len() < bytes.len() {
                         self.pending = obj::new_bytes(rest);
@@ -116,7 +118,7 @@ impl SessionObj {
         server.collected = 0;
         let bytes = &server.replies[..collected];
         server.settings.log_replies(bytes);
-        if let Some(rest) = write_all(socket, bytes, &mut self.refused) {
+        if let Some(rest) = write_all(socket, bytes, &mut self.refused, &mut self.lost) {
             self.pending = obj::new_bytes(rest);
             return false;
         }
@@ -321,6 +323,9 @@ impl SessionObj {
     /// Lists on the control connection: what must be waited for, or `None` at the end, which a session that is to end reaches at once.
     fn list_here(&mut self, server: &mut ServerObj) -> Option<u32> {
         while self.flush(server) {
+            if self.lost {
+                return Some(CLOSE);
+            }
             self.core.listing_moved();
             if self.core.is_dismissed() {
                 self.listing.close();
@@ -363,8 +368,8 @@ impl SessionObj {
 }
 
 /// Writes to a stream until all is written or it would block: what is left then, and how much of it was refused in one piece, which comes first the next time.
-/// An error counts as written.
-fn write_all<'a>(stream: Obj, bytes: &'a [u8], refused: &mut usize) -> Option<&'a [u8]> {
+/// An error counts as written, and the connection as lost.
+fn write_all<'a>(stream: Obj, bytes: &'a [u8], refused: &mut usize, lost: &mut bool) -> Option<&'a [u8]> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let again = core::mem::take(refused);
@@ -375,7 +380,10 @@ fn write_all<'a>(stream: Obj, bytes: &'a [u8], refused: &mut usize) -> Option<&'
                 *refused = piece.len();
                 return Some(rest);
             }
-            Err(_) => return None,
+            Err(_) => {
+                *lost = true;
+                return None;
+            }
         }
     }
     None
@@ -412,6 +420,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         deferred: false,
         greeted: false,
         closing: false,
+        lost: false,
         securing: false,
         core: Session::new(peer),
     };

@@ -1317,7 +1317,9 @@ impl Session {
         let line: &[u8] = if self.extended_only {
             ONLY_EPSV
         } else if matches!(self.peer.ip, Ip::V6(_)) {
-            b"425 PASV is for IPv4, use EPSV."
+            self.data = Data::Unset;
+            turn.say(b"425 PASV is for IPv4, use EPSV.");
+            return self.act(Action::Unlisten, State::Silent);
         } else {
             return self.act(Action::PassiveIpv4, State::Pasv);
         };

@@ -108,7 +108,7 @@ class Server:
     folder: where its program and its output go. root: the folder that it serves. program: main.py, in which {host!r}, {port}, {root!r},
     {first}, {last} (the passive ports) and {settings} are filled in; the keyword arguments left over are {settings}. modules: MICROPYPATH.
     sets_times: whether the runtime gets an os.utime. file_system: "VfsFat" or "VfsLfs2", on a RAM disc of `disc_size` bytes, is served
-    instead of a folder. `files` is what it serves, whatever the file system.
+    instead of a folder. `files` is what it serves, whatever the file system. runtime: the MicroPython.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class Server:
         sets_times=False,
         file_system=None,
         disc_size=DISC_SIZE,
+        runtime=RUNTIME,
         **settings,
     ):
         self.folder = pathlib.Path(folder)
@@ -144,6 +145,7 @@ class Server:
             self.files = FolderFiles(self.root)
             self.heap = heap or "256k"
         self.modules = modules
+        self.runtime = runtime
         if sets_times:
             (self.folder / "os.py").write_text(OS_WITH_UTIME)
         settings.setdefault("login_delay", 0)
@@ -174,7 +176,7 @@ class Server:
         (self.folder / "start.py").write_text(START)
         with open(self.folder / "output.txt", "wb") as output:
             self.process = subprocess.Popen(
-                [RUNTIME, "-X", f"heapsize={self.heap}", self.folder / "start.py"],
+                [self.runtime, "-X", f"heapsize={self.heap}", self.folder / "start.py"],
                 env=environment(self.modules),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -6,7 +6,7 @@ import tomllib
 import heap
 import pytest
 from control import read_all
-from server import ARCHITECTURE, DIST, MAIN, REPOSITORY
+from server import ARCHITECTURE, DIST, MAIN, REPOSITORY, wait_until
 
 BUDGETS = REPOSITORY / "budgets.toml"
 # The heap's objects are of words; what is in them is the same on every architecture with words of that size.
@@ -114,4 +114,44 @@ def test_a_heap_of_100_kib_is_enough_for_4_transfers_at_once(start_server, conte
         assert all(control.reply().startswith("226") for control in controls)
     for index in (1, 3):
         assert (server.root / f"copy{index}").read_bytes() == content
+    server.assert_nothing_leaked()
+
+
+def free_heap(server):
+    """Bytes of the heap that are free when no client is there but the one who asks."""
+    wait_until(lambda: not server.sessions(), server.describe)
+    with server.login() as control:
+        return int(control("SITE GC").split()[1])
+
+
+def test_20_transfers_leave_as_much_heap_as_2(start_server, contents):
+    server = start_server()
+    content = contents[1 << 20].read_bytes()[:100_000]
+
+    def transfers(count):
+        for _ in range(count // 2):
+            with server.login() as control:
+                control.store("STOR file", content)
+            with server.login() as control:
+                assert control.retrieve("RETR file") == content
+
+    transfers(2)
+    before = free_heap(server)
+    transfers(18)
+    # The collector is conservative: a few blocks may seem to be in use.
+    assert free_heap(server) > before - 4096
+    server.assert_nothing_leaked()
+
+
+def test_the_buffers_of_transfers_at_once_are_given_back(start_server):
+    server = start_server()
+    with open(server.root / "file", "wb") as file:
+        file.truncate(heap.FILE)
+    with server.login() as control, heap.transfers([control]):
+        pass
+    before = free_heap(server)
+    with contextlib.ExitStack() as stack:
+        with heap.transfers([stack.enter_context(server.login()) for _ in range(8)]):
+            pass
+    assert free_heap(server) > before - 4096
     server.assert_nothing_leaked()

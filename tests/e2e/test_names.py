@@ -120,6 +120,29 @@ def test_what_fat_takes_for_another_name_is_refused_everywhere(start_board, acco
     server.assert_nothing_leaked()
 
 
+@pytest.mark.parametrize("name", ["...", "....", ".. ", "..  ", ". .", ".. .", " ..", "~", "MAIN~1.PY", "0:", "0:/main.py"])
+def test_dots_and_blanks_lead_nowhere(start_board, name):
+    server = start_board(program=IN_A_HOME)
+    server.files.fill(TREE)
+    before = {path: content for path, content in server.files.tree().items() if not path.startswith("/home/")}
+    with server.login("inmate:inner") as control:
+        assert "main.py" not in control("STAT " + name) and "secret" not in control("STAT " + name)
+        for path in (name, f"{name}/main.py", f"folder/{name}/{name}/main.py", f"{name}/../main.py"):
+            for command in (f"SIZE {path}", f"DELE {path}", f"RMD {path}", f"MKD {path}/evil", f"HASH {path}"):
+                control(command)
+            with control.data() as data:
+                for command in (f"RETR {path}", f"STOR {path}"):
+                    if control(command).startswith("150"):
+                        data.close()
+                        assert control.reply()[0] in "24"
+                        control.data().close()
+            rename(control, path, "stolen")
+        # Where a folder may be called so, it is one in the home.
+        if control(f"CWD {name}").startswith("250"):
+            assert b"main.py" not in control.retrieve("NLST") and b"secret" not in control.retrieve("NLST beside")
+    assert {path: content for path, content in server.files.tree().items() if not path.startswith("/home/")} == before
+
+
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_no_time_is_set_by_a_name_that_is_not_allowed(start_server, name):
     server = start_server(program=IN_A_HOME, sets_times=True)
@@ -154,6 +177,23 @@ def test_the_servers_own_names_are_refused_however_they_are_written(board):
             assert "ftpdlite-" not in control(f"STAT {folder}").lower()
 
 
+def test_an_upload_that_runs_has_no_other_name_either(board):
+    with board.login() as control, board.login() as other:
+        board.files.write("/folder.ftp", b"mine")
+        with control.data() as data:
+            control.expect("STOR file", "150")
+            data.sendall(b"half of")
+            # Its short name on FAT, whatever that is.
+            for number in range(1, 4):
+                for short in (f"FTPDLI~{number}", f"ftpdli~{number}", f"FTPDLI~{number}.", f"~{number}.FTP", f"~{number}.ftp", f".FTPDL~{number}", f"_FTPDL~{number}"):
+                    for command in (f"SIZE {short}", f"DELE {short}", f"RNFR {short}", f"RETR {short}", f"MLST {short}"):
+                        with other.data():
+                            assert other(command) == "550 No such file or directory.", command
+            data.sendall(b" it")
+        assert control.reply() == "226 Transfer complete."
+    assert board.files.tree() == {"/file": b"half of it", "/folder.ftp": b"mine"}
+
+
 # -- where a folder may go
 
 
@@ -163,7 +203,7 @@ def rename(control, old, new):
     return control(f"RNTO {new}") if reply.startswith("350 ") else reply
 
 
-FOLDERS = {"/d/e/f.txt": b"deep", "/d/g.txt": b"in d", "/longfoldername/in/side.txt": b"long", "/other/h.txt": b"other", "/top.txt": b"top"}
+FOLDERS = {"/Ärger/ñ/f.txt": b"fold", "/Папка/x.txt": b"fold", "/d/e/f.txt": b"deep", "/d/g.txt": b"in d", "/longfoldername/in/side.txt": b"long", "/other/h.txt": b"other", "/top.txt": b"top"}
 
 
 @pytest.mark.parametrize(
@@ -192,6 +232,12 @@ FOLDERS = {"/d/e/f.txt": b"deep", "/d/g.txt": b"in d", "/longfoldername/in/side.
         ("LONGFO~1", "longfoldername/x"),
         ("LONGFO~1", "LONGFO~1/in/x"),
         ("longfoldername", "LongFolderName/in/x"),
+        ("Ärger", "ärger/x"),
+        ("Ärger", "äRGER/Ñ/x"),
+        ("ärger", "Ärger/x"),
+        ("Ärger", "Ärger/ñ/x"),
+        ("Папка", "пАПКА/x"),
+        ("Папка", "7D3E~1/x"),
     ],
 )
 def test_a_folder_does_not_go_into_itself(board, old, new):
@@ -239,6 +285,28 @@ def test_the_same_name_in_another_case(board):
     assert files.tree() == after
 
 
+def test_a_name_becomes_what_means_the_same(board):
+    # On FAT the new name is the old file's short name, or means the same without the dots and blanks.
+    files = board.files
+    files.fill({"/longfoldername/in/side.txt": b"long", "/a long name.txt": b"a file", "/umlaut Ä/in.txt": b"in"})
+    with board.login() as control:
+        for old, new in (
+            ("longfoldername", "LONGFO~1"),
+            ("a long name.txt", "ALONGN~1.TXT"),
+            ("LONGFO~1", "folder."),
+            ("umlaut Ä", "UMLAUT ä"),
+            ("ALONGN~1.TXT", "file "),
+            ("file ", "file"),
+        ):
+            assert rename(control, old, new) == "250 File renamed.", (old, new)
+        assert control.retrieve("RETR file") == b"a file"
+        assert control.retrieve("RETR folder./in/side.txt") == b"long"
+        assert control.retrieve("RETR UMLAUT ä/in.txt") == b"in"
+    files.remount()
+    assert sorted(content for content in files.tree().values() if content) == [b"a file", b"in", b"long"]
+    assert len(files.names()) == 3
+
+
 def test_a_folder_goes_wherever_else(board):
     files = board.files
     files.fill(FOLDERS)
@@ -268,6 +336,11 @@ def test_a_folder_goes_wherever_else(board):
         "/d/in/top.txt": b"top",
         "/d/longfoldername/": None,
         "/dd/": None,
+        "/Ärger/": None,
+        "/Ärger/ñ/": None,
+        "/Ärger/ñ/f.txt": b"fold",
+        "/Папка/": None,
+        "/Папка/x.txt": b"fold",
         "/e/": None,
         "/e/f.txt": b"deep",
         "/other/": None,
@@ -417,6 +490,22 @@ def test_nlst_gives_names_that_can_be_sent_back(board, argument, names):
                 if not name.endswith("deep"):
                     plain = "/" + name.replace("..", "").replace("//", "/").strip("./") if "sub/./../" not in name else "/sub/b.txt"
                     assert control.retrieve(f"RETR {name}") == board.files.read(plain.replace("//", "/"))
+
+
+@pytest.mark.parametrize("size", [512, 513, 4096])
+def test_nlst_of_long_names_in_a_long_folder(start_board, size):
+    server = start_board(transfer_buffer_size=size)
+    folder = "/" + "f" * 100 + "/" + "g" * 100
+    names = [letter * 50 for letter in "abcdefghij"] + ["k"]
+    server.files.fill({f"{folder}/{name}": name.encode() for name in names} | {"/" + "n" * 240: b"long"})
+    with server.login() as control:
+        written = folder + "/" + "./" * 20
+        for pattern in ("*", "?*"):
+            told = control.retrieve(f"NLST {written}{pattern}").decode().split("\r\n")
+            assert sorted(told) == ["", *(written + name for name in names)]
+        assert control.retrieve(f"NLST {'./' * 100}n*").decode() == "./" * 100 + "n" * 240 + "\r\n"
+        assert control.retrieve(f"NLST {'./' * 120}{'n' * 240}").decode() == "./" * 120 + "n" * 240 + "\r\n"
+    server.assert_nothing_leaked()
 
 
 # -- the log

@@ -49,11 +49,17 @@ fn firmware(project: &Project, ipv6: bool) -> Result<PathBuf> {
     if !packages.is_empty() {
         return Err(format!("tools are missing; as root on Debian: apt-get install {packages}"));
     }
+    let micropython = first_suite(|suite| abi::source(project, suite))?;
+    let lwip = first_suite(|suite| abi::lwip_source(project, suite))?;
+    make_firmware(project, &micropython, &lwip, ipv6)
+}
+
+/// The sources from the first suite that has them.
+fn first_suite(fetch: impl Fn(&str) -> Result<PathBuf>) -> Result<PathBuf> {
     let mut reasons = Vec::new();
     for suite in SUITES {
-        let sources = abi::source(project, suite).and_then(|source| Ok((source, abi::lwip_source(project, suite)?)));
-        match sources {
-            Ok((micropython, lwip)) => return make_firmware(project, &micropython, &lwip, ipv6),
+        match fetch(suite) {
+            Ok(source) => return Ok(source),
             Err(error) => reasons.push(format!("{suite}: {error}")),
         }
     }

@@ -3,7 +3,7 @@
 use crate::build::{self, TARGETS, Target};
 use crate::project::{Project, Result, output, program, run, say, write_if_changed};
 use crate::runtimes::Runtime;
-use crate::{abi, board, dist, riscv, setup, text, value, xtensa};
+use crate::{abi, board, dist, faults, riscv, setup, text, value, xtensa};
 use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
@@ -106,6 +106,8 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
         steps.push((name, Box::new(move || end_to_end_elsewhere(project, target, runtime, filter, which))));
     }
     if filter.is_none() {
+        steps.push(step("heap sizes", || heap_sizes(project)));
+        steps.push(("allocation failures".into(), Box::new(|| allocation_failures(project))));
         steps.push(("xtensawin".into(), Box::new(|| xtensa_in_loader(project))));
         steps.push(("rv32imc".into(), Box::new(|| riscv_in_emulator(project))));
         steps.push(("board".into(), Box::new(|| on_board(project))));
@@ -156,6 +158,32 @@ fn end_to_end_elsewhere(
         Err(reason) => return Ok(Outcome::Skipped(reason)),
     };
     end_to_end(project, &project.dist(target.name), &runtime, filter, &["-m", which]).map(|()| Outcome::Done)
+}
+
+/// The server in heaps of many sizes.
+fn heap_sizes(project: &Project) -> Result {
+    let usual = project.micropython();
+    run(python(project, &project.dist("x64"), &usual)?.args(["-m", "pytest", "tests/faults/test_heap_sizes.py", "-q"]))
+}
+
+/// The server in a MicroPython whose allocations fail.
+fn allocation_failures(project: &Project) -> Result<Outcome> {
+    let runtime = match faults::runtime(project) {
+        Ok(runtime) => runtime,
+        Err(reason) => return Ok(Outcome::Skipped(reason)),
+    };
+    let mut pytest = python(project, &project.dist("x64"), &runtime)?;
+    run(pytest.args(["-m", "pytest", "tests/faults/test_allocations.py", "-q"])).map(|()| Outcome::Done)
+}
+
+/// The command `test-memory`.
+pub fn memory(project: &Project) -> Result {
+    setup::python(project)?;
+    build::build(project, Target::named("x64")?)?;
+    perform(&[
+        step("heap sizes", || heap_sizes(project)),
+        ("allocation failures".into(), Box::new(|| allocation_failures(project))),
+    ])
 }
 
 fn xtensa_in_loader(project: &Project) -> Result<Outcome> {

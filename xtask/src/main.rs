@@ -5,6 +5,7 @@ mod board;
 mod build;
 mod check;
 mod dist;
+mod faults;
 mod mpy;
 mod project;
 mod riscv;
@@ -123,13 +124,28 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
 Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build for every architecture
 with its size budgets, the release, which a build of some architectures in another folder must give again, the
 comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm
-with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and 1.26; the module for
-xtensawin in a loader under qemu-xtensa; the package for rv32imc in MicroPython under qemu-system-riscv32; and the cases
-of tests/board on an emulated board with lwIP. It goes on after a failure, ends with a summary, and fails when one of
-them failed. A step is skipped where its runtime or emulator cannot be had.
+with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and 1.26; what test-memory runs; the
+module for xtensawin in a loader under qemu-xtensa; the package for rv32imc in MicroPython under qemu-system-riscv32;
+and the cases of tests/board on an emulated board with lwIP. It goes on after a failure, ends with a summary, and
+fails when one of them failed. A step is skipped where its runtime or emulator cannot be had.
 
   --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
         run: check::test,
+    },
+    Command {
+        name: "test-memory",
+        summary: "run the server in memory that runs out",
+        help: "Usage: cargo xtask test-memory
+
+Runs the server on x64 in heaps of many sizes, and then in a MicroPython in which the tests let each allocation fail
+in turn: its Unix port with the module in tests/faults/module, which the first time is built from Debian's source
+package into .xtask. `cargo xtask test` does that too.
+
+It needs make, gcc and libc6-dev; as root on Debian it installs them.",
+        run: |project, arguments| {
+            no_arguments(arguments)?;
+            check::memory(project)
+        },
     },
     Command {
         name: "test-xtensa",

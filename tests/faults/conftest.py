@@ -1,0 +1,29 @@
+"""The end-to-end tests' servers, clients and fixtures serve here too."""
+
+import pathlib
+import sys
+
+E2E = pathlib.Path(__file__).resolve().parents[1] / "e2e"
+sys.path.insert(0, str(E2E))
+
+from server import Server  # noqa: E402
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    """Starts servers for one test. At its end each must stop cleanly."""
+    started = []
+
+    def start(**options):
+        folder = tmp_path / f"server{len(started)}"
+        folder.mkdir()
+        server = Server(folder, **options)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.stop()

@@ -1,0 +1,392 @@
+"""Servers whose allocations fail when a test wants it, clients that bear it, and the sweep over every allocation.
+
+The server runs in MicroPython with the module of `module/faults.c`, which follows a file that both processes map.
+"""
+
+import contextlib
+import mmap
+import os
+import shutil
+import socket
+import struct
+import time
+
+from server import REPOSITORY, Server
+
+RUNTIME = REPOSITORY / ".xtask/bin/micropython-faults"
+
+# Seconds after which an answer that did not come is taken for one that never will. The server's own limits are below it.
+PATIENCE = 6
+# Seconds that a client waits before there is memory again.
+SHORT = 0.1
+# From the n-th allocation on.
+ALL = 1 << 40
+
+FILE = b"What was there before. " * 120
+OLD = b"old " * 300
+NEW = b"new one " * 400
+# More than sockets hold, so that a transfer whose client does not read goes on.
+LARGE = 64 << 20
+
+MAIN = """\
+import faults
+
+faults.follow({plan!r})
+
+from ftpdlite import FTPdLite
+
+s = FTPdLite(host={host!r}, port={port}, root={root!r}, pasv_port_range=range({first}, {last} + 1){settings})
+s.add_account("tester:secret")
+s.run()
+"""
+
+
+class Plan:
+    """Which allocations fail: `struct plan` of module/faults.c."""
+
+    NUMBERS = struct.Struct("6q")
+
+    def __init__(self, path):
+        with open(path, "wb") as file:
+            file.truncate(mmap.PAGESIZE)
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+
+    def arm(self, first, count):
+        """Lets `first` allocations be, and then the next `count` fail."""
+        self.memory[:] = self.NUMBERS.pack(0, first, count, 0, 0, 0).ljust(mmap.PAGESIZE, b"\0")
+        self.memory[:8] = struct.pack("q", 1)
+
+    def disarm(self):
+        """Lets every allocation be."""
+        self.memory[:8] = struct.pack("q", 0)
+
+    def seen(self):
+        """How many allocations there were since it was armed."""
+        return self.NUMBERS.unpack_from(self.memory)[3]
+
+    def failed(self):
+        """How many of them failed."""
+        return self.NUMBERS.unpack_from(self.memory)[4]
+
+    def where(self):
+        """What ran when the first one failed."""
+        return self.memory[self.NUMBERS.size :].split(b"\0", 1)[0].decode(errors="replace")
+
+
+class Refused(Exception):
+    """An answer that ends a step before its end: a 4xx, a 5xx, or a closed connection."""
+
+
+class Fault(Exception):
+    """What must not be."""
+
+
+class Client:
+    """One client of a step. Every wait is bounded, and after a short one there is memory again."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.received = b""
+        self.socket = bench.dial(bench.server.port)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def receive(self, connection, what):
+        """What comes next; b"" when the connection is closed."""
+        deadline = time.monotonic() + PATIENCE
+        connection.settimeout(SHORT)
+        while True:
+            try:
+                return connection.recv(65536)
+            except TimeoutError:
+                self.bench.plan.disarm()
+                if time.monotonic() > deadline:
+                    raise Fault(f"no answer to {what}") from None
+            except ConnectionError:
+                return b""
+
+    def line(self, what):
+        while b"\r\n" not in self.received:
+            data = self.receive(self.socket, what)
+            if not data:
+                raise Refused("closed")
+            self.received += data
+        line, self.received = self.received.split(b"\r\n", 1)
+        return line.decode(errors="replace")
+
+    def reply(self, what):
+        """The next reply's lines; an error ends the step."""
+        lines = [self.line(what)]
+        if lines[0][3:4] == "-":
+            while not lines[-1].startswith(lines[0][:3] + " "):
+                lines.append(self.line(what))
+        if lines[-1][0] not in "123":
+            raise Refused(lines[-1])
+        return lines
+
+    def send(self, command):
+        with contextlib.suppress(ConnectionError):
+            self.socket.sendall(command.encode() + b"\r\n")
+
+    def __call__(self, command):
+        self.send(command)
+        return self.reply(command)
+
+    def login(self):
+        """Takes the greeting and logs in."""
+        self.reply("the connection")
+        for command in ("USER tester", "PASS secret", "TYPE I"):
+            self(command)
+        return self
+
+    def data(self, command="EPSV"):
+        """A data connection."""
+        line = self(command)[0]
+        if command == "EPSV":
+            port = int(line.split("|")[3])
+        else:
+            high, low = line.split("(")[1].split(")")[0].split(",")[4:]
+            port = int(high) * 256 + int(low)
+        return self.bench.dial(port)
+
+    def retrieve(self, command):
+        """A download; gives the bytes."""
+        with self.data() as data:
+            self(command)
+            content = b""
+            while piece := self.receive(data, f"{command}, its data"):
+                content += piece
+        self.reply(f"{command}, its end")
+        return content
+
+    def store(self, command, content):
+        """An upload."""
+        with self.data() as data:
+            self(command)
+            with contextlib.suppress(ConnectionError):
+                data.sendall(content)
+        self.reply(f"{command}, its end")
+
+    def start(self, command):
+        """A transfer that goes on until somebody ends it; gives its data connection."""
+        data = self.data()
+        self(command)
+        if command.startswith("STOR"):
+            data.sendall(NEW)
+        else:
+            self.receive(data, command)
+        return data
+
+    def close(self):
+        self.socket.close()
+
+
+class Bench:
+    """A server for one step, started anew after each fault."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.started = 0
+        self.server = None
+        self.connections = []
+
+    def start(self):
+        """A new server with the files of the tests."""
+        folder = self.folder / str(self.started)
+        self.started += 1
+        folder.mkdir()
+        self.plan = Plan(folder / "plan")
+        self.server = Server(
+            folder,
+            program=MAIN.replace("{plan!r}", repr(str(folder / "plan"))),
+            runtime=RUNTIME,
+            data_timeout=2,
+            stall_timeout=2,
+        )
+        self.root = self.server.root
+        self.reset_files()
+        self.server.start()
+        self.told = 0
+        # What the first client makes and all others use is there before anything is counted.
+        self.serves()
+        self.server.idle_files = len(self.server.open_files())
+
+    def kill(self):
+        """Ends the server, whatever state it is in."""
+        if self.server and self.server.process:
+            self.server.process.kill()
+            self.server.process.wait()
+            self.server.process = None
+
+    def dial(self, port):
+        """A connection that is closed at the end of the run."""
+        connection = socket.socket()
+        self.connections.append(connection)
+        connection.settimeout(PATIENCE)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        try:
+            connection.connect(("127.0.0.1", port))
+        except ConnectionError:
+            raise Refused("no connection") from None
+        return connection
+
+    def listen(self):
+        """A listener of the client's."""
+        return socket.create_server(("127.0.0.1", 0))
+
+    def wait_for_closed(self):
+        """Waits until the server has let go of what a client that vanished left; after a short time there is memory again."""
+        deadline = time.monotonic() + SHORT
+        while time.monotonic() < deadline and len(self.server.open_files()) > self.server.idle_files:
+            time.sleep(0.005)
+
+    def reset_files(self):
+        for path in self.root.iterdir():
+            if path.name not in ("file", "large"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (self.root / "file").write_bytes(FILE)
+        (self.root / "old").write_bytes(OLD)
+        (self.root / "sub").mkdir()
+        if not (self.root / "large").exists():
+            with open(self.root / "large", "wb") as file:
+                file.truncate(LARGE)
+
+    def run(self, step, first, count):
+        """One run of a step; gives whether an allocation failed. Raises Fault."""
+        self.reset_files()
+        steps = step(self)
+        try:
+            next(steps)
+            self.plan.arm(first, count)
+            answer = "done"
+            try:
+                next(steps)
+            except StopIteration:
+                pass
+            except Refused as refusal:
+                answer = str(refusal)
+        finally:
+            failed = self.plan.failed()
+            self.plan.disarm()
+            for connection in self.connections:
+                connection.close()
+            self.connections.clear()
+        try:
+            if not failed and answer != "done":
+                raise Fault(f"{answer}, and nothing failed")
+            self.is_whole(answer)
+            self.serves()
+            self.has_let_go()
+        except Fault as fault:
+            raise Fault(f"after {answer!r}: {fault}") from None
+        return failed > 0
+
+    def is_whole(self, answer):
+        """No file is half one thing and half another."""
+        found = {path.name: path.read_bytes() for path in self.root.iterdir() if path.is_file() and path.name not in ("file", "large")}
+        whole = answer == "done"
+        for name in found:
+            if name.startswith(".ftpdlite-"):
+                continue
+            allowed = {"old": (OLD, NEW), "renamed": (OLD,), "appended": ()}.get(name, (NEW,))
+            if name.startswith("appended"):
+                right = found[name].startswith(OLD) and (OLD + NEW).startswith(found[name])
+            else:
+                right = found[name] in allowed
+            if not right:
+                raise Fault(f"{name} holds {found[name][:20]} and so on, {len(found[name])} bytes")
+        return whole
+
+    def serves(self):
+        """The next client is served, and sees nobody else."""
+        try:
+            client = Client(self).login()
+            listing = client.retrieve("LIST").decode()
+            if not listing.endswith("\r\n") or " file\r\n" not in listing:
+                raise Fault(f"a listing is {listing}")
+            if client.retrieve("RETR file") != FILE:
+                raise Fault("a download is not the file")
+            client.store("STOR new", NEW)
+            if (self.root / "new").read_bytes() != NEW:
+                raise Fault("an upload is not the file")
+            deadline = time.monotonic() + PATIENCE
+            while len(who := client("SITE WHO")) != 3:
+                if time.monotonic() > deadline:
+                    raise Fault(f"sessions are left: {who}")
+                time.sleep(0.02)
+            client("SITE GC")
+            client("QUIT")
+            client.close()
+        except Refused as refusal:
+            raise Fault(f"the next client was refused: {refusal}") from None
+        except Fault as fault:
+            raise Fault(f"the next client: {fault}") from None
+
+    def has_let_go(self):
+        """No file is left open or lying about, no exception was printed."""
+        deadline = time.monotonic() + PATIENCE
+        while (held := len(self.server.open_files())) > self.server.idle_files or self.left_over():
+            if time.monotonic() > deadline:
+                raise Fault(f"{held} files are open, not {self.server.idle_files}: {self.server.open_files()}; left over are {self.left_over()}")
+            time.sleep(0.01)
+        if "Traceback" in self.news():
+            raise Fault("all is well, but it printed an exception")
+        self.told = len(self.server.output())
+
+    def news(self):
+        return self.server.output()[self.told :]
+
+    def left_over(self):
+        return [name for name in os.listdir(self.root) if name.startswith(".ftpdlite-")]
+
+    def ticks(self):
+        """The task that looks for time-outs is alive."""
+
+        def uptime():
+            client = Client(self).login()
+            told = client("SITE UPTIME")
+            client.close()
+            return told
+
+        try:
+            before = uptime()
+            deadline = time.monotonic() + PATIENCE
+            while uptime() == before:
+                if time.monotonic() > deadline:
+                    raise Fault("the task that looks for time-outs is dead")
+                time.sleep(0.2)
+        except Refused as refusal:
+            raise Fault(f"the next client was refused: {refusal}") from None
+
+
+def sweep(folder, name, step, most=4):
+    """Every allocation of a step fails, once alone and once with all that follow, until there were `most` faults each. Gives how many
+    allocations there were, and the faults."""
+    bench = Bench(folder)
+    faults = []
+    allocations = 0
+    try:
+        bench.start()
+        for count in (1, ALL):
+            first = found = 0
+            while found < most:
+                try:
+                    if not bench.run(step, first, count):
+                        break
+                except Fault as fault:
+                    found += 1
+                    mode = "fails" if count == 1 else "and all after it fail"
+                    tail = bench.news()[-1500:] if "Traceback" in bench.news() else ""
+                    faults.append(f"{name}: allocation {first} {mode}, in {bench.plan.where()}\n    {fault}\n{tail}")
+                    bench.kill()
+                    bench.start()
+                first += 1
+            allocations = max(allocations, first)
+        try:
+            bench.ticks()
+        except Fault as fault:
+            faults.append(f"{name}: at the end: {fault}")
+        bench.server.stop(complain=not faults)
+    finally:
+        bench.kill()
+    return allocations, faults

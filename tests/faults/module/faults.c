@@ -1,0 +1,181 @@
+// The module `faults`: makes allocations on the heap fail, as they do when it is full.
+//
+// A test tells it what to do in a file that both map, so nothing of Python runs for that and no allocation is counted that is not the server's.
+// The linker's --wrap leads the calls of gc_alloc and its kin here (micropython.mk), so MicroPython's sources stay as they are.
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "py/bc.h"
+#include "py/gc.h"
+#include "py/mperrno.h"
+#include "py/mpstate.h"
+#include "py/objfun.h"
+#include "py/runtime.h"
+
+// The file. tests/faults/faults.py says the same.
+struct plan {
+    // The test sets it last. 0: allocations neither fail nor are counted.
+    int64_t armed;
+    // The first allocation that fails, from 0, and how many fail from there on.
+    int64_t first;
+    int64_t count;
+    // How many there were, and how many of them failed.
+    int64_t seen;
+    int64_t failed;
+    // How many descriptors were closed here, see `fresh`.
+    int64_t lost;
+    // The Python functions that ran when the first one failed, the innermost first.
+    char where[1000];
+};
+
+static struct plan idle;
+static struct plan *volatile plan = &idle;
+
+// The functions that run.
+static struct frame {
+    mp_code_state_t *state;
+    struct frame *outer;
+} *frames;
+
+// The Unix port's accept() and socket() lose the descriptor when the object for it cannot be had: their sockets have no finaliser, unlike
+// those of boards. What a finaliser would do is done here. `fresh` counts the allocations that come right after the system's call: a tuple, the
+// socket, a bytearray and its bytes, or the socket only.
+static int fresh_descriptor;
+static int fresh;
+
+// Bytes that a large object gave back at once and nobody took since: the next allocations have them for sure, as in the real heap, so they do
+// not fail. Who needs memory for what must not fail in the middle can make sure of it in that way.
+static size_t reserve;
+#define LARGE (256)
+
+static void tell_where(void) {
+    char *out = plan->where;
+    size_t left = sizeof(plan->where);
+    for (struct frame *frame = frames; frame != NULL && left > 1; frame = frame->outer) {
+        const mp_module_constants_t *constants = &frame->state->fun_bc->context->constants;
+        const byte *ip = frame->state->fun_bc->bytecode;
+        MP_BC_PRELUDE_SIG_DECODE(ip);
+        MP_BC_PRELUDE_SIZE_DECODE(ip);
+        const byte *top = ip + n_info;
+        size_t at = frame->state->ip - (ip + n_info + n_cell);
+        qstr name = mp_decode_uint_value(ip);
+        for (size_t i = 0; i < 1 + n_pos_args + n_kwonly_args; ++i) {
+            ip = mp_decode_uint_skip(ip);
+        }
+        int length = snprintf(out, left, "%s:%u %s; ", qstr_str(constants->qstr_table[0]),
+            (unsigned)mp_bytecode_get_source_line(ip, top, at), qstr_str(constants->qstr_table[name]));
+        if (length < 0 || (size_t)length >= left) {
+            break;
+        }
+        out += length;
+        left -= length;
+    }
+    *out = 0;
+}
+
+static bool fails(size_t n_bytes) {
+    if (!plan->armed || gc_is_locked()) {
+        reserve = 0;
+        return false;
+    }
+    if (fresh > 0) {
+        --fresh;
+    } else {
+        fresh_descriptor = -1;
+    }
+    n_bytes = (n_bytes + MICROPY_BYTES_PER_GC_BLOCK - 1) & ~(size_t)(MICROPY_BYTES_PER_GC_BLOCK - 1);
+    if (n_bytes <= reserve) {
+        reserve -= n_bytes;
+        return false;
+    }
+    reserve = 0;
+    int64_t index = plan->seen++;
+    if (index < plan->first || index - plan->first >= plan->count) {
+        return false;
+    }
+    if (plan->failed++ == 0) {
+        tell_where();
+    }
+    if (fresh_descriptor >= 0) {
+        close(fresh_descriptor);
+        fresh_descriptor = -1;
+        ++plan->lost;
+    }
+    // As it does before it gives up.
+    gc_collect();
+    return true;
+}
+
+void *__real_gc_alloc(size_t n_bytes, unsigned int alloc_flags);
+void *__wrap_gc_alloc(size_t n_bytes, unsigned int alloc_flags) {
+    return n_bytes != 0 && fails(n_bytes) ? NULL : __real_gc_alloc(n_bytes, alloc_flags);
+}
+
+void *__real_gc_realloc(void *ptr, size_t n_bytes, bool allow_move);
+void *__wrap_gc_realloc(void *ptr, size_t n_bytes, bool allow_move) {
+    size_t former = ptr == NULL ? 0 : gc_nbytes(ptr);
+    // What becomes smaller always has room.
+    if (n_bytes > former && fails(n_bytes)) {
+        return NULL;
+    }
+    void *now = __real_gc_realloc(ptr, n_bytes, allow_move);
+    if (n_bytes + LARGE <= former) {
+        reserve = former - gc_nbytes(now);
+    }
+    return now;
+}
+
+// It returns where a function ends by an exception, too.
+mp_vm_return_kind_t __real_mp_execute_bytecode(mp_code_state_t *code_state, volatile mp_obj_t inject_exc);
+mp_vm_return_kind_t __wrap_mp_execute_bytecode(mp_code_state_t *code_state, volatile mp_obj_t inject_exc) {
+    struct frame frame = { code_state, frames };
+    frames = &frame;
+    mp_vm_return_kind_t kind = __real_mp_execute_bytecode(code_state, inject_exc);
+    frames = frame.outer;
+    return kind;
+}
+
+int __real_accept(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_accept(int fd, struct sockaddr *address, socklen_t *length) {
+    fresh_descriptor = __real_accept(fd, address, length);
+    fresh = fresh_descriptor < 0 ? 0 : 4;
+    return fresh_descriptor;
+}
+
+int __real_socket(int family, int kind, int protocol);
+int __wrap_socket(int family, int kind, int protocol) {
+    fresh_descriptor = __real_socket(family, kind, protocol);
+    fresh = fresh_descriptor < 0 ? 0 : 1;
+    return fresh_descriptor;
+}
+
+// follow(path): from now on the file says what fails.
+static mp_obj_t faults_follow(mp_obj_t path) {
+    int fd = open(mp_obj_str_get_str(path), O_RDWR | O_CLOEXEC);
+    void *memory = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(struct plan), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (memory == MAP_FAILED) {
+        mp_raise_OSError(MP_EIO);
+    }
+    plan = memory;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(faults_follow_obj, faults_follow);
+
+static const mp_rom_map_elem_t faults_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_faults) },
+    { MP_ROM_QSTR(MP_QSTR_follow), MP_ROM_PTR(&faults_follow_obj) },
+};
+static MP_DEFINE_CONST_DICT(faults_globals, faults_table);
+
+const mp_obj_module_t faults_module = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&faults_globals,
+};
+MP_REGISTER_MODULE(MP_QSTR_faults, faults_module);

@@ -1,0 +1,195 @@
+"""Memory that runs out at any allocation: each step of a client is run with the first allocation failing, then the second, and so on until
+none is left, and the same with all that follow it. The client is answered or hung up on, and the next one finds all in order."""
+
+import concurrent.futures
+
+import faults
+import pytest
+from control import reset
+from faults import NEW, OLD, Client
+
+# Each step is a generator: at its yield memory begins to fail.
+
+
+def accept(bench):
+    yield
+    Client(bench).reply("the connection")
+
+
+def login(bench):
+    client = Client(bench)
+    client.reply("the connection")
+    yield
+    for command in ("USER tester", "PASS secret", "TYPE I"):
+        client(command)
+
+
+def download(*commands, **files):
+    def step(bench):
+        client = Client(bench).login()
+        yield
+        for command in commands:
+            content = client.retrieve(command)
+            wanted = files.get(command.split()[0])
+            if wanted is not None and content != wanted:
+                raise faults.Fault(f"{command} gave {len(content)} bytes and a 226")
+
+    return step
+
+
+def upload(command, name, wanted):
+    def step(bench):
+        client = Client(bench).login()
+        if command == "APPE":
+            (bench.root / name).write_bytes(OLD)
+        yield
+        client.store(f"{command} {name}", NEW)
+        if (bench.root / name).read_bytes() != wanted:
+            raise faults.Fault(f"{command} was answered 226, and the file is not there")
+
+    return step
+
+
+def store_unique(bench):
+    client = Client(bench).login()
+    yield
+    client.store("STOU", NEW)
+
+
+def say(*commands):
+    def step(bench):
+        client = Client(bench).login()
+        yield
+        for command in commands:
+            client(command)
+
+    return step
+
+
+def rename(bench):
+    client = Client(bench).login()
+    yield
+    try:
+        client("RNFR old")
+        client("RNTO renamed")
+    finally:
+        names = {path.name for path in bench.root.iterdir()} & {"old", "renamed"}
+        if len(names) != 1:
+            raise faults.Fault(f"of the file that is renamed there is {names}")
+
+
+def active(bench):
+    client = Client(bench).login()
+    with bench.listen() as listener:
+        yield
+        client(f"EPRT |1|127.0.0.1|{listener.getsockname()[1]}|")
+        client("RETR file")
+        listener.settimeout(faults.PATIENCE)
+        data = listener.accept()[0]
+        bench.connections.append(data)
+        content = b""
+        while piece := client.receive(data, "RETR file, its data"):
+            content += piece
+        client.reply("RETR file, its end")
+        if content != faults.FILE:
+            raise faults.Fault(f"RETR gave {len(content)} bytes and a 226")
+
+
+def abort(command):
+    def step(bench):
+        client = Client(bench).login()
+        client.start(command)
+        yield
+        client.send("ABOR")
+        try:
+            client.reply("ABOR")
+        except faults.Refused as refusal:
+            if not str(refusal).startswith("426"):
+                raise
+        client.reply("ABOR, its second answer")
+
+    return step
+
+
+def quit(bench):
+    client = Client(bench).login()
+    yield
+    client("QUIT")
+    if client.receive(client.socket, "QUIT, its end"):
+        raise faults.Fault("more came after QUIT")
+
+
+def vanish(command):
+    def step(bench):
+        client = Client(bench).login()
+        data = client.start(command)
+        yield
+        reset(data)
+        reset(client.socket)
+        # Until the server has let go of it, or memory is there again.
+        bench.wait_for_closed()
+
+    return step
+
+
+def vanish_idle(bench):
+    client = Client(bench).login()
+    client("EPSV")
+    yield
+    reset(client.socket)
+    bench.wait_for_closed()
+
+
+STEPS = {
+    "accept": accept,
+    "login": login,
+    "list": download("LIST", LIST=None),
+    "mlsd": download("MLSD"),
+    "nlst": download("NLST"),
+    "nlst-glob": download("NLST *l*"),
+    "retr": download("RETR file", RETR=faults.FILE),
+    "retr-twice": download("RETR file", "RETR file", RETR=faults.FILE),
+    "stor-new": upload("STOR", "another", NEW),
+    "stor-old": upload("STOR", "old", NEW),
+    "appe": upload("APPE", "appended", OLD + NEW),
+    "stou": store_unique,
+    "rename": rename,
+    "dele": say("DELE old"),
+    "mkd": say("MKD folder"),
+    "rmd": say("RMD sub"),
+    "cwd": say("CWD sub", "PWD", "CDUP"),
+    "facts": say("SIZE file", "MDTM file", "MLST file"),
+    "site-who": say("SITE WHO"),
+    "site-df": say("SITE DF"),
+    "site-gc": say("SITE GC"),
+    "hash": say("HASH file"),
+    "xcrc": say("XCRC file"),
+    "pasv": say("PASV", "PASV"),
+    "epsv": say("EPSV", "EPSV"),
+    "stat": say("STAT"),
+    "stat-path": say("STAT /"),
+    "active": active,
+    "abor-retr": abort("RETR large"),
+    "abor-stor": abort("STOR old"),
+    "quit": quit,
+    "vanish-retr": vanish("RETR large"),
+    "vanish-stor": vanish("STOR old"),
+    "vanish-idle": vanish_idle,
+}
+
+
+@pytest.fixture(scope="module")
+def sweeps(request, tmp_path_factory):
+    """All that were asked for, two at a time."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        names = [item.callspec.params["name"] for item in request.session.items if "sweeps" in item.fixturenames]
+        yield {name: pool.submit(faults.sweep, tmp_path_factory.mktemp(name), name, STEPS[name]) for name in names}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.skipif(not faults.RUNTIME.exists(), reason="there is no micropython-faults: cargo xtask test-memory")
+@pytest.mark.parametrize("name", STEPS)
+def test_any_allocation_may_fail(sweeps, name):
+    allocations, found = sweeps[name].result()
+    print(f"{name}: {allocations} allocations")
+    assert not found, "\n".join(found)

