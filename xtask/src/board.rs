@@ -17,8 +17,10 @@ use std::thread;
 const QEMU: &str = "qemu-system-arm";
 const COMPILER: &str = "arm-none-eabi-gcc";
 
-/// The Debian suites whose MicroPython and lwIP are taken, the first that can be had.
+/// The Debian suites whose MicroPython is taken, the first that can be had.
 const SUITES: &[&str] = &["sid", "trixie"];
+/// The same for lwIP, of which both have the same release.
+const LWIP_SUITES: &[&str] = &["trixie", "sid"];
 
 /// The architecture of the board's processor.
 const ARCHITECTURE: &str = "armv7m";
@@ -49,15 +51,15 @@ fn firmware(project: &Project, ipv6: bool) -> Result<PathBuf> {
     if !packages.is_empty() {
         return Err(format!("tools are missing; as root on Debian: apt-get install {packages}"));
     }
-    let micropython = first_suite(|suite| abi::source(project, suite))?;
-    let lwip = first_suite(|suite| abi::lwip_source(project, suite))?;
+    let micropython = first_suite(SUITES, |suite| abi::source(project, suite))?;
+    let lwip = first_suite(LWIP_SUITES, |suite| abi::lwip_source(project, suite))?;
     make_firmware(project, &micropython, &lwip, ipv6)
 }
 
 /// The sources from the first suite that has them.
-fn first_suite(fetch: impl Fn(&str) -> Result<PathBuf>) -> Result<PathBuf> {
+fn first_suite(suites: &[&str], fetch: impl Fn(&str) -> Result<PathBuf>) -> Result<PathBuf> {
     let mut reasons = Vec::new();
-    for suite in SUITES {
+    for suite in suites {
         match fetch(suite) {
             Ok(source) => return Ok(source),
             Err(error) => reasons.push(format!("{suite}: {error}")),
