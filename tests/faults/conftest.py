@@ -26,4 +26,6 @@ def start_server(tmp_path):
 
     yield start
     for server in started:
+        # Shown when the test failed.
+        print(server.describe())
         server.stop()

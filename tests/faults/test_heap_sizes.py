@@ -12,7 +12,7 @@ from server import PATIENCE, Server, wait_until
 
 CONTENT = bytes(range(256)) * 256
 LARGEST = 200
-STEPS = 19
+STEPS = 8
 # Connections that come and go before they log in.
 FLOOD = 40
 

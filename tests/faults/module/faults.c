@@ -78,14 +78,14 @@ static void tell_where(void) {
 }
 
 static bool fails(size_t n_bytes) {
-    if (!plan->armed || gc_is_locked()) {
-        reserve = 0;
-        return false;
-    }
     if (fresh > 0) {
         --fresh;
     } else {
         fresh_descriptor = -1;
+    }
+    if (!plan->armed || gc_is_locked()) {
+        reserve = 0;
+        return false;
     }
     n_bytes = (n_bytes + MICROPY_BYTES_PER_GC_BLOCK - 1) & ~(size_t)(MICROPY_BYTES_PER_GC_BLOCK - 1);
     if (n_bytes <= reserve) {
