@@ -6,7 +6,6 @@ The server runs in MicroPython with the module of `module/faults.c`, which follo
 import contextlib
 import mmap
 import os
-import shutil
 import socket
 import struct
 import time
@@ -25,6 +24,7 @@ ALL = 1 << 40
 FILE = b"What was there before. " * 120
 OLD = b"old " * 300
 NEW = b"new one " * 400
+HEAP = "300k"
 # More than sockets hold, so that a transfer whose client does not read goes on.
 LARGE = 64 << 20
 
@@ -184,8 +184,9 @@ class Client:
 class Bench:
     """A server for one step, started anew after each fault."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, file_system=None):
         self.folder = folder
+        self.file_system = file_system
         self.started = 0
         self.server = None
         self.connections = []
@@ -200,12 +201,17 @@ class Bench:
             folder,
             program=MAIN.replace("{plan!r}", repr(str(folder / "plan"))),
             runtime=RUNTIME,
+            heap=HEAP,
+            file_system=self.file_system,
             data_timeout=2,
             stall_timeout=2,
         )
-        self.root = self.server.root
-        self.reset_files()
+        self.files = self.server.files
         self.server.start()
+        self.files.write("/file", FILE)
+        if not self.file_system:
+            with open(self.server.root / "large", "wb") as file:
+                file.truncate(LARGE)
         self.told = 0
         # What the first client makes and all others use is there before anything is counted.
         self.serves()
@@ -241,15 +247,13 @@ class Bench:
             time.sleep(0.005)
 
     def reset_files(self):
-        for path in self.root.iterdir():
-            if path.name not in ("file", "large"):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        (self.root / "file").write_bytes(FILE)
-        (self.root / "old").write_bytes(OLD)
-        (self.root / "sub").mkdir()
-        if not (self.root / "large").exists():
-            with open(self.root / "large", "wb") as file:
-                file.truncate(LARGE)
+        """The files that a step may change, as they were."""
+        for name, is_folder in self.files.entries("/"):
+            if name not in ("file", "large", "old", "sub"):
+                (self.files.rmdir if is_folder else self.files.remove)("/" + name)
+        self.files.write("/old", OLD)
+        if not self.files.exists("/sub"):
+            self.files.mkdir("/sub")
 
     def run(self, step, first, count):
         """One run of a step; gives whether an allocation failed. Raises Fault."""
@@ -274,28 +278,25 @@ class Bench:
         try:
             if not failed and answer != "done":
                 raise Fault(f"{answer}, and nothing failed")
-            self.is_whole(answer)
+            self.is_whole()
             self.serves()
             self.has_let_go()
         except Fault as fault:
             raise Fault(f"after {answer!r}: {fault}") from None
         return failed > 0
 
-    def is_whole(self, answer):
+    def is_whole(self):
         """No file is half one thing and half another."""
-        found = {path.name: path.read_bytes() for path in self.root.iterdir() if path.is_file() and path.name not in ("file", "large")}
-        whole = answer == "done"
-        for name in found:
-            if name.startswith(".ftpdlite-"):
+        for name, is_folder in self.files.entries("/"):
+            if is_folder or name in ("file", "large") or name.startswith(".ftpdlite-"):
                 continue
-            allowed = {"old": (OLD, NEW), "renamed": (OLD,), "appended": ()}.get(name, (NEW,))
-            if name.startswith("appended"):
-                right = found[name].startswith(OLD) and (OLD + NEW).startswith(found[name])
+            content = self.files.read("/" + name)
+            if name == "appended":
+                right = content.startswith(OLD) and (OLD + NEW).startswith(content)
             else:
-                right = found[name] in allowed
+                right = content in {"old": (OLD, NEW), "renamed": (OLD,)}.get(name, (NEW,))
             if not right:
-                raise Fault(f"{name} holds {found[name][:20]} and so on, {len(found[name])} bytes")
-        return whole
+                raise Fault(f"{name} holds {content[:20]} and so on, {len(content)} bytes")
 
     def serves(self):
         """The next client is served, and sees nobody else."""
@@ -307,7 +308,7 @@ class Bench:
             if client.retrieve("RETR file") != FILE:
                 raise Fault("a download is not the file")
             client.store("STOR new", NEW)
-            if (self.root / "new").read_bytes() != NEW:
+            if self.files.read("/new") != NEW:
                 raise Fault("an upload is not the file")
             deadline = time.monotonic() + PATIENCE
             while len(who := client("SITE WHO")) != 3:
@@ -337,7 +338,7 @@ class Bench:
         return self.server.output()[self.told :]
 
     def left_over(self):
-        return [name for name in os.listdir(self.root) if name.startswith(".ftpdlite-")]
+        return [name for name in self.files.names() if name.startswith(".ftpdlite-")]
 
     def ticks(self):
         """The task that looks for time-outs is alive."""
@@ -359,10 +360,10 @@ class Bench:
             raise Fault(f"the next client was refused: {refusal}") from None
 
 
-def sweep(folder, name, step, most=4):
+def sweep(folder, name, step, file_system=None, most=4):
     """Every allocation of a step fails, once alone and once with all that follow, until there were `most` faults each. Gives how many
     allocations there were, and the faults."""
-    bench = Bench(folder)
+    bench = Bench(folder, file_system)
     faults = []
     allocations = 0
     try:

@@ -1,4 +1,5 @@
-// The module `faults`: makes allocations on the heap fail, as they do when it is full.
+// The module `faults`: makes allocations on the heap fail, as they do when it is full; and a disc in RAM that needs no memory of the heap, like
+// those of boards.
 //
 // A test tells it what to do in a file that both map, so nothing of Python runs for that and no allocation is counted that is not the server's.
 // The linker's --wrap leads the calls of gc_alloc and its kin here (micropython.mk), so MicroPython's sources stay as they are.
@@ -168,9 +169,81 @@ static mp_obj_t faults_follow(mp_obj_t path) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(faults_follow_obj, faults_follow);
 
+// RAMDisc(size, block): a block device for a file system.
+typedef struct {
+    mp_obj_base_t base;
+    size_t size;
+    size_t block;
+    uint8_t *data;
+} disc_t;
+
+static mp_obj_t disc_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 2, 2, false);
+    disc_t *self = mp_obj_malloc(disc_t, type);
+    self->size = mp_obj_get_int(args[0]);
+    self->block = mp_obj_get_int(args[1]);
+    void *data = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) {
+        mp_raise_OSError(MP_ENOMEM);
+    }
+    self->data = data;
+    return MP_OBJ_FROM_PTR(self);
+}
+
+// The bytes of the disc that are read or written.
+static uint8_t *disc_at(const mp_obj_t *args, size_t n_args, mp_buffer_info_t *buffer, unsigned int flags) {
+    disc_t *self = MP_OBJ_TO_PTR(args[0]);
+    mp_get_buffer_raise(args[2], buffer, flags);
+    size_t start = mp_obj_get_int(args[1]) * self->block + (n_args > 3 ? mp_obj_get_int(args[3]) : 0);
+    if (start > self->size || buffer->len > self->size - start) {
+        mp_raise_OSError(MP_EINVAL);
+    }
+    return self->data + start;
+}
+
+static mp_obj_t disc_readblocks(size_t n_args, const mp_obj_t *args) {
+    mp_buffer_info_t buffer;
+    uint8_t *at = disc_at(args, n_args, &buffer, MP_BUFFER_WRITE);
+    memcpy(buffer.buf, at, buffer.len);
+    return MP_OBJ_NEW_SMALL_INT(0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(disc_readblocks_obj, 3, 4, disc_readblocks);
+
+static mp_obj_t disc_writeblocks(size_t n_args, const mp_obj_t *args) {
+    mp_buffer_info_t buffer;
+    uint8_t *at = disc_at(args, n_args, &buffer, MP_BUFFER_READ);
+    memcpy(at, buffer.buf, buffer.len);
+    return MP_OBJ_NEW_SMALL_INT(0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(disc_writeblocks_obj, 3, 4, disc_writeblocks);
+
+static mp_obj_t disc_ioctl(mp_obj_t self_in, mp_obj_t operation, mp_obj_t argument) {
+    (void)argument;
+    disc_t *self = MP_OBJ_TO_PTR(self_in);
+    switch (mp_obj_get_int(operation)) {
+        case 4:
+            return MP_OBJ_NEW_SMALL_INT(self->size / self->block);
+        case 5:
+            return MP_OBJ_NEW_SMALL_INT(self->block);
+        default:
+            return MP_OBJ_NEW_SMALL_INT(0);
+    }
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(disc_ioctl_obj, disc_ioctl);
+
+static const mp_rom_map_elem_t disc_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_readblocks), MP_ROM_PTR(&disc_readblocks_obj) },
+    { MP_ROM_QSTR(MP_QSTR_writeblocks), MP_ROM_PTR(&disc_writeblocks_obj) },
+    { MP_ROM_QSTR(MP_QSTR_ioctl), MP_ROM_PTR(&disc_ioctl_obj) },
+};
+static MP_DEFINE_CONST_DICT(disc_locals, disc_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(disc_type, MP_QSTR_RAMDisc, MP_TYPE_FLAG_NONE, make_new, disc_make_new, locals_dict, &disc_locals);
+
 static const mp_rom_map_elem_t faults_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_faults) },
     { MP_ROM_QSTR(MP_QSTR_follow), MP_ROM_PTR(&faults_follow_obj) },
+    { MP_ROM_QSTR(MP_QSTR_RAMDisc), MP_ROM_PTR(&disc_type) },
 };
 static MP_DEFINE_CONST_DICT(faults_globals, faults_table);
 
