@@ -86,6 +86,8 @@ def test_an_upload_that_ends_early_leaves_the_old_file(server, ending):
         elif ending == "kick":
             with server.login() as admin:
                 admin.expect("SITE KICK 127.0.0.1", "200")
+            # Before it is cut, the connection's end would be the file's.
+            assert control.reply().startswith("426")
         else:
             with server.login() as admin:
                 admin.expect("SITE SHUTDOWN -h", "200")
