@@ -6,6 +6,7 @@ The server runs in MicroPython with the module of `module/faults.c`, which follo
 import contextlib
 import mmap
 import os
+import select
 import socket
 import struct
 import time
@@ -148,6 +149,22 @@ class Client:
             high, low = line.split("(")[1].split(")")[0].split(",")[4:]
             port = int(high) * 256 + int(low)
         return self.bench.dial(port)
+
+    def accept(self, listener):
+        """The data connection that the server makes, unless it says that there is none."""
+        listener.settimeout(SHORT)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                data = listener.accept()[0]
+                self.bench.connections.append(data)
+                return data
+            except TimeoutError:
+                self.bench.plan.disarm()
+            if select.select([self.socket], [], [], 0)[0]:
+                self.reply("the transfer")
+            if time.monotonic() > deadline:
+                raise Fault("no data connection, and no answer")
 
     def retrieve(self, command):
         """A download; gives the bytes."""
@@ -365,6 +382,7 @@ def sweep(folder, name, step, file_system=None, most=4):
     allocations there were, and the faults."""
     bench = Bench(folder, file_system)
     faults = []
+    start = time.monotonic()
     allocations = 0
     try:
         bench.start()
@@ -390,4 +408,5 @@ def sweep(folder, name, step, file_system=None, most=4):
         bench.server.stop(complain=not faults)
     finally:
         bench.kill()
+    print(f"{name} {file_system or ''}: {allocations} allocations in {time.monotonic() - start:.1f} s")
     return allocations, faults
