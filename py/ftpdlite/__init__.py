@@ -188,8 +188,8 @@ def _error_of(sock):
 
 
 def _number(error):
-    # The errno of an OSError. It has none when there was no memory for it.
-    number = error.errno
+    # The errno of an OSError. It has none when there was no memory for it, nor has a MemoryError.
+    number = getattr(error, "errno", None)
     return number if isinstance(number, int) and number else _ENOMEM if number is None else _EIO
 
 
@@ -519,6 +519,7 @@ class FTPdLite:
             raise
         self._listener = listener
         self._uptime = 0
+        self._warned = -1
         self._failures = {}
         from asyncio import Event
 
@@ -621,12 +622,18 @@ class FTPdLite:
             yield from core.sleep_ms(nap)
 
     def _next_connection(self, listener):
-        # accept(), with its memory made sure of before: where it fails in the middle, the connection is lost for good.
+        # accept(), with memory that is kept for it: where it fails in the middle, the connection is lost for good. To clear a list gives its memory back at once.
         spare = self._spare
-        spare.extend(range(48))
-        # This gives memory back at once, without a garbage collection.
+        if not spare:
+            spare.extend(range(48))
         spare.clear()
-        return listener.accept()
+        try:
+            return listener.accept()
+        finally:
+            try:
+                spare.extend(range(48))
+            except MemoryError:
+                spare.clear()
 
     def _welcome(self, sock, address):
         # Makes a session of a connection. Raises MemoryError, and then there is none.
@@ -663,35 +670,41 @@ class FTPdLite:
                     room -= 1
             if room <= 0:
                 return _TOO_MANY
-        if len(self.sessions) >= (self.max_connections or _MOST):
-            longest = None
-            most = 2
-            for s in self.sessions:
-                # Who is not logged in goes first.
-                idle = s.idle
-                if idle > 2 and not s.job:
-                    idle += 0 if s.logged_in else 65536
-                    if idle > most:
-                        longest = s
-                        most = idle
-            if not longest:
-                return _TOO_MANY
+        if len(self.sessions) >= (self.max_connections or _MOST) and not self._displace():
+            return _TOO_MANY
+
+    def _displace(self):
+        # Ends the session that is idle longest, and is so for more than 2 s: who is not logged in goes first. Whether there was one.
+        longest = None
+        most = 2
+        for s in self.sessions:
+            idle = s.idle
+            if idle > 2 and not s.job:
+                idle += 0 if s.logged_in else 65536
+                if idle > most:
+                    longest = s
+                    most = idle
+        if longest:
             self._dismiss(longest, _DISPLACED)
+        return longest
 
     def _refuse(self, sock, error):
         # There is no session, most likely for want of memory: that which can be done without is given back.
         self._buffers.clear()
         gc.collect()
+        self._displace()
         if sock:
             try:
                 sock.write(b"421 Not enough memory.\r\n")
             except Exception:
                 pass
             _firmly(sock)
-        if isinstance(error, MemoryError):
-            self._print("WARNING: No memory for a session.")
-        else:
+        if not isinstance(error, MemoryError):
             _complain(error)
+        elif self._warned != self._uptime:
+            # Once a second is enough.
+            self._warned = self._uptime
+            self._print("WARNING: No memory for a session.")
 
     # async
     def _sweep(self):
@@ -793,10 +806,8 @@ class FTPdLite:
                             outcome = yield from hashpass.make(native, s.text)
                         else:
                             outcome = self._act(s, action)
-                    except OSError as error:
+                    except (OSError, MemoryError) as error:
                         outcome = _number(error)
-                    except MemoryError:
-                        outcome = _ENOMEM
                 stepping = True
                 action = s.step(outcome)
                 stepping = False
@@ -1121,7 +1132,7 @@ class FTPdLite:
                     else:
                         self._accept_data(s)
                     continue
-                except OSError as error:
+                except (OSError, MemoryError) as error:
                     number = _number(error)
                     if sock and ready and number in _UNDER_WAY:
                         number = _error_of(sock)
@@ -1130,9 +1141,11 @@ class FTPdLite:
                         break
                     if number != _ENOMEM and number not in _UNDER_WAY:
                         break
-                if ready and sock:
-                    # It was ready for nothing, and would be so again at once.
+                # Without memory, or ready for nothing and so again at once: after a while.
+                if number == _ENOMEM or ready and sock:
                     yield from core.sleep_ms(20)
+                    ready = False
+                    continue
                 ready = _queued(sock or s.listener, sock)
                 if ready:
                     yield

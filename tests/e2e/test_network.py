@@ -177,6 +177,7 @@ ONE = {
     "Ethernet and Wi-Fi, client at Ethernet's": (wlan(HOME, HOTSPOT) + other("LAN", WIRED), "127.6.77.9", WIRED[0]),
     "Ethernet and Wi-Fi, client at Wi-Fi's": (wlan(HOME) + other("LAN", WIRED), "127.1.2.9", HOME[0]),
     "PPP alone": (other("PPP", ("127.8.0.1", "255.255.255.255")), "127.9.9.9", "127.8.0.1"),
+    "a class that nobody has heard of": (other("CELLULAR", WIRED), "127.6.77.9", WIRED[0]),
     "a chip that the firmware lists": (other("WIZNET6K", WIRED) + LISTED, "127.6.77.9", WIRED[0]),
     "behind a router, station": (wlan(sta=HOME), "127.9.9.9", HOME[0]),
     "behind a router, Ethernet, Wi-Fi down": (wlan() + other("LAN", WIRED), "127.9.9.9", WIRED[0]),

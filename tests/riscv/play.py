@@ -213,7 +213,7 @@ def passwords(board):
 
 def sessions(board):
     """Five sessions at once, each with its transfer, while garbage is collected all the time."""
-    serve(board, {}, **ROUGH)
+    serve(board, {"max_connections": 5}, **ROUGH)
     controls = [BoardControl(board).login() for _ in range(5)]
     data = [control.data() for control in controls]
     for number, control in enumerate(controls):
@@ -228,6 +228,16 @@ def sessions(board):
         check(control.reply().startswith("226"), "an upload failed")
         wanted = b"".join(b"%d %d\n" % (number, part) * 30 for part in range(3))
         check(control.retrieve(f"RETR /upload/{number}") == wanted, f"session {number} stored something else")
+        control.expect("QUIT", "221")
+    stop(board)
+
+
+def few_sessions(board):
+    """A port of which nothing is known has two sessions, as long as both are in use."""
+    serve(board, {}, **SMOOTH)
+    controls = [BoardControl(board).login() for _ in range(2)]
+    check(BoardControl(board).reply() == "421 Too many connections.", "a third session came in")
+    for control in controls:
         control.expect("QUIT", "221")
     stop(board)
 
@@ -249,7 +259,7 @@ def main():
         if not names or path.stem in names
         for name, how in (("smooth", SMOOTH), ("rough", ROUGH))
     ]
-    cases = [] if names else [(run.__name__, run, ()) for run in (panic, foreign, passwords, sessions)]
+    cases = [] if names else [(run.__name__, run, ()) for run in (panic, foreign, passwords, sessions, few_sessions)]
     cases += [] if names else [(f"pump {case}", pump, case) for case in PUMP_CASES]
     print(f"rv32imc: {perform(cases, firmware, image)} of {len(cases)} cases of the pump and the module are right", flush=True)
     print(f"rv32imc: {perform(plays, firmware, image)} of {len(plays)} plays of the transcripts are right")

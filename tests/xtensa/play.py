@@ -566,7 +566,7 @@ def fill_actions():
     import re
 
     text = (FOLDER.parent / "py/ftpdlite/__init__.py").read_text()
-    numbers = {name: int(number) for name, number in re.findall(r"^_([A-Z_]+) = const\((\d+)\)$", text, re.M)}
+    numbers = {name: int(number) for name, number in re.findall(r"^_([A-Z0-9_]+) = const\((\d+)\)$", text, re.M)}
     nothing = ("CLOSE_FILE", "UNLISTEN", "RESET", "SHUTDOWN", "LIST_HERE")
     done = {
         "START_TLS": Host.start_tls, "LOGIN": Host.login, "STAT": Host.do_stat, "OPEN_READ": lambda host: host.begin(Host.open_read),
