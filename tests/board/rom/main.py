@@ -38,12 +38,14 @@ def mount():
     vfs.mount(kind(disc), "/files")
 
 
+BLOCK = bytes(i * 7 & 255 for i in range(256))
+
+
 def fill(path, size):
     # Makes a file of that many bytes.
-    block = bytes(i * 7 & 255 for i in range(1024))
     with open(path, "wb") as file:
-        for at in range(0, size, 1024):
-            file.write(block[: min(1024, size - at)])
+        for at in range(0, size, 256):
+            file.write(memoryview(BLOCK)[: min(256, size - at)])
 
 
 def busy():
