@@ -52,8 +52,8 @@ class TestLftp:
         (tree / "sizes/513.bin").unlink()
         (tree / "1/2/3/4/5/6/7/8/deep.bin").write_bytes(b"changed")
         (tree / "new, and empty").mkdir()
-        # With -v it would complain that there is no SITE CHMOD, unless told not to try.
-        output = lftp.script(f"mirror -R -e -v -P 4 --no-perms {tree} /here/copy")
+        output = lftp.script(f"mirror -R -e -v -P 4 {tree} /here/copy")
+        assert "CHMOD" not in output and "chmod" not in output
         assert read_tree(here / "copy") == read_tree(tree)
         assert "deep.bin" in output and "300001.bin" not in output
 
@@ -143,14 +143,13 @@ class TestLftp:
         assert "content" in output and "CHMOD" in output and "/here" in output
         assert read_tree(here) == ({'d/new "name"': b"content"}, {"d"})
 
-    def test_chmod_is_done_or_refused(self, lftp, here):
+    def test_chmod_is_taken_and_changes_nothing(self, lftp, here):
         fill(here, {"file": b""})
-        output = lftp.run(
-            "--norc", "-c", f"set ftp:ssl-allow no; open -u tester,secret {lftp.url}; chmod 640 /here/file; quote NOOP"
-        )
-        mode = (here / "file").stat().st_mode & 0o777
-        assert "200 NOOP" in output
-        assert mode == 0o640 or "504 SITE CHMOD is not supported." in output
+        mode = (here / "file").stat().st_mode
+        output = lftp.script("chmod 600 /here/file", "put /dev/null -o /here/other", "quote SITE CHMOD 640 /here/file")
+        assert "200 CHMOD has no effect here." in output
+        assert (here / "file").stat().st_mode == mode
+        assert (here / "other").exists()
 
     def test_copies_from_server_to_the_same_server(self, lftp, here):
         data = content("file", 100_000)
