@@ -69,8 +69,6 @@ _DISPLACED = const(6)
 # What an account may do.
 _READ = const(1)
 _ALL = const(63)
-# A folder more than these is not looked into for what former uploads left.
-_SWEEP_MAX = const(2000)
 
 _ENOENT = const(2)
 _EIO = const(5)
@@ -470,54 +468,7 @@ class FTPdLite:
         if self._stop_event:
             raise RuntimeError("the server runs already")
         self._check()
-        entries = [
-            (name, secret, (_READ if i else _ALL) if allowed is None else allowed, home, sessions)
-            for i, (name, secret, allowed, home, sessions) in enumerate(self._accounts)
-        ]
-        if self._credentials:
-            entries.append(tuple(self._credentials.split(":", 1)) + (_ALL, None, None))
-        elif self._credentials is False and not entries and self._default_account:
-            entries.append(tuple(self._default_account.split(":", 1)) + (_ALL, None, None))
-            self._print(
-                "WARNING: The account is %s, which everyone knows: set credentials."
-                % self._default_account
-            )
-        elif not entries and self.anonymous is None:
-            self._print("WARNING: There is no account: anyone can log in, ftpadmin may write.")
-        self._entries = entries
-        if time.gmtime()[0] < 2023:
-            self._print("WARNING: The clock is not set: files will have wrong times.")
-        host = self._host if self.host is None else self.host or "0.0.0.0"
-        self._family, kind, protocol, _, address = socket.getaddrinfo(
-            host, self.port, 0, socket.SOCK_STREAM
-        )[0]
-        self._address = host
-        open_to_all = not entries and self.anonymous is None
-        self._hub = native.Server(
-            self.server_name,
-            946684800 if time.gmtime(0)[0] == 2000 else 0,
-            self.idle_timeout,
-            self.data_timeout,
-            self.stall_timeout,
-            self.handshake_timeout,
-            self.login_timeout,
-            open_to_all
-            | self.allow_foreign_data << 1
-            | self.atomic_uploads << 2
-            | hasattr(os, "utime") << 3
-            | (self._tls.flag if self._tls else 0),
-            self._print if self.debug else None,
-        )
-        listener = socket.socket(self._family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(5)
-            listener.setblocking(False)
-        except OSError:
-            listener.close()
-            raise
-        self._listener = listener
+        self._listener = listener = _once("startup").listen(self, native)
         self._uptime = 0
         self._warned = -1
         self._failures = {}
@@ -527,9 +478,10 @@ class FTPdLite:
         self._tasks = (
             core.create_task(self._accept(listener)),
             core.create_task(self._tick()),
-            core.create_task(self._sweep()),
         )
-        self._print("Listening on %s:%d" % (host, self.port))
+        # It ends by itself, and nobody is to hold its code then.
+        core.create_task(self._sweep())
+        self._print("Listening on %s:%d", (self._address, self.port))
 
     async def stop(self, wait=0):
         """Ends every session with a 421, closes every socket and file, and returns when that is done.
@@ -706,38 +658,9 @@ class FTPdLite:
             self._warned = self._uptime
             self._print("WARNING: No memory for a session.")
 
-    # async
     def _sweep(self):
-        # Removes what uploads left that the board's power was cut from, or that could not be removed at their end.
-        try:
-            folders = [self.root] + [a[3] for a in self._entries if a[3]]
-        except MemoryError:
-            folders = []
-            self._litter = True
-        if _is_linux and self.root == "/" and folders:
-            # That is a whole computer's.
-            folders.pop(0)
-        start = core.ticks()
-        for _ in range(_SWEEP_MAX):
-            if not folders or not self._stop_event:
-                break
-            try:
-                folder = folders.pop().rstrip("/")
-                for entry in os.ilistdir(folder or "/"):
-                    if entry[1] & _DIRECTORY:
-                        if len(folders) < 100:
-                            folders.append("%s/%s" % (folder, entry[0]))
-                    elif native.is_unfinished(entry[0]):
-                        path = "%s/%s" % (folder, entry[0])
-                        if not any(native.same(path, s.old_path or "") for s in self.sessions):
-                            os.remove(path)
-                    if core.ticks_diff(core.ticks(), start) > 1:
-                        yield from core.sleep_ms(0)
-                        start = core.ticks()
-            except (OSError, ValueError):
-                pass
-            except MemoryError:
-                self._litter = True
+        # Removes what uploads left that the board's power was cut from, or that could not be removed at their end: a generator.
+        return _once("sweep").sweep(self, native)
 
     # async
     def _tick(self):

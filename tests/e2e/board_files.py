@@ -1,6 +1,6 @@
 # Runs in the process of a server: a file system of boards on a RAM disc, and a door by which the tests come to its files.
 #
-# A request is a line of JSON, [what, path, length], and as many bytes. So is an answer: [error, length], and the bytes.
+# A request is a line, "what bytes-of-path bytes-of-data", then the path and the data. An answer is a line, "error bytes", then the bytes.
 import sys
 
 try:
@@ -9,7 +9,6 @@ except ImportError:
     # On the Unix port MICROPYPATH hides what is frozen into the firmware.
     sys.path.append(".frozen")
     import asyncio
-import json
 import os
 import vfs
 
@@ -61,16 +60,18 @@ class Door:
             line = await reader.readline()
             if not line:
                 break
-            what, path, length = json.loads(line)
-            data = await reader.readexactly(length)
+            what, of_path, of_data = line.split()
+            path = await reader.readexactly(int(of_path))
+            data = await reader.readexactly(int(of_data))
             try:
                 error = 0
-                answer = getattr(self, what)(ROOT + path, data) or b""
+                # As bytes: a name need not be UTF-8.
+                answer = getattr(self, what.decode())(ROOT.encode() + path, data) or b""
             except OSError as failure:
                 error = failure.errno
                 answer = b""
             # In one piece: a second small one would wait for the acknowledgement of the first.
-            writer.write(json.dumps([error, len(answer)]).encode() + b"\n" + answer)
+            writer.write(b"%d %d\n" % (error, len(answer)) + answer)
             await writer.drain()
         writer.close()
         self.is_left.set()
@@ -84,7 +85,7 @@ class Door:
             file.write(data)
 
     def names(self, path, _):
-        return json.dumps([[entry[0], bool(entry[1] & 0x4000)] for entry in os.ilistdir(path)]).encode()
+        return b"".join((b"d" if entry[1] & 0x4000 else b"f") + entry[0] + b"\0" for entry in os.ilistdir(path))
 
     def mkdir(self, path, _):
         os.mkdir(path)

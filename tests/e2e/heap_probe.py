@@ -28,6 +28,8 @@ async def main(host, port, root):
     server = FTPdLite(host=host, port=int(port), root=root)
     server.add_account("tester:secret")
     await server.start()
+    # The search for unfinished uploads ends, and its code goes.
+    await asyncio.sleep_ms(1500)
     measure("ready")
     while await requests.readline():
         measure("sessions")

@@ -99,9 +99,7 @@ def test_a_strange_name_is_listed(server, name, shown):
     "name",
     ["blank at the end ", " blank at the front", "Äpfel, 北京 🛩", "two. dots.", "[a-z] & 'so' (1) #%;=@", "x" * 240, "\udc80\udc81 is no UTF-8"],
 )
-def test_a_strange_name_is_served(board, file_system, name):
-    if file_system and "\udc80" in name:
-        pytest.skip("such names there are only on POSIX")
+def test_a_strange_name_is_served(board, name):
     # FAT drops blanks and dots at the end, and takes the name with them all the same.
     kept = name.rstrip(" .") if board.files.folds_case else name
     with board.login() as control:

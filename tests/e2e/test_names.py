@@ -203,7 +203,7 @@ def rename(control, old, new):
     return control(f"RNTO {new}") if reply.startswith("350 ") else reply
 
 
-FOLDERS = {"/Ärger/ñ/f.txt": b"fold", "/Папка/x.txt": b"fold", "/d/e/f.txt": b"deep", "/d/g.txt": b"in d", "/longfoldername/in/side.txt": b"long", "/other/h.txt": b"other", "/top.txt": b"top"}
+FOLDERS = {"/Ärger/ñ/f.txt": b"fold", "/ńow/Ŏx/f.txt": b"fold", "/\udc84/f.txt": b"fold", "/Папка/x.txt": b"fold", "/d/e/f.txt": b"deep", "/d/g.txt": b"in d", "/longfoldername/in/side.txt": b"long", "/other/h.txt": b"other", "/top.txt": b"top"}
 
 
 @pytest.mark.parametrize(
@@ -238,6 +238,11 @@ FOLDERS = {"/Ärger/ñ/f.txt": b"fold", "/Папка/x.txt": b"fold", "/d/e/f.tx
         ("Ärger", "Ärger/ñ/x"),
         ("Папка", "пАПКА/x"),
         ("Папка", "7D3E~1/x"),
+        # Two letters to everybody else, and one to FAT, which takes bytes for letters of code page 437.
+        ("ńow", "Ŏow/x"),
+        ("ńow", "ŎOW/ńx/x"),
+        ("\udc84", "\udc8e/x"),
+        ("\udc8e", "\udc84/x"),
     ],
 )
 def test_a_folder_does_not_go_into_itself(board, old, new):
@@ -337,6 +342,11 @@ def test_a_folder_goes_wherever_else(board):
         "/d/longfoldername/": None,
         "/dd/": None,
         "/Ärger/": None,
+        "/ńow/": None,
+        "/ńow/Ŏx/": None,
+        "/ńow/Ŏx/f.txt": b"fold",
+        "/\udc84/": None,
+        "/\udc84/f.txt": b"fold",
         "/Ärger/ñ/": None,
         "/Ärger/ñ/f.txt": b"fold",
         "/Папка/": None,

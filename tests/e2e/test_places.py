@@ -117,7 +117,7 @@ def test_those_who_are_not_logged_in_make_room_first(start_server):
             assert silent.reply().startswith("220 ")
             silent.expect("USER tester", "331")
             # All have been idle for long enough, and this one for the shortest time.
-            time.sleep(IDLE + 1)
+            time.sleep(IDLE + 2)
             with keep_trying(server):
                 assert_thrown_out(silent)
                 assert not ended(first) and not ended(second)

@@ -80,35 +80,54 @@ pub fn check(project: &Project) -> Result {
     if compared > 0 { Ok(()) } else { Err(reasons.join("\n")) }
 }
 
-/// The folder with the sources of a suite's MicroPython.
-pub fn source(project: &Project, suite: &str) -> Result<PathBuf> {
-    fetch(project, suite, &project.tools.join("abi").join(suite))
+/// A Debian source package, and a file in it by which its folder is known.
+struct SourcePackage {
+    name: &'static str,
+    has: &'static str,
 }
 
-/// The unpacked sources of a suite's MicroPython.
-fn fetch(project: &Project, suite: &str, folder: &Path) -> Result<PathBuf> {
-    let unpacked = || -> Option<PathBuf> {
-        let list = fs::read_dir(folder.join("unpacked")).ok()?;
-        list.flatten().map(|entry| entry.path()).find(|path| path.join("py/nativeglue.h").is_file())
-    };
-    let stamp = folder.join("complete");
-    if let (true, Some(source)) = (stamp.exists(), unpacked()) {
-        return Ok(source);
+const MICROPYTHON: SourcePackage = SourcePackage { name: "micropython", has: "py/nativeglue.h" };
+const LWIP: SourcePackage = SourcePackage { name: "lwip", has: "src/include/lwip/opt.h" };
+
+/// The folder with the sources of a suite's MicroPython.
+pub fn source(project: &Project, suite: &str) -> Result<PathBuf> {
+    MICROPYTHON.fetch(project, suite, &project.tools.join("abi").join(suite))
+}
+
+/// The folder with the sources of a suite's lwIP.
+pub fn lwip_source(project: &Project, suite: &str) -> Result<PathBuf> {
+    LWIP.fetch(project, suite, &project.tools.join("lwip").join(suite))
+}
+
+impl SourcePackage {
+    /// The unpacked sources of a suite's package.
+    fn fetch(&self, project: &Project, suite: &str, folder: &Path) -> Result<PathBuf> {
+        let SourcePackage { name, has } = self;
+        let unpacked = || -> Option<PathBuf> {
+            let list = fs::read_dir(folder.join("unpacked")).ok()?;
+            list.flatten().map(|entry| entry.path()).find(|path| path.join(has).is_file())
+        };
+        let stamp = folder.join("complete");
+        if let (true, Some(source)) = (stamp.exists(), unpacked()) {
+            return Ok(source);
+        }
+        say(format!("fetches the source package {name} from Debian {suite}"));
+        let apt =
+            Apt::with_sources(&folder.join("apt"), &format!("deb-src [signed-by={KEYRING}] {MIRROR} {suite} main\n"))?;
+        apt.update()?;
+        let files = folder.join("files");
+        apt.source(name, &files)?;
+        let list = fs::read_dir(&files).map_err(|error| format!("cannot list {}: {error}", files.display()))?;
+        let is_archive =
+            |path: &PathBuf| path.to_string_lossy().contains(".orig.tar.") && path.extension() != Some("asc".as_ref());
+        let archive = list.flatten().map(|entry| entry.path()).find(is_archive);
+        let archive = archive.ok_or("the source package holds no .orig.tar")?;
+        make_folder(&folder.join("unpacked"))?;
+        run_quietly(program(project.python()).args(["-m", "tarfile", "-e"]).arg(archive).arg(folder.join("unpacked")))?;
+        let source = unpacked().ok_or_else(|| format!("the source package holds no {has}"))?;
+        write_if_changed(&stamp, b"")?;
+        Ok(source)
     }
-    say(format!("fetches MicroPython's source package from Debian {suite}"));
-    let apt =
-        Apt::with_sources(&folder.join("apt"), &format!("deb-src [signed-by={KEYRING}] {MIRROR} {suite} main\n"))?;
-    apt.update()?;
-    let files = folder.join("files");
-    apt.source("micropython", &files)?;
-    let list = fs::read_dir(&files).map_err(|error| format!("cannot list {}: {error}", files.display()))?;
-    let archive = list.flatten().map(|entry| entry.path()).find(|path| path.to_string_lossy().contains(".orig.tar."));
-    let archive = archive.ok_or("the source package holds no .orig.tar")?;
-    make_folder(&folder.join("unpacked"))?;
-    run_quietly(program(project.python()).args(["-m", "tarfile", "-e"]).arg(archive).arg(folder.join("unpacked")))?;
-    let source = unpacked().ok_or("the source package holds no py/nativeglue.h")?;
-    write_if_changed(&stamp, b"")?;
-    Ok(source)
 }
 
 /// Fails with every difference between our header and the real ones.

@@ -3,7 +3,7 @@
 use crate::build::{self, TARGETS, Target};
 use crate::project::{Project, Result, output, program, run, say, write_if_changed};
 use crate::runtimes::Runtime;
-use crate::{abi, dist, faults, riscv, setup, text, value, xtensa};
+use crate::{abi, board, dist, faults, riscv, setup, text, value, xtensa};
 use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
@@ -110,6 +110,7 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
         steps.push(("allocation failures".into(), Box::new(|| allocation_failures(project))));
         steps.push(("xtensawin".into(), Box::new(|| xtensa_in_loader(project))));
         steps.push(("rv32imc".into(), Box::new(|| riscv_in_emulator(project))));
+        steps.push(("board".into(), Box::new(|| on_board(project))));
     }
     perform(&steps)
 }
@@ -195,6 +196,13 @@ fn xtensa_in_loader(project: &Project) -> Result<Outcome> {
 fn riscv_in_emulator(project: &Project) -> Result<Outcome> {
     match riscv::firmware(project) {
         Ok(firmware) => riscv::test(project, &firmware).map(|()| Outcome::Done),
+        Err(reason) => Ok(Outcome::Skipped(reason)),
+    }
+}
+
+fn on_board(project: &Project) -> Result<Outcome> {
+    match board::ready(project, true) {
+        Ok(firmware) => board::test(project, &firmware, &[]).map(|()| Outcome::Done),
         Err(reason) => Ok(Outcome::Skipped(reason)),
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask NAME`: every command that a developer types. `cargo xtask help` lists them.
 
 mod abi;
+mod board;
 mod build;
 mod check;
 mod dist;
@@ -124,9 +125,9 @@ Runs, in this order: formatting, clippy, the Rust tests with the golden transcri
 with its size budgets, the release, which a build of some architectures in another folder must give again, the
 comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm
 with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and 1.26; what test-memory runs; the
-module for xtensawin in a loader under qemu-xtensa; and the package for rv32imc in MicroPython under qemu-system-riscv32. It goes
-on after a failure, ends with a summary, and fails when one of them failed. A step is skipped where its runtime or
-emulator cannot be had.
+module for xtensawin in a loader under qemu-xtensa; the package for rv32imc in MicroPython under qemu-system-riscv32;
+and the cases of tests/board on an emulated board with lwIP. It goes on after a failure, ends with a summary, and
+fails when one of them failed. A step is skipped where its runtime or emulator cannot be had.
 
   --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
         run: check::test,
@@ -176,6 +177,35 @@ installs them, 1.4 GB.",
             let firmware = riscv::firmware(project)?;
             riscv::test(project, &firmware)
         },
+    },
+    Command {
+        name: "board",
+        summary: "serve from an emulated board with lwIP",
+        help: "Usage: cargo xtask board [--memory KIB] [--files littlefs|fat|ramdisc] [--ipv6 on|off]
+
+Builds armv7m and starts it on an emulated board until Ctrl-C: MicroPython with lwIP on QEMU's mps2-an385, with the
+limits of a real board's network. The board is in a network namespace of its own; what is printed tells how to reach
+it. The first time MicroPython and lwIP are built from Debian's source packages, into .xtask.
+
+  --memory KIB    the board's heap; default 190, as a Pico W has
+  --files KIND    the file system that is served: littlefs, which is the default, or fat, both of 12 MiB outside of
+                  the heap, or ramdisc, a LittleFS of 32 KiB in the heap
+  --ipv6 on|off   whether lwIP has IPv6, as on a Pico W; default on
+
+It needs make, gcc, gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm; as root on Debian it installs
+them. Where the board cannot run, it says why and ends.",
+        run: board::command,
+    },
+    Command {
+        name: "test-board",
+        summary: "run the cases of tests/board on an emulated board with lwIP",
+        help: "Usage: cargo xtask test-board [WORD...]
+
+Builds what is stale and plays clients against the package on the board of `cargo xtask board`. After each case the
+board must hold no connection, file or session any more. `cargo xtask test` does that too.
+
+  WORD   only the cases whose names contain one of these words",
+        run: board::test_command,
     },
     Command {
         name: "check-abi",

@@ -89,7 +89,7 @@ fn rust_components() -> Result {
     ))
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     output(program("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 

@@ -1,0 +1,157 @@
+"""The emulated board: QEMU's mps2-an385 with the firmware of tests/board/port. It runs in a network namespace of one's own."""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import tap
+
+HERE = pathlib.Path(__file__).resolve().parent
+# Where the port looks for the ROMFS and for the size of the heap; the same numbers are in port/board.h.
+ROMFS_ADDRESS = 0x21C00000
+ROMFS_SIZE = 3 << 20
+HEAP_KIB_ADDRESS = 0x21FFF000
+USER, PASSWORD = "tester", "secret"
+# Seconds that the board may take to start, and to answer.
+PATIENCE = 60
+
+
+class BoardFailed(Exception):
+    """The board did not start, did not answer, or ended."""
+
+
+def romfs(package, config, image):
+    """Makes the ROMFS: the package, main.py, and config.py with these values."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (HERE / "rom").glob("*.py"):
+            shutil.copy(path, folder)
+        lines = (f"{name} = {value!r}\n" for name, value in config.items())
+        pathlib.Path(folder, "config.py").write_text("".join(lines))
+        shutil.copytree(pathlib.Path(package, "ftpdlite"), pathlib.Path(folder, "lib/ftpdlite"))
+        command = [sys.executable, "-m", "mpremote", "romfs", "--no-mpy", "--output", image, "build", folder]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if os.path.getsize(image) > ROMFS_SIZE:
+        raise BoardFailed("the ROMFS is too large for the board")
+
+
+def end_with_parent():
+    """Runs in the emulator's process before it starts: it ends when this program does, however that ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    os.setpgrp()
+
+
+class Emulator:
+    """A board that serves. As a context manager it is switched off at the end.
+
+    `files` is littlefs, fat or ramdisc; `settings` are arguments of FTPdLite. `counts` makes the board's clock count
+    instructions, 40 a cycle, so that the same work gives the same figures.
+    """
+
+    def __init__(self, firmware, package, heap=190, files="littlefs", disc_blocks=3072, settings=None, accounts=None, counts=False, show=None):
+        self.show = show
+        self.printed = []
+        self.buffer = b""
+        config = {
+            "address": tap.BOARD,
+            "gateway": tap.HOST,
+            "files": files,
+            "disc_blocks": disc_blocks,
+            "settings": settings or {},
+            "accounts": accounts or [(f"{USER}:{PASSWORD}", "rw,site")],
+        }
+        self.folder = tempfile.TemporaryDirectory()
+        image = os.path.join(self.folder.name, "rom.img")
+        romfs(package, config, image)
+        network = tap.make()
+        monitor, self.monitor = socket.socketpair()
+        command = ["qemu-system-arm", "-machine", "mps2-an385", "-display", "none", "-kernel", str(firmware)]
+        command += ["-nic", f"tap,id=lan,fd={network},mac=02:00:00:00:77:02"]
+        command += ["-serial", "stdio", "-semihosting-config", "enable=on,target=native"]
+        command += ["-chardev", f"socket,id=monitor,fd={monitor.fileno()}", "-mon", "chardev=monitor"]
+        command += ["-device", f"loader,file={image},addr={ROMFS_ADDRESS:#x},force-raw=on"]
+        command += ["-device", f"loader,addr={HEAP_KIB_ADDRESS:#x},data={heap},data-len=4"]
+        if counts:
+            command += ["-icount", "shift=0"]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[network, monitor.fileno()],
+            preexec_fn=end_with_parent,
+        )
+        os.close(network)
+        monitor.close()
+        try:
+            while not self.line(PATIENCE).startswith("READY"):
+                if self.printed[-1:] == ["Traceback (most recent call last):"]:
+                    time.sleep(1)
+                    raise BoardFailed("\n".join(self.printed) + self.buffer.decode(errors="replace"))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Switches the board off."""
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.monitor.close()
+        self.folder.cleanup()
+
+    def line(self, patience):
+        """The next line that the board prints."""
+        end = time.monotonic() + patience
+        while b"\n" not in self.buffer:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
+            if not ready:
+                raise BoardFailed("the board says nothing; it printed\n" + "\n".join(self.printed[-20:]))
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                status = self.process.wait()
+                raise BoardFailed(f"the board ended with status {status}; it printed\n" + "\n".join(self.printed[-20:]))
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        text = line.decode(errors="replace").rstrip("\r")
+        if not text.startswith("=> "):
+            self.printed.append(text)
+            if self.show:
+                self.show(text)
+        return text
+
+    def ask(self, expression, patience=PATIENCE):
+        """Has the board evaluate an expression, or carry out a statement; gives the answer as text."""
+        # When the board has ended, the next line tells.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(expression.encode() + b"\n")
+            self.process.stdin.flush()
+        while not (line := self.line(patience)).startswith("=> "):
+            pass
+        answer = line[3:]
+        if answer.startswith("raised "):
+            raise BoardFailed(f"{expression}: {answer}")
+        return answer
+
+    def value(self, expression, patience=PATIENCE):
+        """The same; the answer as a value of Python."""
+        return eval(self.ask(expression, patience))  # noqa: S307: it is our own board's
+
+    def link(self, up):
+        """Plugs the cable in or pulls it out; neither side is told."""
+        self.monitor.sendall(b"set_link lan " + (b"on" if up else b"off") + b"\n")

@@ -1,0 +1,1 @@
+// lwIP runs without an operating system, so there is nothing to say.

@@ -1,0 +1,1 @@
+// The names that only this port has come from its sources.

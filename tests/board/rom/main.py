@@ -1,0 +1,99 @@
+# On the board: brings up the network and the file system that config.py names, starts the server, and answers the console.
+# Each line there is an expression or a statement. The answer is a line that begins with "=> ".
+import asyncio
+import board
+import config
+import gc
+import network
+import os
+import sys
+import vfs
+
+
+class Ramdisc:
+    # A small block device in the heap, as boards without flash have.
+    def __init__(self, blocks):
+        self.bytes = bytearray(blocks * 512)
+
+    def readblocks(self, block, into, offset=0):
+        at = block * 512 + offset
+        into[:] = memoryview(self.bytes)[at : at + len(into)]
+
+    def writeblocks(self, block, data, offset=0):
+        at = block * 512 + offset
+        self.bytes[at : at + len(data)] = data
+
+    def ioctl(self, operation, argument):
+        return {4: len(self.bytes) // 512, 5: 512}.get(operation, 0)
+
+
+def mount():
+    # The file system that is served, on /files.
+    if config.files == "ramdisc":
+        disc, kind = Ramdisc(64), vfs.VfsLfs2
+    else:
+        disc, kind = board.Disc(config.disc_blocks), vfs.VfsFat if config.files == "fat" else vfs.VfsLfs2
+    vfs.umount("/")
+    kind.mkfs(disc)
+    vfs.mount(kind(disc), "/files")
+
+
+BLOCK = bytes(i * 7 & 255 for i in range(256))
+
+
+def fill(path, size):
+    # Makes a file of that many bytes.
+    with open(path, "wb") as file:
+        for at in range(0, size, 256):
+            file.write(memoryview(BLOCK)[: min(256, size - at)])
+
+
+def busy():
+    # Cycles at work and cycles idle so far.
+    all, idle = board.times()
+    return all - idle, idle
+
+
+def state():
+    # What a test compares: sessions, what waits for sockets and the console, free heap.
+    gc.collect()
+    return len(server.sessions), len(asyncio.core._io_queue.map), gc.mem_free()
+
+
+async def console():
+    reader = asyncio.StreamReader(sys.stdin)
+    while True:
+        line = (await reader.readline()).strip()
+        if not line:
+            continue
+        try:
+            try:
+                answer = eval(line, globals())
+            except SyntaxError:
+                answer = exec(line, globals())
+            print("=>", repr(answer))
+        except Exception as error:
+            print("=> raised", repr(error))
+
+
+async def main():
+    global server
+    asyncio.create_task(console())
+    gc.collect()
+    before = gc.mem_free()
+    from ftpdlite import FTPdLite
+
+    server = FTPdLite(root="/files", **config.settings)
+    for account in config.accounts:
+        server.add_account(*account)
+    await server.start()
+    gc.collect()
+    print("READY: %d bytes of heap are free, %d less than without the server" % (gc.mem_free(), before - gc.mem_free()))
+    await asyncio.Event().wait()
+
+
+mount()
+lan = network.LAN()
+lan.active(True)
+lan.ifconfig((config.address, "255.255.255.0", config.gateway, config.gateway))
+asyncio.run(main())

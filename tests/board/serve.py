@@ -1,0 +1,36 @@
+"""What `cargo xtask board` runs: serve.py FIRMWARE PACKAGE HEAP_KIB FILES. It serves from the board until Ctrl-C."""
+
+import os
+import sys
+
+import tap
+from emulator import PASSWORD, USER, BoardFailed, Emulator
+
+
+def enter():
+    """The command by which another program gets into this network namespace."""
+    with open("/proc/self/uid_map") as file:
+        is_own = file.read().split() != ["0", "0", "4294967295"]
+    return f"nsenter --target {os.getpid()}" + (" --user --preserve-credentials" if is_own else "") + " --net --"
+
+
+def main():
+    firmware, package, heap, files = sys.argv[1:]
+    try:
+        with Emulator(firmware, package, int(heap), files, show=print) as board:
+            if files == "ramdisc":
+                board.ask("fill('/files/numbers.bin', 1000)")
+            else:
+                board.ask("[fill('/files/numbers.bin', 100000), os.mkdir('/files/pub'), fill('/files/pub/small.bin', 1000)]")
+            print(f"The board is {tap.BOARD}, with {heap} KiB of heap and {files}. Account {USER}:{PASSWORD}, which may write.")
+            print(f"Try: {enter()} curl --user {USER}:{PASSWORD} ftp://{tap.BOARD}/")
+            print("Ctrl-C stops.", flush=True)
+            while True:
+                board.line(float(1 << 20))
+    except BoardFailed as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("\nStopped.")
+
+
+main()

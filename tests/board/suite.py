@@ -1,0 +1,652 @@
+"""Plays clients against the emulated board: suite.py FIRMWARE PACKAGE [WORD...], only the cases whose names contain a word.
+
+After each case the board must hold nothing of it any more: no connection of lwIP, no session, nothing that waits for a socket, no
+unfinished upload, and the heap must be as before. All runs in a network namespace of its own (`unshare --net`).
+"""
+
+import contextlib
+import ftplib
+import io
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+import tap
+from emulator import PASSWORD, USER, Emulator
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from control import Control, read_all, reset  # noqa: E402
+
+# The same bytes in each run; no piece of them is like another.
+DATA = b"".join(struct.pack("<I", number * 2654435761 & 0xFFFFFFFF) for number in range(1 << 16))
+# Bytes of heap that may be gone after a case: a transfer's buffer and some objects that the collector takes for used, because a number
+# somewhere looks like a pointer to them. They do not add up; sessions_leave_no_heap() looks closer.
+HEAP_TOLERANCE = 16_000
+# Seconds until the board must hold nothing any more. modlwip gives up a closed connection after 10 s.
+SETTLING = 25
+ALL = "littlefs", "fat", "small", "hasty"
+CASES = []
+
+
+def case(*boards):
+    """Notes a case, and the boards that it runs on."""
+
+    def note(function):
+        CASES.append((function.__name__, boards, function))
+        return function
+
+    return note
+
+
+# --- What a client does
+
+
+def session():
+    """A session that is logged in."""
+    return Control(tap.BOARD, 21).login()
+
+
+def client():
+    """ftplib's client, logged in."""
+    ftp = ftplib.FTP(timeout=20)
+    ftp.connect(tap.BOARD)
+    ftp.login(USER, PASSWORD)
+    return ftp
+
+
+def put(ftp, name, data):
+    ftp.storbinary(f"STOR {name}", io.BytesIO(data))
+
+
+def get(ftp, name):
+    pieces = []
+    ftp.retrbinary(f"RETR {name}", pieces.append)
+    return b"".join(pieces)
+
+
+def replies(control, *codes):
+    """The next replies must have these codes."""
+    for code in codes:
+        got = control.reply()
+        assert got.startswith(code), f"{code} was to come, not {got!r}"
+
+
+def hangs_up(control):
+    """The server must close the connection."""
+    while control.line() is not None:
+        pass
+
+
+def drained(data):
+    """Reads a data connection to its end, which may be a reset."""
+    with contextlib.suppress(ConnectionResetError):
+        read_all(data)
+    data.close()
+
+
+def program(*words, folder=None):
+    """Runs a client's program, which must succeed; gives what it wrote."""
+    done = subprocess.run(words, capture_output=True, timeout=60, cwd=folder, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, f"{words[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-600:]!r}"
+    return done.stdout
+
+
+def threads(*functions):
+    """Runs them at the same time; the first failure is the caller's."""
+    failures = []
+
+    def run(function):
+        try:
+            function()
+        except BaseException as error:
+            failures.append(error)
+
+    all = [threading.Thread(target=run, args=(function,)) for function in functions]
+    for thread in all:
+        thread.start()
+    for thread in all:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+# --- Clients, passive and active
+
+
+@case("littlefs", "fat", "small")
+def ftplib_passive_and_active(board):
+    for passive in True, False:
+        with client() as ftp:
+            ftp.set_pasv(passive)
+            put(ftp, "a.bin", DATA[:100_000])
+            assert get(ftp, "a.bin") == DATA[:100_000], "the file came back with other bytes"
+            names = [name for name, _ in ftp.mlsd() if name not in (".", "..")], ftp.nlst()
+            assert names == (["a.bin"], ["a.bin"]), f"MLSD and NLST give {names}"
+            ftp.mkd("folder")
+            ftp.rename("a.bin", "folder/b.bin")
+            ftp.voidcmd("TYPE I")
+            assert ftp.size("folder/b.bin") == 100_000
+            ftp.delete("folder/b.bin")
+            ftp.rmd("folder")
+
+
+@case("littlefs", "fat")
+def curl_passive_and_active(board):
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "up").write_bytes(DATA[:50_000])
+        for options in [], ["--disable-epsv"], ["--ftp-port", tap.HOST], ["--ftp-port", tap.HOST, "--disable-eprt"]:
+            curl = ["curl", "--silent", "--show-error", "--max-time", "20", "--user", f"{USER}:{PASSWORD}", *options]
+            url = f"ftp://{tap.BOARD}/"
+            program(*curl, "--upload-file", "up", url + "curl.bin", folder=folder)
+            assert program(*curl, url + "curl.bin", url) .startswith(DATA[:50_000])
+            program(*curl, url, "--quote", "DELE curl.bin")
+
+
+@case("littlefs", "fat")
+def lftp_passive_and_active(board):
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(5):
+            pathlib.Path(folder, "tree").mkdir(exist_ok=True)
+            pathlib.Path(folder, f"tree/{number}.bin").write_bytes(DATA[number : 10_000 * number])
+        for passive in "on", "off":
+            script = f"set net:timeout 10; set net:max-retries 2; set ftp:passive-mode {passive}; "
+            script += f"mirror -R tree far; mirror far back-{passive}; rm -r far; bye"
+            program("lftp", "-u", f"{USER},{PASSWORD}", "-e", script, tap.BOARD, folder=folder)
+            for path in pathlib.Path(folder, "tree").iterdir():
+                back = pathlib.Path(folder, f"back-{passive}", path.name)
+                assert back.exists(), f"{path.name} did not come back, only {os.listdir(back.parent)}"
+                assert back.read_bytes() == path.read_bytes(), f"{path.name} came back with other bytes"
+
+
+@case("littlefs", "fat")
+def tnftp_passive_and_active(board):
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "up").write_bytes(DATA[:30_000])
+        for way in "-p", "-A":
+            name = "t" + way
+            program("tnftp", way, "-u", f"ftp://{USER}:{PASSWORD}@{tap.BOARD}/{name}", "up", folder=folder)
+            program("tnftp", way, "-o", f"back{way}", f"ftp://{USER}:{PASSWORD}@{tap.BOARD}/{name}", folder=folder)
+            assert pathlib.Path(folder, f"back{way}").read_bytes() == DATA[:30_000]
+            with client() as ftp:
+                ftp.delete(name)
+
+
+# --- Many transfers, and sizes at which something begins anew
+
+
+@case("littlefs", "fat", "small")
+def twenty_missing_files(board):
+    with session() as control:
+        for _ in range(20):
+            data = control.data()
+            control.expect("RETR missing", "550")
+            data.close()
+        control.expect("QUIT", "221")
+    for _ in range(20):
+        with session() as control, control.data():
+            control.expect("RETR missing", "550")
+            control.expect("QUIT", "221")
+
+
+@case("littlefs", "fat")
+def two_hundred_small_files(board):
+    with client() as ftp:
+        for number in range(100):
+            size = (0, 1, 100, 1000)[number % 4]
+            put(ftp, "small.bin", DATA[number : number + size])
+            got = get(ftp, "small.bin")
+            assert got == DATA[number : number + size], f"transfer {number} of {size} bytes gave {len(got)}"
+        ftp.delete("small.bin")
+
+
+@case("littlefs", "fat")
+def sizes_at_the_edges(board):
+    sizes = 511, 512, 513, 799, 800, 801, 1460, 4095, 4096, 4097, 6399, 6400, 6401, 12_800, 65_537, 262_144
+    with client() as ftp:
+        for size in sizes:
+            put(ftp, "edge.bin", DATA[:size])
+            assert get(ftp, "edge.bin") == DATA[:size], f"{size} bytes came back as others"
+        ftp.delete("edge.bin")
+
+
+@case("littlefs")
+def data_before_the_command(board):
+    with session() as control:
+        for size in 1, 1000, 6000:
+            data = control.data()
+            data.sendall(DATA[:size])
+            control.expect("STOR early.bin", "150")
+            data.close()
+            replies(control, "226")
+            control.expect("SIZE early.bin", f"213 {size}")
+        control.expect("DELE early.bin", "250")
+
+
+@case("littlefs")
+def commands_in_one_segment(board):
+    with session() as control:
+        control.send(b"NOOP\r\nPWD\r\nQUIT\r\nNOOP\r\n")
+        replies(control, "200", "257", "221")
+        hangs_up(control)
+
+
+@case("littlefs", "fat", "small")
+def sessions_leave_no_heap(board):
+    free = []
+    for _ in range(30):
+        with client() as ftp:
+            put(ftp, "leak.bin", DATA[:1000])
+            get(ftp, "leak.bin")
+            ftp.nlst()
+            ftp.delete("leak.bin")
+        free.append(settle(board))
+    assert max(free[20:]) >= max(free[:10]) - 256, f"less and less heap is free: {free}"
+
+
+# --- ABOR
+
+
+@case("littlefs", "fat", "small")
+def abor_at_each_stage(board):
+    board.ask("fill('/files/long.bin', 300000)")
+    with session() as control:
+        control.expect("ABOR", "226")
+        control.expect("EPSV", "229")
+        control.expect("ABOR", "226")
+        data = control.data()
+        control.expect("ABOR", "226")
+        drained(data)
+        for command in "RETR long.bin", "STOR other.bin", "APPE other.bin":
+            for urgent in False, True:
+                data = control.data(receive_buffer=4096)
+                control.expect(command, "150")
+                if command.startswith("RETR"):
+                    data.recv(1000)
+                else:
+                    data.sendall(DATA[:3000])
+                if urgent:
+                    control.send(b"\xff\xf4\xff")
+                    control.socket.send(b"\xf2", socket.MSG_OOB)
+                control.send(b"ABOR\r\n")
+                replies(control, "426", "226")
+                drained(data)
+                control.expect("NOOP", "200")
+        # A transfer that waits for its connection.
+        control.expect("EPSV", "229")
+        control.expect("RETR long.bin", "150")
+        control.send(b"ABOR\r\n")
+        replies(control, "42", "226")
+        assert control.retrieve("RETR long.bin")[:7] == bytes(number * 7 for number in range(7))
+    with client() as ftp:
+        ftp.delete("long.bin")
+        with contextlib.suppress(ftplib.error_perm):
+            ftp.delete("other.bin")
+
+
+# --- Connections that break
+
+
+@case("littlefs", "fat", "small")
+def control_reset_at_each_stage(board):
+    board.ask("fill('/files/long.bin', 300000)")
+    stages = {
+        "greeting": [],
+        "user": [f"USER {USER}"],
+        "login": [f"USER {USER}", f"PASS {PASSWORD}"],
+        "listener": [f"USER {USER}", f"PASS {PASSWORD}", "EPSV"],
+        "half a command": [f"USER {USER}", f"PASS {PASSWORD}"],
+    }
+    for stage, commands in stages.items():
+        control = Control(tap.BOARD, 21)
+        control.reply()
+        for command in commands:
+            control(command)
+        if stage == "half a command":
+            control.send(b"RETR lo")
+        control.reset()
+        settle(board, stage)
+    for command in None, "RETR long.bin", "STOR broken.bin":
+        control = session()
+        data = control.data()
+        if command:
+            control.expect(command, "150")
+            if command.startswith("RETR"):
+                data.recv(1000)
+            else:
+                data.sendall(DATA[:5000])
+        control.reset()
+        drained(data)
+        settle(board, f"{command} with its control connection reset")
+    board.ask("os.remove('/files/long.bin')")
+
+
+@case("littlefs", "fat", "small")
+def data_reset_at_each_stage(board):
+    board.ask("fill('/files/long.bin', 300000)")
+    with session() as control:
+        for _ in range(3):
+            reset(control.data())
+            control.expect("NOOP", "200")
+        for _ in range(3):
+            data = control.data()
+            control.expect("RETR long.bin", "150")
+            data.recv(1000)
+            reset(data)
+            replies(control, "426")
+            data = control.data()
+            control.expect("STOR broken.bin", "150")
+            data.sendall(DATA[:20_000])
+            reset(data)
+            replies(control, "426")
+            assert len(control.retrieve("RETR long.bin")) == 300_000
+        control.expect("DELE long.bin", "250")
+        control("DELE broken.bin")
+
+
+@case("littlefs", "fat", "small")
+def connections_that_nobody_accepts(board):
+    with session() as control:
+        # Each EPSV ends what came to the listener of the one before.
+        held = [control.data() for _ in range(4)]
+        held.pop().close()
+        for data in held:
+            drained(data)
+        for _ in range(6):
+            control.data().close()
+        control.expect("NOOP", "200")
+        assert b"" == control.retrieve("NLST")
+    for _ in range(6):
+        control = session()
+        data = control.data()
+        control.expect("QUIT", "221")
+        control.close()
+        drained(data)
+
+
+@case("littlefs", "fat", "small")
+def connections_that_say_nothing_and_go(board):
+    for _ in range(12):
+        socket.create_connection((tap.BOARD, 21), 10).close()
+    with session() as control:
+        control.expect("QUIT", "221")
+
+
+@case("littlefs")
+def active_connection_refused(board):
+    with socket.create_server((tap.HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+    with session() as control:
+        for _ in range(5):
+            control.expect(f"EPRT |1|{tap.HOST}|{port}|", "200")
+            control.expect("LIST", "150")
+            replies(control, "425")
+        control.expect("NOOP", "200")
+
+
+# --- Silence. The board for these has short time-outs.
+
+
+@case("hasty")
+def silence_at_each_stage(board):
+    board.ask("fill('/files/long.bin', 300000)")
+    control = Control(tap.BOARD, 21)
+    replies(control, "220", "421")
+    hangs_up(control)
+    control.close()
+    with session() as control:
+        replies(control, "421")
+        hangs_up(control)
+    with session() as control:
+        control.expect("EPSV", "229")
+        control.expect("RETR long.bin", "150")
+        replies(control, "425")
+        data = control.data(receive_buffer=4096)
+        control.expect("RETR long.bin", "150")
+        replies(control, "426")
+        drained(data)
+        data = control.data()
+        control.expect("STOR silent.bin", "150")
+        data.sendall(DATA[:1000])
+        replies(control, "426")
+        drained(data)
+        control.expect("DELE long.bin", "250")
+        control("DELE silent.bin")
+        control.expect("QUIT", "221")
+
+
+# --- Several sessions
+
+
+@case("littlefs", "fat", "small")
+def two_sessions_at_once(board):
+    def transfer(number):
+        with client() as ftp:
+            for _ in range(2):
+                data = DATA[number : 100_000 + number]
+                put(ftp, f"both{number}.bin", data)
+                assert get(ftp, f"both{number}.bin") == data, "the file came back with other bytes"
+            ftp.delete(f"both{number}.bin")
+
+    threads(lambda: transfer(0), lambda: transfer(1))
+
+
+@case("littlefs")
+def two_downloads_at_once(board):
+    with client() as ftp:
+        put(ftp, "down.bin", DATA)
+
+    def download():
+        with client() as ftp:
+            assert get(ftp, "down.bin") == DATA
+
+    for _ in range(3):
+        threads(download, download)
+    with client() as ftp:
+        ftp.delete("down.bin")
+
+
+@case("littlefs")
+def a_third_session(board):
+    with session() as first, session() as second:
+        # Both were used just now, so the third has to go.
+        with Control(tap.BOARD, 21) as third:
+            replies(third, "421")
+            hangs_up(third)
+        second.expect("NOOP", "200")
+        time.sleep(2.5)
+        # A session that has been idle for a while makes room, the longest idle one first.
+        with session() as third:
+            replies(first, "421")
+            hangs_up(first)
+            second.expect("NOOP", "200")
+            third.expect("QUIT", "221")
+    settle(board)
+    with session() as first, session() as second:
+        # Those that transfer are left alone.
+        data = [first.data(), second.data()]
+        first.expect("STOR one.bin", "150")
+        second.expect("STOR two.bin", "150")
+        time.sleep(2.5)
+        with Control(tap.BOARD, 21) as third:
+            replies(third, "421")
+        for control, connection in zip((first, second), data):
+            connection.sendall(DATA[:10_000])
+            connection.close()
+            replies(control, "226")
+        first.expect("DELE one.bin", "250")
+        first.expect("DELE two.bin", "250")
+
+
+# --- Full, slow, cut off
+
+
+@case("littlefs", "fat")
+def a_full_disc(board):
+    free = "os.statvfs('/files')[3] * os.statvfs('/files')[0]"
+    before = board.value(free)
+    with session() as control:
+        for _ in range(2):
+            data = control.data()
+            control.expect("STOR full.bin", "150")
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                for _ in range(before // len(DATA) + 2):
+                    data.sendall(DATA)
+            data.close()
+            replies(control, "452")
+            control("DELE full.bin")
+        control.expect("NOOP", "200")
+        control.store("STOR fits.bin", DATA[:10_000])
+        control.expect("DELE fits.bin", "250")
+    lost = before - board.value(free)
+    assert lost <= 8192, f"{lost} bytes of the disc are lost"
+
+
+@case("littlefs", "fat")
+def a_reader_that_pauses(board):
+    with session() as control:
+        control.store("STOR long.bin", DATA)
+        data = control.data(receive_buffer=4096)
+        control.expect("RETR long.bin", "150")
+        got = b""
+        for _ in range(3):
+            while len(got) % 50_000 < 40_000:
+                got += data.recv(4096)
+            time.sleep(1.5)
+            while len(got) % 50_000 >= 40_000:
+                got += data.recv(4096)
+        got += read_all(data)
+        data.close()
+        replies(control, "226")
+        assert got == DATA
+        # The last bytes are in lwIP's buffers when the server is done with them.
+        control.store("STOR long.bin", DATA[:10_000])
+        data = control.data(receive_buffer=2304)
+        control.expect("RETR long.bin", "150")
+        time.sleep(3)
+        assert read_all(data) == DATA[:10_000]
+        data.close()
+        replies(control, "226")
+        control.expect("DELE long.bin", "250")
+
+
+@case("littlefs")
+def the_link_down_and_up(board):
+    with session() as control:
+        control.store("STOR long.bin", DATA)
+        for command in "RETR long.bin", "STOR other.bin":
+            data = control.data(receive_buffer=8192)
+            control.expect(command, "150")
+            if command.startswith("RETR"):
+                got = data.recv(1000)
+                board.link(False)
+                time.sleep(4)
+                board.link(True)
+                assert got + read_all(data) == DATA
+            else:
+                data.sendall(DATA[:30_000])
+                board.link(False)
+                sender = threading.Thread(target=data.sendall, args=(DATA[30_000:],))
+                sender.start()
+                time.sleep(4)
+                board.link(True)
+                sender.join()
+            data.close()
+            replies(control, "226")
+        assert control.retrieve("RETR other.bin") == DATA
+        control.expect("DELE long.bin", "250")
+        control.expect("DELE other.bin", "250")
+
+
+# --- What is left
+
+
+class Left(AssertionError):
+    """The board holds something of a case that is over."""
+
+
+def settle(board, what="the case"):
+    """Waits until the board holds no session and no connection."""
+    end = time.monotonic() + SETTLING
+    while True:
+        sessions, waiting, heap = board.value("state()")
+        connections = [pcb for pcb in board.value("board.pcbs()") if pcb[0] != "TIME_WAIT"]
+        pools = board.value("board.pools()")
+        used = {name: pools[name][0] for name in ("listeners", "segments", "references", "frames")}
+        nothing = {"listeners": 1, "segments": 0, "references": 0, "frames": 0}
+        # What waits is the console and the listener: the console is asking just now.
+        if (sessions, waiting, connections, used) == (0, 1, [], nothing):
+            return heap
+        if time.monotonic() > end:
+            raise Left(f"after {what}: {sessions} sessions, {waiting} wait, connections {connections}, lwIP's pools {used}")
+        time.sleep(0.1)
+
+
+def play(board, function, heap):
+    """One case. `heap` is what was free before the first one."""
+    function(board)
+    after = settle(board)
+    files = board.value("os.listdir('/files')")
+    if files:
+        raise Left(f"files: {files}")
+    if after < heap - HEAP_TOLERANCE:
+        raise Left(f"{heap - after} bytes of heap less are free")
+
+
+BOARDS = {
+    "littlefs": {"disc_blocks": 384},
+    "fat": {"files": "fat", "disc_blocks": 384},
+    "small": {"heap": 64, "disc_blocks": 384},
+    "hasty": {
+        "disc_blocks": 384,
+        "settings": {"login_timeout": 2, "idle_timeout": 3, "data_timeout": 2, "stall_timeout": 3},
+    },
+}
+
+
+def main():
+    firmware, package, *words = sys.argv[1:]
+    failed, passed = [], 0
+    for name, options in BOARDS.items():
+        cases = [(title, run) for title, boards, run in CASES if name in boards]
+        cases = [(title, run) for title, run in cases if not words or any(word in f"{name} {title}" for word in words)]
+        board = heap = None
+        for title, run in cases:
+            start = time.monotonic()
+            try:
+                if board is None:
+                    board = Emulator(firmware, package, **options)
+                    # Once before: what is loaded and kept at the first use is no loss.
+                    with client() as ftp:
+                        put(ftp, "first", b"x")
+                        get(ftp, "first")
+                        ftp.retrlines("LIST", lambda line: None)
+                        ftp.delete("first")
+                    heap = settle(board)
+                play(board, run, heap)
+                passed += 1
+                word = "ok"
+            except Exception as error:
+                failed.append(f"{name}: {title}")
+                frames = traceback.extract_tb(error.__traceback__)
+                line = next((frame.lineno for frame in reversed(frames) if frame.filename == __file__), 0)
+                word = f"FAILED at line {line}: {error!r}"
+                if board:
+                    word += "".join(f"\n    board: {line}" for line in board.printed[-5:])
+                    board.close()
+                    board = None
+            print(f"{name:<9} {title:<36} {time.monotonic() - start:5.1f} s  {word}", flush=True)
+        if board:
+            board.close()
+    print(f"{passed} passed, {len(failed)} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

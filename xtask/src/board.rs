@@ -1,0 +1,220 @@
+//! `cargo xtask board` and `test-board`: the package on an emulated board with lwIP, with `tests/board`.
+//!
+//! The board is QEMU's mps2-an385. Its MicroPython is built from Debian's source packages of MicroPython and lwIP, with the port in
+//! `tests/board/port`. Its Ethernet ends in a tap, in a network namespace that only this program and its children see.
+
+use crate::build::{self, Target};
+use crate::project::{Project, Result, output, program, read, run, run_quietly, say, which, write_if_changed};
+use crate::{abi, setup, text, value};
+use lexopt::prelude::*;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+const QEMU: &str = "qemu-system-arm";
+const COMPILER: &str = "arm-none-eabi-gcc";
+
+/// The Debian suites whose MicroPython is taken, the first that can be had.
+const SUITES: &[&str] = &["sid", "trixie"];
+/// The same for lwIP, of which both have the same release.
+const LWIP_SUITES: &[&str] = &["trixie", "sid"];
+
+/// The architecture of the board's processor.
+const ARCHITECTURE: &str = "armv7m";
+
+/// The Debian packages of what is missing here.
+fn missing() -> Vec<&'static str> {
+    let has_library = || {
+        output(program(COMPILER).arg("--print-file-name=libm.a")).is_ok_and(|path| Path::new(path.trim()).is_absolute())
+    };
+    let found: [(&str, &dyn Fn() -> bool); 5] = [
+        ("make", &|| which("make").is_some()),
+        ("gcc", &|| which("cc").is_some() && which("gcc").is_some()),
+        ("qemu-system-arm", &|| which(QEMU).is_some()),
+        ("gcc-arm-none-eabi", &|| which(COMPILER).is_some()),
+        ("libnewlib-arm-none-eabi", &has_library),
+    ];
+    found.iter().filter(|(_, is_there)| !is_there()).map(|(package, _)| *package).collect()
+}
+
+/// The firmware, built where that was not done yet. An error tells what cannot be had here.
+fn firmware(project: &Project, ipv6: bool) -> Result<PathBuf> {
+    let packages = missing();
+    if !packages.is_empty() && setup::may_install() {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        setup::apt_install(&packages)?;
+    }
+    let packages = missing().join(" ");
+    if !packages.is_empty() {
+        return Err(format!("tools are missing; as root on Debian: apt-get install {packages}"));
+    }
+    let micropython = first_suite(SUITES, |suite| abi::source(project, suite))?;
+    let lwip = first_suite(LWIP_SUITES, |suite| abi::lwip_source(project, suite))?;
+    make_firmware(project, &micropython, &lwip, ipv6)
+}
+
+/// The sources from the first suite that has them.
+fn first_suite(suites: &[&str], fetch: impl Fn(&str) -> Result<PathBuf>) -> Result<PathBuf> {
+    let mut reasons = Vec::new();
+    for suite in suites {
+        match fetch(suite) {
+            Ok(source) => return Ok(source),
+            Err(error) => reasons.push(format!("{suite}: {error}")),
+        }
+    }
+    Err(reasons.join("\n"))
+}
+
+fn make_firmware(project: &Project, micropython: &Path, lwip: &Path, ipv6: bool) -> Result<PathBuf> {
+    let folder = project.tools.join("board");
+    let build = folder.join(if ipv6 { "build" } else { "build-without-ipv6" });
+    let port = project.root.join("tests/board/port");
+    let firmware = build.join("firmware.elf");
+    let stamp = build.join("complete");
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let wanted = format!("{}\n{}\n{}", name(micropython), name(lwip), contents(&port)?);
+    if firmware.is_file() && read(&stamp).is_ok_and(|former| former == wanted.as_bytes()) {
+        return Ok(firmware);
+    }
+    say(format!("builds {} with {} for {QEMU}; this takes a minute", name(micropython), name(lwip)));
+    // MicroPython looks for lwIP in its own tree.
+    let link = micropython.join("lib/lwip");
+    if fs::read_link(&link).ok().as_deref() != Some(lwip) {
+        let _ = fs::remove_file(&link);
+        let _ = fs::remove_dir(&link);
+        symlink(lwip, &link).map_err(|error| format!("cannot make {}: {error}", link.display()))?;
+    }
+    run_quietly(program("rm").arg("-rf").arg(&build))?;
+    let jobs = format!("-j{}", thread::available_parallelism().map_or(1, usize::from));
+    let make = |path: &Path| {
+        let mut make = program("make");
+        make.arg("-C").arg(path).arg(&jobs);
+        // Else it would describe itself with the version of the repository that it lies in.
+        make.env("MICROPY_GIT_TAG", name(micropython).replace("micropython-", "v")).env("MICROPY_GIT_HASH", "");
+        make
+    };
+    // The compiler for what is frozen into the firmware.
+    run_quietly(&mut make(&micropython.join("mpy-cross")))?;
+    let mut port = make(&port);
+    port.arg(format!("MICROPYTHON={}", micropython.display())).arg(format!("BUILD={}", build.display()));
+    run_quietly(port.arg(format!("IPV6={}", u8::from(ipv6))))?;
+    write_if_changed(&stamp, wanted.as_bytes())?;
+    Ok(firmware)
+}
+
+/// All files of a folder, one after the other: they tell whether something changed.
+fn contents(folder: &Path) -> Result<String> {
+    let list = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
+    let mut paths: Vec<_> = list.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let mut all = String::new();
+    for path in paths {
+        if path.is_dir() {
+            all += &contents(&path)?;
+        } else {
+            let name = path.file_name().unwrap_or_default();
+            all += &format!("{}\n{}\n", name.to_string_lossy(), String::from_utf8_lossy(&read(&path)?));
+        }
+    }
+    Ok(all)
+}
+
+/// A program in a network namespace of its own, where it may do with the network what root may.
+fn in_namespace(name: impl AsRef<Path>) -> Command {
+    let mut command = program("unshare");
+    if !setup::is_root() {
+        command.arg("--map-root-user");
+    }
+    command.arg("--net").arg("--").arg(name.as_ref());
+    command
+}
+
+/// Whether a board's network can be had here.
+/// An error tells why not.
+fn namespace(project: &Project) -> Result {
+    let mut try_it = in_namespace(project.python());
+    run_quietly(try_it.arg(project.root.join("tests/board/tap.py")))
+        .map_err(|error| format!("there can be no network namespace with a tap: {error}"))
+}
+
+/// The command `board`: does not return when the board starts, for this process becomes the program that runs it.
+pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
+    let (mut memory, mut files, mut ipv6) = (190, "littlefs".to_owned(), true);
+    while let Some(argument) = arguments.next().map_err(text)? {
+        match argument {
+            Long("memory") => {
+                let number = value(&mut arguments)?;
+                let number = number.parse::<u32>().ok().filter(|kib| (48..=2048).contains(kib));
+                memory = number.ok_or("--memory must be 48 to 2048")?;
+            }
+            Long("files") => {
+                files = value(&mut arguments)?;
+                if !["littlefs", "fat", "ramdisc"].contains(&files.as_str()) {
+                    return Err("--files must be littlefs, fat or ramdisc".into());
+                }
+            }
+            Long("ipv6") => {
+                ipv6 = match value(&mut arguments)?.as_str() {
+                    "on" => true,
+                    "off" => false,
+                    _ => return Err("--ipv6 must be on or off".into()),
+                }
+            }
+            other => return Err(text(other.unexpected())),
+        }
+    }
+    setup::python(project)?;
+    let firmware = match ready(project, ipv6) {
+        Ok(firmware) => firmware,
+        Err(reason) => {
+            say(format!("skipped: {reason}"));
+            return Ok(());
+        }
+    };
+    let dist = build::build(project, Target::named(ARCHITECTURE)?)?.dist;
+    let mut serve = in_namespace(project.python());
+    serve.arg(project.root.join("tests/board/serve.py")).arg(firmware).arg(dist);
+    serve.arg(memory.to_string()).arg(files);
+    Err(format!("cannot run unshare: {}", serve.exec()))
+}
+
+/// Runs the suite of `tests/board`; with words, only the cases whose names contain one of them.
+pub fn test(project: &Project, firmware: &Path, words: &[String]) -> Result {
+    let mut suite = in_namespace(project.python());
+    suite.current_dir(&project.root).arg("tests/board/suite.py").arg(firmware).arg(project.dist(ARCHITECTURE));
+    run(suite.args(words))
+}
+
+/// The firmware, where that and a network for it can be had.
+/// An error tells why not.
+pub fn ready(project: &Project, ipv6: bool) -> Result<PathBuf> {
+    let firmware = firmware(project, ipv6)?;
+    namespace(project)?;
+    Ok(firmware)
+}
+
+/// The command `test-board`.
+pub fn test_command(project: &Project, mut arguments: lexopt::Parser) -> Result {
+    let mut words = Vec::new();
+    while let Some(argument) = arguments.next().map_err(text)? {
+        match argument {
+            Value(word) => words.push(word.string().map_err(text)?),
+            other => return Err(text(other.unexpected())),
+        }
+    }
+    setup::python(project)?;
+    setup::clients(project)?;
+    match ready(project, true) {
+        Ok(firmware) => {
+            build::build(project, Target::named(ARCHITECTURE)?)?;
+            test(project, &firmware, &words)
+        }
+        Err(reason) => {
+            say(format!("skipped: {reason}"));
+            Ok(())
+        }
+    }
+}
