@@ -28,6 +28,7 @@ def settings():
 def ask(control, command, first):
     """A command whose answer must begin so, or be an error."""
     reply = control(command) if command else control.reply()
+    assert "Operation failed" not in reply, f"{command}: {reply}"
     if not reply or reply[0] in "45":
         raise Refused(reply or "closed")
     assert reply.startswith(first), f"{command}: {reply}"
