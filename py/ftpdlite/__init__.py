@@ -70,6 +70,7 @@ _DISPLACED = const(6)
 _READ = const(1)
 _ALL = const(63)
 
+_EPERM = const(1)
 _ENOENT = const(2)
 _EIO = const(5)
 _EAGAIN = const(11)
@@ -284,7 +285,7 @@ class FTPdLite:
         self.server_name = server_name
         self.pasv_port_range = pasv_port_range
         self.request_buffer_size = request_buffer_size
-        self.max_connections = max_connections
+        self.max_connections = _MOST if max_connections is None else max_connections
         self.root = root
         self.masquerade_address = masquerade_address
         self.allow_foreign_data = allow_foreign_data
@@ -358,7 +359,7 @@ class FTPdLite:
         home = self.root
         if self._is_locked(s.peer[0], user):
             s.dismiss(_BLOCKED)
-            return _EACCES
+            return _EPERM
         if self._is_anonymous(user):
             return self._admit(s, user, _READ, self.anonymous, None)
         if not self._entries and self.anonymous is None:
@@ -474,13 +475,19 @@ class FTPdLite:
         self._failures = {}
         from asyncio import Event
 
-        self._stop_event = Event()
-        self._tasks = (
-            core.create_task(self._accept(listener)),
-            core.create_task(self._tick()),
-        )
-        # It ends by itself, and nobody is to hold its code then.
-        core.create_task(self._sweep())
+        self._tasks = tasks = []
+        try:
+            self._stop_event = Event()
+            tasks.append(core.create_task(self._accept(listener)))
+            tasks.append(core.create_task(self._tick()))
+            # It ends by itself, and nobody is to hold its code then.
+            core.create_task(self._sweep())
+        except MemoryError:
+            self._stop_event = None
+            for task in tasks:
+                task.cancel()
+            _firmly(listener)
+            raise
         self._print("Listening on %s:%d", (self._address, self.port))
 
     async def stop(self, wait=0):
@@ -622,7 +629,7 @@ class FTPdLite:
                     room -= 1
             if room <= 0:
                 return _TOO_MANY
-        if len(self.sessions) >= (self.max_connections or _MOST) and not self._displace():
+        if len(self.sessions) >= self.max_connections and not self._displace():
             return _TOO_MANY
 
     def _displace(self):
@@ -761,7 +768,7 @@ class FTPdLite:
             self._failed(s)
             self._event("login_failed", s)
             yield from core.sleep_ms(self.login_delay - core.ticks_diff(core.ticks(), start))
-        elif outcome != _EUSERS:
+        elif not isinstance(outcome, int):
             self._event("login", s)
         return outcome
 

@@ -115,7 +115,7 @@ def check(server, native):
         ("transfer_buffer_size", 512, 1 << 20),
     ):
         value = getattr(server, name)
-        if value is not None or not name.startswith(("max_per", "max_conn", "transfer")):
+        if value is not None or not name.startswith(("max_per", "transfer")):
             integer(name, value, low, high)
     server._tls = None
     if server.tls != "off":

@@ -84,7 +84,7 @@ impl Listing {
         share: Share,
     ) -> Result<bool, End> {
         let form = session.transfer();
-        if form == Some(Transfer::Machine) && !self.write_own_entries(session, settings, out) {
+        if form == Some(Transfer::Machine) && !self.write_own_entries(session, settings, out)? {
             return Ok(false);
         }
         while !self.names.is_none() {
@@ -101,7 +101,7 @@ impl Listing {
             let entry = self.waiting;
             let before = out.len();
             if self.is_wanted(entry.item(0).bytes().unwrap_or_default()) {
-                self.write(entry, form, session, settings, out);
+                self.write(entry, form, session, settings, out)?;
             }
             if out.overflowed() {
                 out.truncate(before);
@@ -129,9 +129,9 @@ impl Listing {
     }
 
     /// `.` and `..` for MLSD. Whether they are all written.
-    fn write_own_entries(&mut self, session: &Session, settings: &Settings, out: &mut Writer<'_>) -> bool {
+    fn write_own_entries(&mut self, session: &Session, settings: &Settings, out: &mut Writer<'_>) -> Result<bool, End> {
         while let Some(&(name, kind)) = OWN_ENTRIES.get(self.own) {
-            let modified = match settings.look(self.prefix) {
+            let modified = match settings.look(|| self.prefix)? {
                 Some(Outcome::Stat { modified, .. }) => modified,
                 _ => 0,
             };
@@ -140,11 +140,11 @@ impl Listing {
             facts_line(&entry, kind, session.facts(), session.permission(), false, out);
             if out.overflowed() {
                 out.truncate(before);
-                return false;
+                return Ok(false);
             }
             self.own += 1;
         }
-        true
+        Ok(true)
     }
 
     fn write(
@@ -154,19 +154,19 @@ impl Listing {
         session: &Session,
         settings: &Settings,
         out: &mut Writer<'_>,
-    ) {
+    ) -> Result<(), End> {
         let name_object = entry.item(0);
         let name = name_object.bytes().unwrap_or_default();
         if form == Some(Transfer::Names) {
             name_line(self.before.bytes().unwrap_or_default(), name, out);
-            return;
+            return Ok(());
         }
         if name_object.is_str() && !self.prefix.is_str() {
             // A file system written in Python gives str whatever it was asked with.
             self.prefix = obj::new_str(self.prefix.bytes().unwrap_or_default());
         }
         // What vanished since it was listed is shown as the directory told.
-        let (directory, size, modified) = match settings.look(obj::add(self.prefix, name_object)) {
+        let (directory, size, modified) = match settings.look(|| obj::add(self.prefix, name_object))? {
             Some(Outcome::Stat { directory, size, modified }) => (directory, size, modified),
             _ => (entry.item(1).to_u64() & DIRECTORY != 0, 0, 0),
         };
@@ -178,5 +178,6 @@ impl Listing {
         } else {
             list_line(&line, self.now, out);
         }
+        Ok(())
     }
 }

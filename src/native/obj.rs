@@ -59,6 +59,17 @@ impl Obj {
         unsafe { ffi::table().obj_is_true.unwrap_unchecked()(self.raw()) }
     }
 
+    /// Whether this is just that built-in exception.
+    #[inline(never)]
+    pub fn is_exception(self, name: Qstr) -> bool {
+        let table = ffi::table();
+        // SAFETY: any object has a type, and the name is a built-in one.
+        unsafe {
+            let wanted: *const ffi::mp_obj_type_t = table.load_global.unwrap_unchecked()(name.value()).cast();
+            core::ptr::eq(table.obj_get_type.unwrap_unchecked()(self.raw()), wanted)
+        }
+    }
+
     /// Whether this is a str.
     pub fn is_str(self) -> bool {
         // SAFETY: any object has a type.
@@ -295,9 +306,23 @@ pub fn attempt<F: FnMut() -> Obj>(make: F) -> Result<Obj, Obj> {
         *result = make();
     }
     let mut context = (make, Obj::NULL);
-    // SAFETY: the glue calls `call` once, with `context`.
-    let raised = unsafe { ffi::ftpdlite_try(Some(call::<F>), (&raw mut context).cast()) };
-    if raised.is_null() { Ok(context.1) } else { Err(Obj(raised)) }
+    protect(call::<F>, (&raw mut context).cast())?;
+    Ok(context.1)
+}
+
+/// Runs `call(context)`; gives the exception that it raised, if it did. Ctrl-C is for the program, and goes on.
+#[inline(never)]
+fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
+    // SAFETY: the glue calls `call` once, with `context`, which lives on the caller's frame.
+    let raised = Obj(unsafe { ffi::ftpdlite_try(Some(call), context) });
+    if raised.is_null() {
+        return Ok(());
+    }
+    if raised.is_exception(Qstr::KeyboardInterrupt) {
+        // SAFETY: it is an exception; the call leaves by a long jump.
+        unsafe { ffi::table().raise.unwrap_unchecked()(raised.raw()) };
+    }
+    Err(raised)
 }
 
 /// `import name`.

@@ -49,7 +49,7 @@ macro_rules! qstrs {
 }
 
 qstrs! {
-    MemoryError OSError RuntimeError TypeError ValueError
+    KeyboardInterrupt MemoryError OSError RuntimeError TypeError ValueError
     Server Session
     _panic is_ipv4 is_unfinished overlap pbkdf2 same same_network shown version
     accepts attach dismiss finish hash list pump step tick

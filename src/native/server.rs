@@ -5,7 +5,7 @@ use super::obj::{self, Obj};
 use super::pump::Clock;
 use super::qstr::Qstr;
 use crate::protocol::security::Tls;
-use crate::protocol::session::{Config, Outcome, REPLY_MAX, Workspace};
+use crate::protocol::session::{Config, End, Outcome, REPLY_MAX, Workspace};
 
 /// `stat`'s mode bit for directories, the same on every port.
 pub const DIRECTORY: u64 = 0x4000;
@@ -68,9 +68,16 @@ impl Settings {
         }
     }
 
-    /// Looks at a path of the host; `None` when it cannot.
-    pub fn look(&self, path: Obj) -> Option<Outcome<'static>> {
-        obj::attempt(|| obj::call_1(self.stat, path)).ok().map(|value| self.stat(value))
+    /// Looks at the path that `path` gives; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When there was no memory for it, or the file system has a fault.
+    pub fn look(&self, mut path: impl FnMut() -> Obj) -> Result<Option<Outcome<'static>>, End> {
+        match obj::attempt(|| obj::call_1(self.stat, path())) {
+            Ok(value) => Ok(Some(self.stat(value))),
+            Err(error) if error.is_exception(Qstr::OSError) => Ok(None),
+            Err(_) => Err(End::LocalError),
+        }
     }
 
     /// Shows a command, a password never.

@@ -5,6 +5,7 @@ What counts is that the others come to their turn. How soon is told in time of t
 
 import contextlib
 import re
+import signal
 import threading
 
 import pytest
@@ -330,3 +331,14 @@ def test_stat_ends_for_a_client_that_does_not_read(start):
         silent.send(b"STAT /\r\n")
         wait_until(lambda: not guests(server), server.describe)
         other.expect("NOOP", "200")
+
+
+@once
+def test_ctrl_c_in_the_middle_of_a_listing_ends_the_server(start):
+    # Most of the time is spent in the file system's stat, which the native code calls.
+    server = start(entries=ENDLESS, delay=5)
+    with server.login() as lister, lister.data() as data:
+        lister.expect("LIST", "150")
+        assert data.recv(1000)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE) in (0, 130), server.describe()
