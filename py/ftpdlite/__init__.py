@@ -96,6 +96,8 @@ _TCP_NODELAY = getattr(socket, "TCP_NODELAY", 1 if _is_linux else 0)
 _MOST = 32 if sys.platform in ("linux", "darwin") else 4 if sys.platform == "esp32" else 2
 # Failed logins that an address has left while somebody guesses at an account: one connection's.
 _FEW = const(3)
+# Words of memory that are kept for what must not fail.
+_SPARE = const(48)
 # Addresses and accounts whose failed logins are remembered.
 _REMEMBERED = const(64)
 
@@ -128,6 +130,12 @@ def _wake(task):
 _reserve = []
 
 
+def _fill(spare):
+    # Keeps memory in a list. Raises MemoryError.
+    while len(spare) < _SPARE:
+        spare.append(None)
+
+
 def _queued(stream, writes):
     # Has the running task wait for a stream. False without memory for that: then the task is to sleep for a while.
     queue = core._io_queue
@@ -145,9 +153,9 @@ def _queued(stream, writes):
             return False
     # The poller knows half of it, and would take the firmware down when it polls.
     while True:
-        _reserve.clear()
         gc.collect()
         try:
+            _reserve.clear()
             queue.poller.register(stream, core.select.POLLOUT if writes else core.select.POLLIN)
             core.cur_task.data = queue
             return True
@@ -187,9 +195,10 @@ def _error_of(sock):
 
 
 def _number(error):
-    # The errno of an OSError. It has none when there was no memory for it, nor has a MemoryError.
-    number = getattr(error, "errno", None)
-    return number if isinstance(number, int) and number else _ENOMEM if number is None else _EIO
+    # The errno of an OSError, which has none when there was no memory for it, or that of a MemoryError.
+    if isinstance(error, MemoryError) or error.errno is None:
+        return _ENOMEM
+    return error.errno if isinstance(error.errno, int) and error.errno else _EIO
 
 
 def _complain(error):
@@ -582,17 +591,19 @@ class FTPdLite:
 
     def _next_connection(self, listener):
         # accept(), with memory that is kept for it: where it fails in the middle, the connection is lost for good. To clear a list gives its memory back at once.
-        spare = self._spare
-        if not spare:
-            spare.extend(range(48))
-        spare.clear()
+        self._make_sure()
         try:
             return listener.accept()
         finally:
             try:
-                spare.extend(range(48))
+                _fill(self._spare)
             except MemoryError:
-                spare.clear()
+                pass
+
+    def _make_sure(self):
+        # Frees what was kept, for one socket. Raises MemoryError, and then a socket must not be asked for.
+        _fill(self._spare)
+        self._spare.clear()
 
     def _welcome(self, sock, address):
         # Makes a session of a connection. Raises MemoryError, and then there is none.
@@ -614,7 +625,7 @@ class FTPdLite:
         try:
             s.task = core.create_task(self._control(s, sock))
         except MemoryError:
-            self.sessions.remove(s)
+            self._forget(s)
             raise
         self._report(s, False)
 
@@ -649,15 +660,15 @@ class FTPdLite:
 
     def _refuse(self, sock, error):
         # There is no session, most likely for want of memory: that which can be done without is given back.
-        self._buffers.clear()
-        gc.collect()
-        self._displace()
         if sock:
             try:
                 sock.write(b"421 Not enough memory.\r\n")
             except Exception:
                 pass
             _firmly(sock)
+        self._trim_buffers(0)
+        gc.collect()
+        self._displace()
         if not isinstance(error, MemoryError):
             _complain(error)
         elif self._warned != self._uptime:
@@ -681,8 +692,7 @@ class FTPdLite:
             self._uptime += past // 1000
             past %= 1000
             try:
-                if not _reserve:
-                    _reserve.extend(range(32))
+                _fill(_reserve)
             except MemoryError:
                 pass
             for s in self.sessions:
@@ -750,15 +760,22 @@ class FTPdLite:
                 _complain(error)
         finally:
             # The place where each session ends.
-            self.sessions.remove(s)
+            self._forget(s)
             self._unlisten(s)
             if s.job:
                 self._cut(s, _ABORTED)
             else:
                 self._close_file(s, _ABORTED)
             _firmly(sock if lost else s.tls or s.sock)
-            self._trim_buffers()
+            self._trim_buffers(max(1, len(self.sessions)))
             self._report(s, True)
+
+    def _forget(self, s):
+        try:
+            self.sessions.remove(s)
+        except MemoryError:
+            # It is removed, but the list could not be made smaller.
+            pass
 
     # async
     def _log_in(self, s):
@@ -860,6 +877,7 @@ class FTPdLite:
             if s.dial:
                 try:
                     address = socket.getaddrinfo(*s.dial, 0, socket.SOCK_STREAM)[0]
+                    self._make_sure()
                     sock = socket.socket(*address[:3])
                 except OSError:
                     raise OSError(_EADDRINUSE)
@@ -927,7 +945,13 @@ class FTPdLite:
                 names = os.ilistdir(path.encode() if isinstance(path, str) else path)
             except TypeError:
                 names = os.ilistdir(path)
-        s.list(names, int(time.time()), globbed)
+        try:
+            s.list(names, int(time.time()), globbed)
+        except MemoryError:
+            names = None
+            # It closes the directory.
+            gc.collect()
+            raise
 
     def _kick(self, who):
         count = 0
@@ -956,6 +980,7 @@ class FTPdLite:
         ports = self.pasv_port_range
         for i in range(len(ports)):
             port = ports[(self._port_at + i) % len(ports)]
+            self._make_sure()
             listener = socket.socket(self._family, socket.SOCK_STREAM)
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -1156,12 +1181,16 @@ class FTPdLite:
                 self._buffers.append(buffer)
             except MemoryError:
                 pass
-            self._trim_buffers()
+            self._trim_buffers(max(1, len(self.sessions)))
 
-    def _trim_buffers(self):
+    def _trim_buffers(self, most):
         # There are no more buffers than sessions, but one for the next.
-        while len(self._buffers) > max(1, len(self.sessions)):
-            self._buffers.pop()
+        while len(self._buffers) > most:
+            try:
+                self._buffers.pop()
+            except MemoryError:
+                # It is removed, but the list could not be made smaller.
+                pass
 
 
 class FTPd(FTPdLite):
