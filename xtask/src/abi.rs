@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 
 /// The Debian suites whose MicroPython is compared, the oldest first.
 const SUITES: &[&str] = &["trixie", "sid"];
-const MIRROR: &str = "http://deb.debian.org/debian";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Structures of which abi.h only tells the beginning.
 const PARTIAL: &[&str] = &["nlr_buf_t", "mp_obj_fun_bc_t"];
@@ -112,8 +110,7 @@ impl SourcePackage {
             return Ok(source);
         }
         say(format!("fetches the source package {name} from Debian {suite}"));
-        let apt =
-            Apt::with_sources(&folder.join("apt"), &format!("deb-src [signed-by={KEYRING}] {MIRROR} {suite} main\n"))?;
+        let apt = Apt::with_sources(&folder.join("apt"), &setup::source_line("deb-src", suite)?)?;
         apt.update()?;
         let files = folder.join("files");
         apt.source(name, &files)?;

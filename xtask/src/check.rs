@@ -25,16 +25,19 @@ fn step<'a>(name: &str, run: impl Fn() -> Result + 'a) -> Step<'a> {
     (name.into(), Box::new(move || run().map(|()| Outcome::Done)))
 }
 
-/// Where the end-to-end tests run besides: the architecture that is built, the runtime that loads it, and which tests run there.
+/// Where the end-to-end tests run besides: the architecture that is built, the runtime that loads it, and which tests run there, by marker and by name.
 /// The other clients' programs do everywhere what they do with the usual runtime; FAT and LittleFS are served by the oldest MicroPython, and
-/// once with 32 bits.
-const ELSEWHERE: &[(&str, &str, &str)] = &[
-    ("armv6m", "micropython-armhf", "not clients and not discs"),
-    ("armv7m", "micropython-armhf", "not clients and not discs"),
-    ("armv7emsp", "micropython-armhf", "not clients"),
-    ("x64", "micropython-1.25", "not clients"),
-    ("x64", "micropython-1.26", "not clients and not discs"),
+/// once with 32 bits. The Thumb variants are the same source for the same runtime: one of them runs all, the others what their code has to do with.
+const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
+    ("armv6m", "micropython-armhf", "not clients and not discs", ""),
+    ("armv7m", "micropython-armhf", "not clients and not discs", CODE),
+    ("armv7emsp", "micropython-armhf", "not clients", CODE),
+    ("x64", "micropython-1.25", "not clients", ""),
+    ("x64", "micropython-1.26", "not clients and not discs", CODE),
 ];
+/// The tests that go through every command and every loop.
+const CODE: &str =
+    "test_transcripts or test_files or test_hash or test_uploads or test_listings or test_api or test_heap";
 
 /// What is built a second time, elsewhere, to see whether the same bytes come out: one of each way to build.
 const REBUILT: &[&str] = &["x64", "armv6m", "xtensawin"];
@@ -100,10 +103,11 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
         steps.push(step("ABI", || abi::check(project)));
     }
     steps.push(step("end-to-end tests", || end_to_end(project, &project.dist("x64"), &usual, filter, &[])));
-    for (target, runtime, which) in ELSEWHERE {
+    for (target, runtime, which, names) in ELSEWHERE {
         let (target, runtime) = (Target::named(target)?, Runtime::named(runtime)?);
         let name = format!("end-to-end tests of {} on {}", target.name, runtime.name);
-        steps.push((name, Box::new(move || end_to_end_elsewhere(project, target, runtime, filter, which))));
+        let names = filter.or(Some(*names).filter(|names| !names.is_empty()));
+        steps.push((name, Box::new(move || end_to_end_elsewhere(project, target, runtime, names, which))));
     }
     if filter.is_none() {
         steps.push(step("heap sizes", || heap_sizes(project)));

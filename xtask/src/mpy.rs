@@ -233,11 +233,11 @@ impl Module {
             None => return Err("there is no mpy_init".into()),
         }
         let constants = file.symbol_by_name("mpy_constants").map_or(0, |symbol| text.len() - symbol.address() as usize);
-        if file.architecture() == Architecture::Arm {
-            if let Some(at) = floating_point(&file, &text) {
-                let symbol = name_in(at..at + 4);
-                return Err(format!("the instruction at {at:#x} of .text ({symbol}) counts in floating point"));
-            }
+        if file.architecture() == Architecture::Arm
+            && let Some(at) = floating_point(&file, &text)
+        {
+            let symbol = name_in(at..at + 4);
+            return Err(format!("the instruction at {at:#x} of .text ({symbol}) counts in floating point"));
         }
         let mut relocations = BTreeMap::new();
         for (offset, relocation) in file.dynamic_relocations().into_iter().flatten() {

@@ -7,9 +7,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-const MIRROR: &str = "http://deb.debian.org/debian";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
 /// A MicroPython of a Debian suite.
 pub struct Runtime {
     /// The wrapper's name in `.xtask/bin`.
@@ -116,7 +113,7 @@ impl Runtime {
 /// Unpacks a package of a suite with all that it needs. `folder` is apt's while that lasts.
 pub fn unpack_suite(folder: &Path, suite: &str, architecture: &str, package: &str, root: &Path) -> Result {
     let _ = fs::remove_dir_all(root);
-    let sources = format!("deb [signed-by={KEYRING}] {MIRROR} {suite} main\n");
+    let sources = setup::source_line("deb", suite)?;
     Apt::for_architecture(folder, &sources, architecture)?.unpack(&[package], root)?;
     // Debian's base system makes these links, which no package brings.
     for name in ["lib", "lib64"] {

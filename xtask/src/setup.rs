@@ -266,9 +266,24 @@ pub fn apt_install(packages: &[&str]) -> Result {
         command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(words);
         run_quietly(&mut command)
     };
+    // The lists may be missing, or so old that they name packages that are gone or too old: once in a run they are fetched first.
+    static LISTS: std::sync::Once = std::sync::Once::new();
+    LISTS.call_once(|| {
+        if let Err(error) = apt_get(&["update"]) {
+            say(format!("goes on with the package lists that there are: {error}"));
+        }
+    });
     let install: Vec<_> = ["install", "--no-install-recommends"].iter().chain(packages).copied().collect();
-    // The lists may be missing or old; then they are fetched first.
-    apt_get(&install).or_else(|_| apt_get(&["update"]).and_then(|()| apt_get(&install)))
+    apt_get(&install)
+}
+
+/// The line of a sources.list for a Debian suite, `deb` or `deb-src`, from where this machine gets its own packages.
+pub fn source_line(kind: &str, suite: &str) -> Result<String> {
+    const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    let targets = output(program("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
+    let mirror = targets.lines().map(|line| line.trim_end_matches('/')).find(|line| line.ends_with("/debian"));
+    let mirror = mirror.ok_or("apt's sources of this machine name no Debian mirror")?;
+    Ok(format!("{kind} [signed-by={KEYRING}] {mirror} {suite} main\n"))
 }
 
 /// apt with folders of its own: it needs no root and leaves the machine's apt alone.

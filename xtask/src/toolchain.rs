@@ -9,6 +9,8 @@ use std::process::Command;
 const DEBIAN_RUST: &[&str] = &["rustc-web", "rust-web-src"];
 const DEBIAN_CLANG: &[&str] = &["clang-22"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+/// The oldest Rust that compiles the project, as Cargo.toml says it.
+const OLDEST_RUST: (u32, u32) = (1, 88);
 /// The versions of clang that are looked for under names with a number, the newest first.
 const CLANG_VERSIONS: std::ops::RangeInclusive<u32> = 14..=24;
 
@@ -66,8 +68,9 @@ fn core_for(triple: &str) -> Result<Core> {
             return Ok(found);
         }
     }
+    let (major, minor) = OLDEST_RUST;
     Err(format!(
-        "there is no Rust core library for {triple}; one of these brings it: rustup component add rust-src, \
+        "there is no Rust core library of Rust {major}.{minor} or later for {triple}; one of these brings it: rustup component add rust-src, \
          or rustup target add {triple}, or as root on Debian: apt-get install {}",
         DEBIAN_RUST.join(" ")
     ))
@@ -90,7 +93,20 @@ fn find_core(triple: &str) -> Option<Core> {
         return Some(Core::Installed);
     }
     let debian = Path::new(DEBIAN_RUSTC);
-    (debian.is_file() && has_source(debian)).then(|| Core::Source(Some(debian.into())))
+    // An old Debian has an old one, which its own updates replace.
+    let is_recent = || rust_version(debian).is_some_and(|version| version >= OLDEST_RUST);
+    (debian.is_file() && has_source(debian) && is_recent()).then(|| Core::Source(Some(debian.into())))
+}
+
+/// The first two numbers of a compiler's version.
+fn rust_version(rustc: &Path) -> Option<(u32, u32)> {
+    parse_version(&output(program(rustc).arg("--version")).ok()?)
+}
+
+/// `rustc 1.96.0 (…)`.
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(' ').nth(1)?.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// A C compiler that knows every architecture, and the archiver for what it makes.
@@ -116,4 +132,22 @@ pub fn find_clang() -> Option<(PathBuf, PathBuf)> {
         let ar = which(&format!("llvm-ar{suffix}")).or_else(|| which("ar"))?;
         Some((clang, ar))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(parse_version("rustc 1.96.0 (59807616e 2026-04-14)\n"), Some((1, 96)));
+        assert_eq!(parse_version("rustc"), None);
+    }
+
+    #[test]
+    fn the_oldest_rust_is_that_of_the_manifest() {
+        let (major, minor) = OLDEST_RUST;
+        let manifest = include_str!("../../Cargo.toml");
+        assert!(manifest.contains(&format!("rust-version = \"{major}.{minor}\"")));
+    }
 }

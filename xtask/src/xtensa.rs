@@ -463,7 +463,7 @@ impl<'a> Linker<'a> {
         if section.kind != Kind::Literals {
             return Err(format!("the l32r in {} loads from section {}, which has no literals", from(), section.name));
         }
-        if value % 4 != 0 {
+        if !value.is_multiple_of(4) {
             return Err(format!("the literal {} for {} is not aligned", self.place(*id, value), from()));
         }
         let word = section.bytes.get(value..value + 4);
@@ -543,10 +543,10 @@ impl<'a> Linker<'a> {
                     }
                     _ => return Err(format!("relocation type {r_type} in {} is not known", self.place(id, at))),
                 };
-                if let Some(Target::Section(next)) = wanted {
-                    if found.insert(next) {
-                        waiting.push(next);
-                    }
+                if let Some(Target::Section(next)) = wanted
+                    && found.insert(next)
+                {
+                    waiting.push(next);
                 }
             }
         }
