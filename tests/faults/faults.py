@@ -62,10 +62,6 @@ class Plan:
         """Lets every allocation be."""
         self.memory[:8] = struct.pack("q", 0)
 
-    def seen(self):
-        """How many allocations there were since it was armed."""
-        return self.NUMBERS.unpack_from(self.memory)[3]
-
     def failed(self):
         """How many of them failed."""
         return self.NUMBERS.unpack_from(self.memory)[4]
@@ -250,6 +246,8 @@ class Bench:
             connection.connect(("127.0.0.1", port))
         except ConnectionError:
             raise Refused("no connection") from None
+        except TimeoutError:
+            raise Fault("a connection is not made") from None
         return connection
 
     def listen(self):
@@ -405,7 +403,8 @@ def sweep(folder, name, step, file_system=None, most=4):
                 try:
                     if not bench.run(step, first, count):
                         break
-                except Fault as fault:
+                # An OSError or a ValueError comes where the server that holds the disc has died.
+                except (Fault, OSError, ValueError) as fault:
                     found += 1
                     mode = "fails" if count == 1 else "and all after it fail"
                     tail = bench.news()[-1500:] if "Traceback" in bench.news() else ""
@@ -417,7 +416,7 @@ def sweep(folder, name, step, file_system=None, most=4):
         try:
             bench.has_tidied_up()
             bench.ticks()
-        except Fault as fault:
+        except (Fault, OSError, ValueError) as fault:
             faults.append(f"{name}: at the end: {fault}")
         bench.server.stop(complain=not faults)
     finally:
