@@ -2,6 +2,7 @@
 none is left, and the same with all that follow it. The client is answered or hung up on, and the next one finds all in order."""
 
 import concurrent.futures
+import time
 
 import faults
 import pytest
@@ -140,7 +141,19 @@ def vanish_idle(bench):
     bench.wait_for_closed()
 
 
+def tick(bench):
+    client = Client(bench).login()
+    client.start("RETR large")
+    yield
+    # The task that looks for time-outs runs once a second.
+    time.sleep(1.1)
+    bench.plan.disarm()
+    bench.ticks()
+
+
 STEPS = {
+    # The slowest comes first, for the others run beside it.
+    "tick": tick,
     "accept": accept,
     "login": login,
     "list": download("LIST"),
