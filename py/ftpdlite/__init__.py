@@ -128,6 +128,8 @@ def _wake(task):
 
 # Memory for what must not fail: the ticker keeps it, and to clear it gives it back at once.
 _reserve = []
+# How many streams the poller has known at once.
+_peak = 0
 
 
 def _fill(spare):
@@ -138,8 +140,14 @@ def _fill(spare):
 
 def _queued(stream, writes):
     # Has the running task wait for a stream. False without memory for that: then the task is to sleep for a while.
+    global _peak
     queue = core._io_queue
     try:
+        count = len(queue.map) + 1
+        if count > _peak:
+            # The poller's table of all streams grows. There is to be memory for that before it begins.
+            bytearray(192 + 16 * count)
+            _peak = count
         if writes:
             queue.queue_write(stream)
         else:
@@ -151,7 +159,7 @@ def _queued(stream, writes):
                 break
         else:
             return False
-    # The poller knows half of it, and would take the firmware down when it polls.
+    # The poller knows half of it, and would take the firmware down when it polls. What it wants now is small, and kept for it.
     while True:
         gc.collect()
         try:
