@@ -22,6 +22,7 @@ import tap
 from emulator import PASSWORD, USER, BoardFailed, Emulator
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import transcript  # noqa: E402
 from control import Control, read_all, reset  # noqa: E402
 
 # The same bytes in each run; no piece of them is like another.
@@ -285,6 +286,7 @@ def abor_at_each_stage(board):
         control.send(b"ABOR\r\n")
         replies(control, "42", "226")
         assert control.retrieve("RETR long.bin")[:7] == bytes(number * 7 for number in range(7))
+    settle(board)
     with client() as ftp:
         ftp.delete("long.bin")
         with contextlib.suppress(ftplib.error_perm):
@@ -587,6 +589,80 @@ def the_link_down_and_up(board):
         control.expect("DELE other.bin", "250")
 
 
+# --- The golden transcripts
+
+# Boards cannot set the time of a file, and this one has no TLS. It has fewer sessions than Linux, and fewer connections.
+NOT_HERE = "set-times", "tls"
+
+
+class Disc:
+    """The files on the board, as the players of transcripts want them."""
+
+    def __init__(self, board):
+        self.board = board
+
+    def ask(self, function, path, *more):
+        arguments = ", ".join(ascii(argument) for argument in ("/files" + path, *more))
+        try:
+            return self.board.value(f"{function}({arguments})")
+        except BoardFailed as error:
+            raise OSError(str(error)) from error
+
+    def mkdir(self, path):
+        self.ask("os.mkdir", path)
+
+    def write(self, path, content):
+        is_pattern = len(content) > 200 and content == bytes(index % 251 for index in range(len(content)))
+        self.ask("write", path, len(content) if is_pattern else content)
+
+    def read(self, path):
+        return self.ask("read", path)
+
+    def exists(self, path):
+        try:
+            self.ask("os.stat", path)
+        except OSError:
+            return False
+        return True
+
+
+class BoardPlayer(transcript.DiscPlayer):
+    """A transcript against the board, whose addresses take the place of 127.0.0.1."""
+
+    def __init__(self, path, board, absent):
+        super().__init__(path, tap.BOARD, 21, Disc(board), absent)
+        commas = "127,0,0,1"
+        self.lines = [
+            (number, kind, text.replace("127.0.0.1", tap.HOST).replace(commas, (tap.BOARD if kind == "S:" else tap.HOST).replace(".", ",")))
+            for number, kind, text in self.lines
+        ]
+
+    def create_listener(self):
+        return socket.create_server((tap.HOST, 0))
+
+    def listen(self, command):
+        address = super().listen(command)
+        return address.replace("127.0.0.1", tap.HOST).replace("127,0,0,1", tap.HOST.replace(".", ","))
+
+
+@case("littlefs")
+def golden_transcripts(board):
+    failures = []
+    accounts = [(f"{USER}:{PASSWORD}",), ("guest:guest",)]
+    for path in transcript.transcripts():
+        if any(word in path.stem for word in NOT_HERE):
+            continue
+        try:
+            board.ask(f"restart({transcript.settings(path)!r}, {accounts!r})")
+            BoardPlayer(path, board, transcript.fill_disc(Disc(board))).play()
+        except (transcript.Mismatch, BoardFailed, OSError) as error:
+            failures.append(str(error))
+        settle(board, path.stem)
+        board.ask("clear()")
+    board.ask(f"restart({{}}, {accounts[:1]!r})")
+    assert not failures, "\n".join(["", *failures])
+
+
 # --- What is left
 
 
@@ -666,7 +742,7 @@ def main():
                 failed.append(f"{name}: {title}")
                 frames = traceback.extract_tb(error.__traceback__)
                 line = next((frame.lineno for frame in reversed(frames) if frame.filename == __file__), 0)
-                word = f"FAILED at line {line}: {error!r}"
+                word = f"FAILED at line {line}: {type(error).__name__} {error}"
                 if board:
                     word += "".join(f"\n    board: {line}" for line in board.printed[-5:])
                     board.close()
