@@ -685,7 +685,7 @@ def settle(board, what="the case"):
             time.sleep(0.1)
             continue
         used = {name: pools[name][0] for name in ("listeners", "segments", "references", "frames")}
-        nothing = {"listeners": 1, "segments": 0, "references": 0, "frames": 0}
+        nothing = {"listeners": board.listeners, "segments": 0, "references": 0, "frames": 0}
         # What waits is the console and the listener: the console is asking just now.
         if (sessions, waiting, connections, used) == (0, 1, [], nothing):
             return heap
@@ -728,6 +728,7 @@ def main():
             try:
                 if board is None:
                     board = Emulator(firmware, package, **options)
+                    board.listeners = board.value("board.pools()['listeners'][0]")
                     # Once before: what is loaded and kept at the first use is no loss.
                     with client() as ftp:
                         put(ftp, "first", b"x")
