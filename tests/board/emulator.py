@@ -91,10 +91,13 @@ class Emulator:
         os.close(network)
         monitor.close()
         try:
-            while not self.line(PATIENCE).startswith("READY"):
-                if self.printed[-1:] == ["Traceback (most recent call last):"]:
-                    time.sleep(1)
-                    raise BoardFailed("\n".join(self.printed) + self.buffer.decode(errors="replace"))
+            while not (line := self.line(PATIENCE)).startswith("READY"):
+                if line.startswith("Traceback"):
+                    # The rest of it, until the prompt, which is no line.
+                    with contextlib.suppress(BoardFailed):
+                        while True:
+                            self.line(1)
+                    raise BoardFailed("the board did not start:\n" + "\n".join(self.printed))
         except BaseException:
             self.close()
             raise

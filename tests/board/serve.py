@@ -1,6 +1,7 @@
 """What `cargo xtask board` runs: serve.py FIRMWARE PACKAGE HEAP_KIB FILES. It serves from the board until Ctrl-C."""
 
 import os
+import signal
 import sys
 
 import tap
@@ -16,6 +17,8 @@ def enter():
 
 def main():
     firmware, package, heap, files = sys.argv[1:]
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, signal.default_int_handler)
     try:
         with Emulator(firmware, package, int(heap), files, show=print) as board:
             if files == "ramdisc":

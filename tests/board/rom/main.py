@@ -60,6 +60,44 @@ def state():
     return len(server.sessions), len(asyncio.core._io_queue.map), gc.mem_free()
 
 
+def clear(folder="/files"):
+    # Removes all files and folders.
+    for name, kind, *_ in os.ilistdir(folder):
+        path = folder + "/" + name
+        if kind == 0x4000:
+            clear(path)
+            os.rmdir(path)
+        else:
+            os.remove(path)
+
+
+def write(path, content):
+    # Makes a file; a number as content is the length of the pattern that fixture.txt means by "fill".
+    with open(path, "wb") as file:
+        if isinstance(content, int):
+            block = bytes(range(251))
+            for _ in range(content // 251):
+                file.write(block)
+            content = block[: content % 251]
+        file.write(content)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+async def restart(settings, accounts):
+    # Another server takes the place of this one.
+    global server
+    if server:
+        await server.stop()
+    server = FTPdLite(root="/files", **settings)
+    for account in accounts:
+        server.add_account(*account)
+    await server.start()
+
+
 async def console():
     reader = asyncio.StreamReader(sys.stdin)
     while True:
@@ -69,6 +107,8 @@ async def console():
         try:
             try:
                 answer = eval(line, globals())
+                if hasattr(answer, "send"):
+                    answer = await answer
             except SyntaxError:
                 answer = exec(line, globals())
             print("=>", repr(answer))
@@ -77,16 +117,14 @@ async def console():
 
 
 async def main():
-    global server
+    global server, FTPdLite
+    server = None
     asyncio.create_task(console())
     gc.collect()
     before = gc.mem_free()
     from ftpdlite import FTPdLite
 
-    server = FTPdLite(root="/files", **config.settings)
-    for account in config.accounts:
-        server.add_account(*account)
-    await server.start()
+    await restart(config.settings, config.accounts)
     gc.collect()
     print("READY: %d bytes of heap are free, %d less than without the server" % (gc.mem_free(), before - gc.mem_free()))
     await asyncio.Event().wait()
