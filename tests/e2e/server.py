@@ -233,10 +233,20 @@ class Server:
     def assert_nothing_leaked(self, account="tester:secret"):
         """No session is left, and no file or socket more is open than before the first client came; the next client is served."""
         wait_until(lambda: not self.sessions(account), lambda: f"sessions left: {self.sessions(account)}\n{self.describe()}")
-        wait_until(
-            lambda: len(self.open_files()) <= self.idle_files,
-            lambda: f"open are {self.open_files()}, {self.idle_files} were open when idle\n{self.describe()}",
-        )
+
+        def describe():
+            return f"open are {self.open_files()}, {self.idle_files} were open when idle\n{self.describe()}"
+
+        def is_clean():
+            found = self.open_files()
+            folders = [path for path in found if os.path.isdir(path)]
+            if folders:
+                # Only the garbage collector closes a folder that was not read to its end, and not always the first time.
+                with self.login(account) as control:
+                    control("SITE GC")
+            return len(found) <= self.idle_files
+
+        wait_until(is_clean, describe)
 
     def wait(self):
         """Waits until the process has ended by itself."""
@@ -248,6 +258,11 @@ class Server:
         if self.process is None:
             return
         if self.process.poll() is None:
+            # The Unix port raises KeyboardInterrupt wherever it is, in the middle of asyncio's own work, too. So it is to be at rest, if it ever is.
+            for _ in range(100):
+                if self.is_asleep():
+                    break
+                time.sleep(0.02)
             self.process.send_signal(signal.SIGINT)
         try:
             code = self.process.wait(PATIENCE)
