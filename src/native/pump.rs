@@ -9,6 +9,9 @@ use crate::protocol::session::{End, Session};
 /// How long commands, listings and transfers go on before other tasks run, in microseconds: long enough that switching costs little, short enough
 /// that nobody notices. A board that writes to flash is through with it after one buffer.
 const SHARE: u32 = 2000;
+/// modlwip's `write` sleeps for 10 s when lwIP has no memory, the whole board with it, and then says that it wrote what it did not: after
+/// so many microseconds what was sent is not to be trusted.
+const SLEPT: u32 = 9_000_000;
 /// Bytes that are read at a time for a digest.
 const DIGEST_PIECE: usize = 4096;
 /// `ENOSPC`.
@@ -34,7 +37,12 @@ impl Clock {
 
     /// Whether a share is used up.
     pub fn is_over(&self, share: Share) -> bool {
-        self.now().wrapping_sub(share.0) & TICK_MASK >= SHARE
+        self.used(share) >= SHARE
+    }
+
+    /// Microseconds since a share began.
+    fn used(&self, share: Share) -> u32 {
+        self.now().wrapping_sub(share.0) & TICK_MASK
     }
 }
 
@@ -133,7 +141,11 @@ impl Pump {
                     Err(_) => return Pumped::Ended(End::Broken),
                 }
                 // Through TLS a buffer goes in many writes, each of which takes its time.
-                if clock.is_over(share) {
+                let used = clock.used(share);
+                if used >= SLEPT {
+                    return Pumped::Ended(End::Broken);
+                }
+                if used >= SHARE {
                     return Pumped::Share;
                 }
             }
