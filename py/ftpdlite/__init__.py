@@ -1102,7 +1102,8 @@ class FTPdLite:
                     if sock and (not number or number in _STANDS):
                         s.data = sock
                         break
-                    if number != _ENOMEM and number not in _UNDER_WAY:
+                    # The first answer of connect may be nonsense: modlwip's is when the other end has closed its half already.
+                    if number != _ENOMEM and number not in _UNDER_WAY and (ready or not sock):
                         break
                 # Without memory, or ready for nothing and so again at once: after a while.
                 if number == _ENOMEM or ready and sock:
