@@ -87,6 +87,21 @@ struct SourcePackage {
 const MICROPYTHON: SourcePackage = SourcePackage { name: "micropython", has: "py/nativeglue.h" };
 const LWIP: SourcePackage = SourcePackage { name: "lwip", has: "src/include/lwip/opt.h" };
 
+/// What `fetch` gives for the first Debian suite for which it gives something.
+///
+/// # Errors
+/// With what went wrong with each of them.
+pub fn first_suite(suites: &[&str], fetch: impl Fn(&str) -> Result<PathBuf>) -> Result<PathBuf> {
+    let mut reasons = Vec::new();
+    for suite in suites {
+        match fetch(suite) {
+            Ok(source) => return Ok(source),
+            Err(error) => reasons.push(format!("{suite}: {error}")),
+        }
+    }
+    Err(reasons.join("\n"))
+}
+
 /// The folder with the sources of a suite's MicroPython.
 pub fn source(project: &Project, suite: &str) -> Result<PathBuf> {
     MICROPYTHON.fetch(project, suite, &project.tools.join("abi").join(suite))

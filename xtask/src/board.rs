@@ -42,30 +42,10 @@ fn missing() -> Vec<&'static str> {
 
 /// The firmware, built where that was not done yet. An error tells what cannot be had here.
 fn firmware(project: &Project, ipv6: bool) -> Result<PathBuf> {
-    let packages = missing();
-    if !packages.is_empty() && setup::may_install() {
-        say(format!("installs {} (apt-get)", packages.join(", ")));
-        setup::apt_install(&packages)?;
-    }
-    let packages = missing().join(" ");
-    if !packages.is_empty() {
-        return Err(format!("tools are missing; as root on Debian: apt-get install {packages}"));
-    }
-    let micropython = first_suite(SUITES, |suite| abi::source(project, suite))?;
-    let lwip = first_suite(LWIP_SUITES, |suite| abi::lwip_source(project, suite))?;
+    setup::install_missing(missing)?;
+    let micropython = abi::first_suite(SUITES, |suite| abi::source(project, suite))?;
+    let lwip = abi::first_suite(LWIP_SUITES, |suite| abi::lwip_source(project, suite))?;
     make_firmware(project, &micropython, &lwip, ipv6)
-}
-
-/// The sources from the first suite that has them.
-fn first_suite(suites: &[&str], fetch: impl Fn(&str) -> Result<PathBuf>) -> Result<PathBuf> {
-    let mut reasons = Vec::new();
-    for suite in suites {
-        match fetch(suite) {
-            Ok(source) => return Ok(source),
-            Err(error) => reasons.push(format!("{suite}: {error}")),
-        }
-    }
-    Err(reasons.join("\n"))
 }
 
 fn make_firmware(project: &Project, micropython: &Path, lwip: &Path, ipv6: bool) -> Result<PathBuf> {

@@ -31,23 +31,8 @@ fn missing() -> Vec<&'static str> {
 /// # Errors
 /// With what cannot be had here.
 pub fn runtime(project: &Project) -> Result<PathBuf> {
-    let packages = missing();
-    if !packages.is_empty() && setup::may_install() {
-        say(format!("installs {} (apt-get)", packages.join(", ")));
-        setup::apt_install(&packages)?;
-    }
-    let packages = missing().join(" ");
-    if !packages.is_empty() {
-        return Err(format!("tools are missing; as root on Debian: apt-get install {packages}"));
-    }
-    let mut reasons = Vec::new();
-    for suite in SUITES {
-        match abi::source(project, suite).and_then(|source| build(project, &source)) {
-            Ok(runtime) => return Ok(runtime),
-            Err(error) => reasons.push(format!("{suite}: {error}")),
-        }
-    }
-    Err(reasons.join("\n"))
+    setup::install_missing(missing)?;
+    abi::first_suite(SUITES, |suite| abi::source(project, suite).and_then(|source| build(project, &source)))
 }
 
 fn build(project: &Project, source: &Path) -> Result<PathBuf> {

@@ -43,23 +43,8 @@ fn missing() -> Vec<&'static str> {
 /// # Errors
 /// With what cannot be had here.
 pub fn firmware(project: &Project) -> Result<Firmware> {
-    let packages = missing();
-    if !packages.is_empty() && setup::may_install() {
-        say(format!("installs {} (apt-get)", packages.join(", ")));
-        setup::apt_install(&packages)?;
-    }
-    let packages = missing().join(" ");
-    if !packages.is_empty() {
-        return Err(format!("tools are missing; as root on Debian: apt-get install {packages}"));
-    }
-    let mut reasons = Vec::new();
-    for suite in SUITES {
-        match abi::source(project, suite) {
-            Ok(source) => return build(project, &source),
-            Err(error) => reasons.push(format!("{suite}: {error}")),
-        }
-    }
-    Err(reasons.join("\n"))
+    setup::install_missing(missing)?;
+    build(project, &abi::first_suite(SUITES, |suite| abi::source(project, suite))?)
 }
 
 fn build(project: &Project, source: &Path) -> Result<Firmware> {

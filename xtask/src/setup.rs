@@ -277,6 +277,22 @@ pub fn apt_install(packages: &[&str]) -> Result {
     apt_get(&install)
 }
 
+/// Installs the Debian packages of tools that are missing, where that may be done. `missing` tells them whenever it is asked.
+///
+/// # Errors
+/// With those that are missing still.
+pub fn install_missing(missing: fn() -> Vec<&'static str>) -> Result {
+    let packages = missing();
+    if !packages.is_empty() && may_install() {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        apt_install(&packages)?;
+    }
+    match missing().join(" ") {
+        packages if packages.is_empty() => Ok(()),
+        packages => Err(format!("tools are missing; as root on Debian: apt-get install {packages}")),
+    }
+}
+
 /// The line of a sources.list for a Debian suite, `deb` or `deb-src`, from where this machine gets its own packages.
 pub fn source_line(kind: &str, suite: &str) -> Result<String> {
     const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
