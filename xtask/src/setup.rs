@@ -296,10 +296,24 @@ pub fn install_missing(missing: fn() -> Vec<&'static str>) -> Result {
 /// The line of a sources.list for a Debian suite, `deb` or `deb-src`, from where this machine gets its own packages.
 pub fn source_line(kind: &str, suite: &str) -> Result<String> {
     const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let targets = output(program("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
-    let mirror = targets.lines().map(|line| line.trim_end_matches('/')).find(|line| line.ends_with("/debian"));
-    let mirror = mirror.ok_or("apt's sources of this machine name no Debian mirror")?;
+    let mut sources = read_text(Path::new("/etc/apt/sources.list"));
+    // The lists need not have been fetched yet, so apt itself knows no more than these files.
+    for entry in fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten() {
+        sources += &read_text(&entry.path());
+    }
+    let mirror = mirror_in(&sources).ok_or("apt's sources of this machine name no Debian mirror")?;
     Ok(format!("{kind} [signed-by={KEYRING}] {mirror} {suite} main\n"))
+}
+
+/// A file's text with a line end behind it; nothing when it cannot be read.
+fn read_text(path: &Path) -> String {
+    fs::read_to_string(path).map(|text| text + "\n").unwrap_or_default()
+}
+
+/// The first address of a Debian mirror in the text of apt's sources, in either of their forms.
+fn mirror_in(sources: &str) -> Option<&str> {
+    let words = sources.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
+    words.map(|word| word.trim_end_matches('/')).find(|word| word.contains("://") && word.ends_with("/debian"))
 }
 
 /// apt with folders of its own: it needs no root and leaves the machine's apt alone.
@@ -391,5 +405,19 @@ impl Apt {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_found_in_both_forms() {
+        let list = "# deb http://old.example/debian x main\ndeb [signed-by=/k] http://a.example/debian bookworm main\n";
+        assert_eq!(mirror_in(list), Some("http://a.example/debian"));
+        let sources = "Types: deb\nURIs: http://a.example/debian-security http://b.example/debian/\nSuites: x\n";
+        assert_eq!(mirror_in(sources), Some("http://b.example/debian"));
+        assert_eq!(mirror_in("deb https://c.example/apt x main\n"), None);
     }
 }
