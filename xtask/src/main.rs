@@ -124,8 +124,8 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
 Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build for every architecture
 with its size budgets, the release, which a build of some architectures in another folder must give again, the
 comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm
-with the module for armv6m, armv7m and armv7emsp, and on x64 with MicroPython 1.25 and 1.26; what test-memory runs; the
-module for xtensawin in a loader under qemu-xtensa; the package for rv32imc in MicroPython under qemu-system-riscv32;
+with the module for armv6m, and on x64 with MicroPython 1.25; those that go through every command and loop with armv7m
+and armv7emsp, and with MicroPython 1.26; what test-memory runs; the module for xtensawin in a loader under qemu-xtensa; the package for rv32imc in MicroPython under qemu-system-riscv32;
 and the cases of tests/board on an emulated board with lwIP. It goes on after a failure, ends with a summary, and
 fails when one of them failed. A step is skipped where its runtime or emulator cannot be had.
 
