@@ -862,12 +862,13 @@ class FTPdLite:
 
     def _rename(self, s, old, new):
         # File systems do not refuse to move a folder into itself, and some put a file in a folder's place.
-        if native.overlap(old, new):
+        may_be_same = native.overlap(old, new)
+        if may_be_same:
             error = _once("aliases").objection(native, old, new)
             if error:
                 return error
         try:
-            if old != new and os.stat(new)[0] & _DIRECTORY and not native.overlap(old, new):
+            if old != new and os.stat(new)[0] & _DIRECTORY and not may_be_same:
                 return _EISDIR
         except OSError as error:
             if error.errno != _ENOENT:
