@@ -35,6 +35,8 @@ class FTPdLite:
     max_per_address, max_per_user: sessions of one address, of one account; default is only max_connections.
     anonymous: the folder of "anonymous" and "ftp", who log in with any password and only read; default None, nobody.
     atomic_uploads: False writes uploads in place of the old file at once, where there is no room for both. Default True.
+    partial_uploads: what stays of an upload that breaks off: "new" (default) keeps what has arrived where there was no such file, so that
+    clients can resume it, "never" nothing. An old file stays in any case, if atomic_uploads is True.
     log: called with each line of the log; default is print.
     on_event: called with the name of what happened and a dict about it; see README.
     transfer_buffer_size: bytes of each transfer's buffer; default as the heap allows.
@@ -81,6 +83,7 @@ class FTPdLite:
         private_data=True,
         handshake_timeout=60,
         login_timeout=30,
+        partial_uploads="new",
     ):
         self.host = host
         self.port = port
@@ -111,13 +114,14 @@ class FTPdLite:
         self.private_data = private_data
         self.handshake_timeout = handshake_timeout
         self.login_timeout = login_timeout
+        self.partial_uploads = partial_uploads
         self.sessions = []
         self._accounts = []
         self._credentials = False
         self._stop_event = None
         self._buffers = []
         self._spare = []
-        self._litter = False
+        self._litter = 0
         self._port_at = 0
         self._interrupted = None
         self._check()

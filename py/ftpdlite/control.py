@@ -5,7 +5,7 @@ from micropython import const
 
 from .data import _begin, _cut, _listen, _unlisten
 from .files import _close_file, _digest, _open_list, _rename, _trim_buffers
-from .tasks import _complain, _errno_of, _firmly, _queued, _say, _tell, _wake, core, native
+from .tasks import _complain, _errno_of, _firmly, _once, _queued, _say, _tell, _wake, core, native
 
 # What Session.step() asks for: the same numbers as in src/native and src/protocol.
 _CLOSE = const(0)
@@ -52,7 +52,6 @@ _ALL = const(63)
 _EPERM = const(1)
 _EACCES = const(13)
 _ENOSYS = const(38)
-_ENOTEMPTY = const(39)
 _EUSERS = const(87)
 
 # Failed logins that an address has left while somebody guesses at an account: one connection's.
@@ -166,10 +165,10 @@ def _act(server, s, action):
         try:
             os.rmdir(path)
         except OSError as error:
-            # FAT says EACCES of a directory that is not empty.
-            if error.errno == _EACCES and sum(1 for _ in os.ilistdir(path)):
-                return _ENOTEMPTY
-            raise
+            # There may be unfinished uploads in it, which no client sees.
+            error = _once("sweep").remove_folder(server, path, _errno_of(error))
+            if error:
+                return error
         _tell(server, "rmdir", s, path)
     elif action == _REMOVE_FILE:
         path = s.path

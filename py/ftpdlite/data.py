@@ -12,9 +12,11 @@ _YIELD = const(3)
 # How a transfer ended: pump() adds _ENDED.
 _ENDED = const(16)
 _NO_CONNECTION = const(1)
+_BROKEN = const(2)
 _LOCAL_ERROR = const(3)
 _ABORTED = const(5)
 _NEGOTIATION = const(6)
+_BUSY = const(7)
 
 _ENOMEM = const(12)
 _EADDRINUSE = const(98)
@@ -51,7 +53,7 @@ def _begin(server, s, action):
         _give_buffer(server, buffer)
         if sock:
             _firmly(sock)
-        _close_file(server, s, _ABORTED)
+        _close_file(server, s, _LOCAL_ERROR)
         raise
     s.job = job
     if not sock and s.listener:
@@ -189,8 +191,16 @@ def _transfer(server, s, path, buffer, sock, address):
                 else:
                     end = what - _ENDED
                     break
+            # LittleFS and FAT use the blocks of a replaced file again, also while somebody reads it.
+            while not end and s.new_path and s.verdict is None and s.contested():
+                yield from core.sleep_ms(20)
+            if not end and s.verdict == _BROKEN:
+                s.verdict = _BUSY
         if s.verdict is not None:
             end = s.verdict
+        if end == _BROKEN or end == _ABORTED:
+            # What has arrived may stay.
+            end = s.settle() or end
     except Exception as error:
         if s.data and s.data is not sock and isinstance(error, (OSError, ValueError)):
             # The TLS handshake failed, and TLS has let go of the socket.

@@ -1,4 +1,4 @@
-# Files: what a transfer reads or writes, and the buffers for that.
+# Files: what a transfer reads or writes, how an upload gets its name, and the buffers.
 import gc
 import os
 import time
@@ -15,32 +15,36 @@ _OPEN_LIST = const(21)
 _BROKEN = const(2)
 _LOCAL_ERROR = const(3)
 _NO_SPACE = const(4)
+_ABORTED = const(5)
 
 _ENOENT = const(2)
+_EIO = const(5)
+_ENOMEM = const(12)
 _EISDIR = const(21)
 _ENOSPC = const(28)
 _DIRECTORY = const(0x4000)
 
 
 def _open_file(s, action):
+    # From here on the session holds the file: others may not change it.
+    path = s.path
     if action == _OPEN_LIST:
         _open_list(s)
-    elif action == _OPEN_READ:
-        s.file = open(s.path, "rb")
-        if s.offset:
-            s.file.seek(s.offset)
-    elif action == _OPEN_APPEND:
-        s.file = open(s.path, "ab")
-    elif s.offset:
-        s.file = open(s.path, "r+b")
-        s.file.seek(s.offset)
-    else:
+    elif action == _OPEN_WRITE and not s.offset:
         # Beside the old file until it is whole, if that is wanted.
         part = s.part
-        path = s.path
-        s.old_path = part or path
-        s.file = open(s.old_path, "wb")
-        s.new_path = path if part else ""
+        s.claim(part or path, path if part else "")
+        if not part:
+            # LittleFS frees what the old file had only when the empty one is closed.
+            error = _firmly(open(path, "wb"))
+            if error:
+                raise OSError(error)
+        s.file = open(part or path, "wb")
+    else:
+        s.claim(path, None)
+        s.file = open(path, "rb" if action == _OPEN_READ else "ab" if action == _OPEN_APPEND else "r+b")
+        if s.offset and action != _OPEN_APPEND:
+            s.file.seek(s.offset)
 
 
 def _open_list(s):
@@ -72,27 +76,76 @@ def _open_list(s):
 
 
 def _close_file(server, s, end):
-    # Closes what is open, and puts an upload into its place or removes it. Gives the transfer's end: that one, or a worse.
+    # Closes what is open; an upload gets its name, or it is removed. Gives the transfer's end: that one, or a worse.
     file = s.file
-    new_path = s.new_path
+    path = s.old_path
+    target = s.new_path
     s.file = s.new_path = None
-    if s.list(None, None, False):
-        # A directory that was not read to its end is closed by the GC.
-        gc.collect()
-    error = file and _firmly(file)
-    if not error and new_path and not end:
-        error = _firmly(s.old_path, new_path)
-        if not error:
-            new_path = None
-    if error:
-        end = _NO_SPACE if error == _ENOSPC else _LOCAL_ERROR
-    # What was written in place stays for REST, unless it fills the file system.
-    if new_path or new_path == "" and end == _NO_SPACE:
-        if _firmly(s.old_path) not in (0, _ENOENT):
-            server._litter = True
-    if new_path is not None:
-        s.old_path = None
+    try:
+        if s.list(None, None, False):
+            # A directory that was not read to its end is closed by the GC.
+            gc.collect()
+        error = file and _firmly(file)
+        if error:
+            end = _end_of(error)
+        keeps = not end
+        if target:
+            if end == _BROKEN or end == _ABORTED:
+                # What has arrived of a new file stays for REST.
+                keeps = server.partial_uploads == "new" and s.moved and _firmly(os.stat, target) == _ENOENT
+            if keeps:
+                error = _put(server, path, target)
+                if error:
+                    end = _end_of(abs(error))
+                    keeps = error < 0
+        elif end and end != _NO_SPACE:
+            # It was written in place: the old file is gone anyway.
+            keeps = server.partial_uploads == "new"
+        if not keeps and (target or target == "" and file) and _firmly(os.remove, path) not in (0, _ENOENT):
+            server._litter = 1
+    finally:
+        s.release()
     return end
+
+
+def _end_of(error):
+    return _NO_SPACE if error == _ENOSPC else _LOCAL_ERROR
+
+
+def _put(server, path, target):
+    # A whole upload takes the place of the old file. Gives 0, or the errno of what went wrong: a negative one when the upload must stay, for the old file may be gone.
+    error = _firmly(_folds, path)
+    if error and error != _ENOMEM:
+        return _firmly(os.rename, path, target)
+    # FAT's rename removes the old file first. The note tells the sweep that the upload is whole.
+    error = error or _firmly(_note, path, target) or _firmly(os.remove, target)
+    there = _firmly(os.stat, target)
+    if there == _ENOENT:
+        error = -_firmly(os.rename, path, target)
+    elif there or not error:
+        error = -(error or _EIO)
+    if error < 0 or _firmly(_note, path) not in (0, _ENOENT):
+        server._litter = 1
+    return error
+
+
+def _folds(path):
+    # Raises OSError when the file system tells the path's name from the same in capitals; FAT does not.
+    if isinstance(path, bytes):
+        # FAT has no name that is not UTF-8.
+        raise OSError(_ENOENT)
+    start = path.rfind("/")
+    os.stat(path[:start] + path[start:].upper())
+
+
+def _note(path, target=None):
+    # Writes what an upload is to be called, or removes that.
+    path += ".to"
+    if target:
+        with open(path, "wb") as note:
+            note.write(target[target.rfind("/") + 1 :].encode())
+    else:
+        os.remove(path)
 
 
 # async
@@ -101,7 +154,9 @@ def _digest(server, s):
     buffer = None
     try:
         buffer = _take_buffer(server)
-        s.file = open(s.path, "rb")
+        path = s.path
+        s.claim(path, None)
+        s.file = open(path, "rb")
         s.attach(buffer)
         while True:
             outcome = s.hash()

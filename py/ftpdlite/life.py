@@ -143,16 +143,18 @@ def _tick(server):
             elif what:
                 _cut(s, what - 1)
         if server._litter:
-            server._litter = False
-            try:
-                core.create_task(_sweep(server))
-            except MemoryError:
-                server._litter = True
+            # That many seconds until the next search.
+            server._litter -= 1
+            if not server._litter:
+                try:
+                    core.create_task(_sweep(server))
+                except MemoryError:
+                    server._litter = 1
 
 
 def _sweep(server):
-    # Removes what uploads left that the board's power was cut from, or that could not be removed at their end: a generator.
-    return _once("sweep").sweep(server, native)
+    # Finishes or removes what uploads left that the board's power was cut from, or that could not be removed at their end: a generator.
+    return _once("sweep").sweep(server)
 
 
 async def _stop(server, wait):

@@ -4,7 +4,7 @@ import socket
 import time
 
 from .life import _accept, _sweep, _tick
-from .tasks import _firmly, _say, core, native
+from .tasks import _firmly, _is_linux, _once, _say, core, native
 
 _READ = 1
 _ALL = 63
@@ -25,6 +25,14 @@ def _accounts(server):
     elif not found and server.anonymous is None:
         _say(server, "WARNING: There is no account: anyone can log in, ftpadmin may write.")
     return found
+
+
+def _seed():
+    # Where the numbers of unfinished uploads begin: elsewhere after each start, for old ones may be there still.
+    seed = time.ticks_us() ^ int(time.time())
+    if hasattr(os, "urandom"):
+        seed ^= int.from_bytes(os.urandom(4), "big")
+    return seed & 0xFFFFFFFF
 
 
 def _listen(server):
@@ -52,6 +60,9 @@ def _listen(server):
         | hasattr(os, "utime") << 3
         | (server._tls.flag if server._tls else 0),
         (lambda line: _say(server, line)) if server.debug else None,
+        _once("linux").process() if _is_linux else 0,
+        _seed(),
+        native.holders,
     )
     listener = socket.socket(server._family, kind, protocol)
     try:

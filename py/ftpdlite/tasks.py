@@ -91,16 +91,16 @@ def _queued(stream, writes):
             time.sleep_ms(10)
 
 
-def _firmly(first, second=None):
-    # Closes a socket or a file, removes the file of a path, or renames it to the second: once more with the garbage gone when memory fails. Gives the errno, or 0.
+def _firmly(what, first=None, second=None):
+    # Closes a socket or a file, or calls a function with paths: once more with the garbage gone when memory fails. Gives the errno, or 0.
     for _ in (0, 1):
         try:
-            if second:
-                os.rename(first, second)
-            elif hasattr(first, "close"):
-                first.close()
+            if first is None:
+                what.close()
+            elif second is None:
+                what(first)
             else:
-                os.remove(first)
+                what(first, second)
             return 0
         except MemoryError:
             gc.collect()
