@@ -175,11 +175,8 @@ impl Pump {
                         }
                     }
                     Err(WOULD_BLOCK) => return Pumped::WaitRead,
-                    Err(_) => {
-                        // What came before the connection broke is kept, for REST.
-                        let _ = self.store(file, buffer, self.end);
-                        return Pumped::Ended(End::Broken);
-                    }
+                    // The host settles what came before.
+                    Err(_) => return Pumped::Ended(End::Broken),
                 }
             }
             let settled = if converts { ascii::settled(buffer) } else { self.end };
