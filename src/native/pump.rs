@@ -175,7 +175,6 @@ impl Pump {
                         }
                     }
                     Err(WOULD_BLOCK) => return Pumped::WaitRead,
-                    // The host settles what came before.
                     Err(_) => return Pumped::Ended(End::Broken),
                 }
             }
