@@ -4,6 +4,7 @@
 //! is in objects of the GC.
 
 mod ffi;
+mod holders;
 mod listing;
 mod obj;
 mod pump;
@@ -102,6 +103,7 @@ unsafe extern "C" fn mpy_init(this: *const ffi::mp_obj_fun_bc_t, _: usize, _: us
     obj::store_global(Qstr::version, obj::new_str(env!("CARGO_PKG_VERSION").as_bytes()));
     obj::store_global(Qstr::Server, server::new_type());
     obj::store_global(Qstr::Session, session::new_type());
+    obj::store_global(Qstr::holders, obj::new_word());
     obj::store_global(Qstr::is_unfinished, obj::function_1(is_unfinished));
     obj::store_global(Qstr::pbkdf2, obj::function_n(4, pbkdf2));
     obj::store_global(Qstr::same, obj::function_2(same));

@@ -254,6 +254,17 @@ pub fn is_utf8(bytes: &[u8]) -> bool {
     following == 0
 }
 
+/// A new bytearray of one word, which is zero: a place for a pointer that the GC follows.
+pub fn new_word() -> Obj {
+    let memory = allocate(size_of::<usize>());
+    // SAFETY: a fresh block of that size, which is the bytearray's from here on.
+    unsafe {
+        memory.cast::<usize>().write(0);
+        let new = ffi::table().obj_new_bytearray_by_ref.unwrap_unchecked();
+        Obj::from_raw(new(size_of::<usize>() as _, memory.cast()))
+    }
+}
+
 /// A new tuple.
 pub fn new_tuple(items: &[Obj]) -> Obj {
     // SAFETY: copies the items; an `Obj` is the same word as an `mp_obj_t`.
@@ -390,6 +401,8 @@ pub fn check_arguments(n_args: usize, n_kw: usize, wanted: usize) {
 pub type Function1 = unsafe extern "C" fn(Obj) -> Obj;
 /// With two arguments.
 pub type Function2 = unsafe extern "C" fn(Obj, Obj) -> Obj;
+/// With three arguments.
+pub type Function3 = unsafe extern "C" fn(Obj, Obj, Obj) -> Obj;
 /// With any number, told with how many.
 pub type FunctionN = unsafe extern "C" fn(usize, *const Obj) -> Obj;
 
@@ -408,6 +421,11 @@ pub fn function_1(code: Function1) -> Obj {
 /// A function object of two arguments.
 pub fn function_2(code: Function2) -> Obj {
     builtin(ffi::table().type_fun_builtin_2, code as *const ())
+}
+
+/// A function object of three arguments.
+pub fn function_3(code: Function3) -> Obj {
+    builtin(ffi::table().type_fun_builtin_3, code as *const ())
 }
 
 /// A function object of exactly `count` positional arguments.

@@ -51,8 +51,8 @@ macro_rules! qstrs {
 qstrs! {
     KeyboardInterrupt MemoryError OSError RuntimeError TypeError ValueError
     Server Session
-    _panic is_ipv4 is_unfinished overlap pbkdf2 same same_network shown version
-    accepts attach dismiss finish hash list pump step tick
+    _panic holders is_ipv4 is_unfinished overlap pbkdf2 same same_network shown version
+    accepts attach claim contested dismiss finish hash is_open list pump release settle step tick
     data dial file glob home idle job listener logged_in moved new_path offset old_path parent part path peer private sock task text tls transfer
     user verdict
     os stat ticks_us time

@@ -1,6 +1,7 @@
 //! `Server`: what all sessions of a server share: the settings, the workspace and the reply buffer.
 
 use super::ffi;
+use super::holders::{Holders, Place};
 use super::obj::{self, Obj};
 use super::pump::Clock;
 use super::qstr::Qstr;
@@ -28,6 +29,8 @@ pub struct Settings {
     stat: Obj,
     /// `time.ticks_us`.
     pub clock: Clock,
+    /// Who has which file open, in all servers of the program.
+    pub holders: Holders,
     /// What to add to the port's seconds to get Unix seconds.
     epoch: u32,
     /// The settings as the core wants them.
@@ -107,20 +110,24 @@ impl Settings {
     }
 }
 
-/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections
+/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log, owner, seed, holders)`: flags 1 is no passwords, 2 is data connections
 /// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
-/// connections have none.
+/// connections have none. `owner` is in the names of unfinished uploads, which are numbered from `seed` on; `holders` is the module's.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
-    obj::check_arguments(n_args, n_kw, 9);
-    // SAFETY: the runtime passes `n_args` objects, and there are nine.
-    let args = unsafe { core::slice::from_raw_parts(args, 9) };
+    obj::check_arguments(n_args, n_kw, 12);
+    // SAFETY: the runtime passes `n_args` objects, and there are twelve.
+    let args = unsafe { core::slice::from_raw_parts(args, 12) };
     let flags = args[7].to_u64();
+    let Some(holders) = Holders::new(args[11]) else {
+        obj::raise(Qstr::TypeError, c"ftpdlite: holders must be the module's");
+    };
     let os = obj::import(Qstr::os);
     let settings = Settings {
         name: args[0],
         log: args[8],
         stat: os.attr(Qstr::stat),
         clock: Clock(obj::import(Qstr::time).attr(Qstr::ticks_us)),
+        holders,
         epoch: args[1].to_u64() as u32,
         config: Config {
             server_name: args[0].bytes().unwrap_or_default(),
@@ -154,7 +161,14 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
     Obj::from_ptr(memory)
 }
 
+/// `is_open(path)`: whether a session has that file open, or one in that folder, or is going to put one there.
+unsafe extern "C" fn is_open(this: Obj, path: Obj) -> Obj {
+    // SAFETY: a method of the type, so `this` is one; its settings never change.
+    let settings = unsafe { &(*this.as_ptr::<ServerObj>()).settings };
+    Obj::from_bool(settings.holders.hold(Place::whole(path), false, core::ptr::null()))
+}
+
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::TypeBuilder::new(Qstr::Server, make_new, 0).build()
+    obj::TypeBuilder::new(Qstr::Server, make_new, 1).method(Qstr::is_open, obj::function_2(is_open)).build()
 }

@@ -2,6 +2,7 @@
 //! connection (sockets, file, tasks) sit in its slots, so that an idle session needs no dictionary.
 
 use super::ffi;
+use super::holders::{Access, Place};
 use super::listing::Listing;
 use super::obj::{self, Obj};
 use super::pump::{Filled, Pump, Pumped, Share};
@@ -26,6 +27,8 @@ const BLOCKED: u32 = 4;
 /// `pump` adds this to the number of the transfer's [`End`].
 const ENDED: u32 = 16;
 
+/// `EBUSY`.
+const BUSY: u32 = 16;
 /// `ENOMEM`.
 const NO_MEMORY: u32 = 12;
 
@@ -46,6 +49,8 @@ const SLOTS: [Qstr; 11] = [
 const DATA: usize = 0;
 const FILE: usize = 1;
 const HOME: usize = 2;
+const NEW_PATH: usize = 5;
+const OLD_PATH: usize = 6;
 const SOCK: usize = 7;
 const TLS: usize = 9;
 
@@ -55,6 +60,8 @@ pub struct SessionObj {
     base: ffi::mp_obj_base_t,
     slots: [Obj; SLOTS.len()],
     server: *mut ServerObj,
+    /// The next session that holds a file.
+    pub next: *mut SessionObj,
     /// Reply bytes that the socket did not take yet (a bytes object), or None.
     pending: Obj,
     /// How much of it was in the write that the socket did not take. TLS has made a record of that already and wants the same again.
@@ -73,6 +80,8 @@ pub struct SessionObj {
     outstanding: Option<Action>,
     /// The action is due, but the share was used up first: the next `step` gives it, and only then it is outstanding.
     deferred: bool,
+    /// Its upload is whole, and is to be put in its place as soon as nobody reads the old file.
+    pub ending: bool,
     greeted: bool,
     closing: bool,
     /// A write to the control connection failed: the client is gone.
@@ -95,6 +104,30 @@ impl SessionObj {
             let server = &mut *session.server;
             let line = core::slice::from_raw_parts_mut(session.line, session.line_length);
             (session, server, line)
+        }
+    }
+
+    /// The paths that a session holds while it is in the list: the file that is open, and what becomes of it.
+    ///
+    /// # Safety
+    /// `this` is a session.
+    pub unsafe fn paths(this: *const SessionObj) -> [Obj; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [(*this).slots[OLD_PATH], (*this).slots[NEW_PATH]] }
+    }
+
+    /// Whether the action's file, or a file in its folder, is in use, so that it must not be done.
+    fn is_busy(&self, server: &ServerObj, action: Action) -> bool {
+        let holders = server.settings.holders;
+        let place = Place { home: self.slots[HOME].bytes().unwrap_or_default(), path: &server.work.path };
+        let nobody = core::ptr::null();
+        match action.access() {
+            Access::None => false,
+            Access::Read => holders.hold(place, true, nobody),
+            Access::Change => {
+                holders.hold(place, false, nobody)
+                    || action == Action::Rename && holders.hold(Place::whole(self.slots[OLD_PATH]), false, nobody)
+            }
         }
     }
 
@@ -166,9 +199,13 @@ impl SessionObj {
         if deferred || matches!(self.outstanding, None | Some(Action::ListHere)) {
             self.share = server.settings.clock.begin();
         }
+        let mut outcome = Some(outcome);
         if let (true, Some(action)) = (deferred, self.outstanding) {
             self.restore_work(server);
-            return action as u32;
+            if !self.is_busy(server, action) {
+                return action as u32;
+            }
+            outcome = Some(Obj::from_u32(BUSY));
         }
         // An outcome is told at once; everything else waits until the socket has taken what was said before.
         if self.outstanding.is_none() {
@@ -184,7 +221,6 @@ impl SessionObj {
                 self.greet(server);
             }
         }
-        let mut outcome = Some(outcome);
         loop {
             if server.replies.len() - server.collected < REPLY_MAX && !self.flush(server) {
                 return WAIT_WRITE;
@@ -220,6 +256,8 @@ impl SessionObj {
                         Ok(0) => self.core.end_of_input(),
                         Ok(count) => self.core.received(line, count),
                         Err(WOULD_BLOCK) => return WAIT_READ,
+                        // What is stored may be whole although the client is gone.
+                        Err(_) if self.core.transfer().is_some_and(Transfer::is_upload) => self.core.end_of_input(),
                         Err(_) => return CLOSE,
                     }
                 }
@@ -257,6 +295,10 @@ impl SessionObj {
                             outcome = Some(Obj::from_u32(NO_MEMORY));
                             continue;
                         }
+                    }
+                    if self.is_busy(server, action) {
+                        outcome = Some(Obj::from_u32(BUSY));
+                        continue;
                     }
                     return action as u32;
                 }
@@ -407,6 +449,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         base: ffi::mp_obj_base_t { type_: ty },
         slots,
         server: args[0].as_ptr(),
+        next: core::ptr::null_mut(),
         pending: none,
         refused: 0,
         line,
@@ -418,6 +461,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         share: Share::ANY,
         outstanding: None,
         deferred: false,
+        ending: false,
         greeted: false,
         closing: false,
         lost: false,
@@ -505,6 +549,44 @@ unsafe extern "C" fn hash(this: Obj) -> Obj {
         }
         Err(error) => obj::raise_os_error(error as u32),
     }
+}
+
+/// `claim(path, target)`: the session opens the file `path`, which becomes `target`; None when it becomes nothing, "" when it is written in place.
+unsafe extern "C" fn claim(this: Obj, path: Obj, target: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, server, _) = unsafe { SessionObj::parts(this) };
+    session.slots[OLD_PATH] = path;
+    session.slots[NEW_PATH] = target;
+    session.ending = false;
+    server.settings.holders.add(session);
+    obj::none()
+}
+
+/// `release()`: the session has no file open any more.
+unsafe extern "C" fn release(this: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, server, _) = unsafe { SessionObj::parts(this) };
+    server.settings.holders.remove(session);
+    obj::none()
+}
+
+/// `contested()`: the upload is whole, and nobody may begin to read the file that it replaces; whether another session has that open.
+unsafe extern "C" fn contested(this: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, server, _) = unsafe { SessionObj::parts(this) };
+    session.ending = true;
+    let holders = server.settings.holders;
+    let paths = [session.slots[OLD_PATH], session.slots[NEW_PATH]];
+    Obj::from_bool(paths.into_iter().any(|path| holders.hold(Place::whole(path), false, session)))
+}
+
+/// `settle()`: the upload was interrupted, and what is in its buffer goes to the file. The number of the [`End`] that this made.
+unsafe extern "C" fn settle(this: Obj) -> Obj {
+    // SAFETY: as in `step`.
+    let (session, _, _) = unsafe { SessionObj::parts(this) };
+    let is_upload = session.core.transfer().is_some_and(Transfer::is_upload);
+    let settled = if is_upload { session.pump.settle(session.slots[FILE]) } else { Ok(()) };
+    Obj::from_u32(settled.err().unwrap_or(End::Complete) as u32)
 }
 
 /// `attach(buffer)`: the data connection stands, and the transfer uses this bytearray; None when it is over.
@@ -665,15 +747,19 @@ pub fn real_path(home: Obj, path: &[u8]) -> Obj {
 
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::TypeBuilder::new(Qstr::Session, make_new, 9)
+    obj::TypeBuilder::new(Qstr::Session, make_new, 13)
         .attr(attr)
         .method(Qstr::accepts, obj::function_2(accepts))
         .method(Qstr::attach, obj::function_2(attach))
+        .method(Qstr::claim, obj::function_3(claim))
+        .method(Qstr::contested, obj::function_1(contested))
         .method(Qstr::dismiss, obj::function_2(dismiss))
         .method(Qstr::finish, obj::function_2(finish))
         .method(Qstr::hash, obj::function_1(hash))
         .method(Qstr::list, obj::function_n(4, list))
         .method(Qstr::pump, obj::function_1(pump))
+        .method(Qstr::release, obj::function_1(release))
+        .method(Qstr::settle, obj::function_1(settle))
         .method(Qstr::step, obj::function_2(step))
         .method(Qstr::tick, obj::function_1(tick))
         .build()
