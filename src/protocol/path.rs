@@ -76,14 +76,18 @@ pub fn name(path: &[u8]) -> &[u8] {
 /// How the names of unfinished uploads begin. No client sees them, or can name them.
 const UNFINISHED: &[u8] = b".ftpdlite-";
 
-/// The file beside `path` that upload number `number` goes to until it is whole.
+/// The file beside `path` that an upload goes to until it is whole: `.ftpdlite-OWNER-NUMBER`, or `.ftpdlite-NUMBER` when `owner` is 0.
 ///
 /// # Errors
 /// When it is too long; `out` then holds a part of it.
-pub fn unfinished(path: &[u8], number: u32, out: &mut Path) -> Result<(), PathError> {
+pub fn unfinished(path: &[u8], owner: u32, number: u32, out: &mut Path) -> Result<(), PathError> {
     out.clear();
-    let mut digits = [0; 10];
+    let mut digits = [0; 21];
     let mut text = Writer::new(&mut digits);
+    if owner != 0 {
+        text.dec(owner.into());
+        text.byte(b'-');
+    }
     text.dec(number.into());
     for part in [path.get(..name_start(path)).unwrap_or_default(), UNFINISHED, text.bytes()] {
         out.extend_from_slice(part).map_err(|_| PathError::TooLong)?;
@@ -91,18 +95,20 @@ pub fn unfinished(path: &[u8], number: u32, out: &mut Path) -> Result<(), PathEr
     Ok(())
 }
 
-/// Whether this is the name of an unfinished upload, in any case, for FAT does not tell cases apart.
+/// Whether this is the name of an unfinished upload, or of the note beside one, in any case, for FAT does not tell cases apart.
 pub fn is_unfinished(name: &[u8]) -> bool {
     name.get(..UNFINISHED.len()).is_some_and(|start| start.eq_ignore_ascii_case(UNFINISHED))
 }
 
-/// Whether a client may not use this name, because it may mean an unfinished upload: it is one, or it is the short name that FAT
-/// gives to one (`~1.FTP`).
+/// Whether a client may not use this name, because it may mean an unfinished upload or its note: it is one, or it is the short name that FAT
+/// gives to one (`~1.FTP`, `FTPDLI~1.TO`).
 pub fn is_reserved(name: &[u8]) -> bool {
     let shown = trim_end(name);
-    let extension = shown.len().saturating_sub(4);
-    is_unfinished(name)
-        || shown.starts_with(b"~") && shown.get(extension..).is_some_and(|end| end.eq_ignore_ascii_case(b".ftp"))
+    let ends = |extension: &[u8]| {
+        let at = shown.len().saturating_sub(extension.len());
+        shown.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(extension))
+    };
+    is_unfinished(name) || is_short_name(name, UNFINISHED) && (ends(b".FTP") || ends(b".TO"))
 }
 
 /// A name without the dots and blanks at its end, which FAT drops.
@@ -111,20 +117,41 @@ fn trim_end(name: &[u8]) -> &[u8] {
     name.get(..length).unwrap_or(name)
 }
 
-/// Whether two names may mean the same file on some file system: FAT takes no heed of case, nor of dots and blanks at the end, and
-/// has a short name with a `~` in it for each long one. Letters outside of ASCII are all alike here.
-fn may_be_same(left: &[u8], right: &[u8]) -> bool {
-    let is_short = |name: &[u8]| name.contains(&b'~');
-    if is_short(left) || is_short(right) {
-        return true;
+/// What FAT takes the bytes 0x80 to 0xa5 for. MicroPython's FAT reads each byte of a name as a character of code page 437, whatever the client meant by it. It
+/// takes no heed of case there, and in short names none of accents.
+const FOLDED: &[u8; 38] =
+    b"\x80\x9aEA\x8eA\x8f\x80EEEIII\x8e\x8fE\x92\x92O\x99OUUY\x99\x9a\x9b\x9c\x9d\x9e\x9fAIOU\xa5\xa5";
+
+/// One byte that stands for all those that FAT does not tell from this one.
+#[inline(never)]
+fn fold(byte: u8) -> u8 {
+    match FOLDED.get(usize::from(byte).wrapping_sub(0x80)) {
+        Some(&folded) => folded,
+        // Greek sigma and phi.
+        None if byte == 0xe5 => 0xe4,
+        None if byte == 0xed => 0xe8,
+        None => byte.to_ascii_uppercase(),
     }
-    folded(left).eq(folded(right))
 }
 
-/// The bytes of a name in lower case. A character outside of ASCII counts as one byte, the same for all of them.
-fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
-    let heads = trim_end(name).iter().filter(|&&byte| byte & 0xc0 != 0x80);
-    heads.map(|&byte| if byte < 0x80 { byte.to_ascii_lowercase() } else { 0x80 })
+/// Whether FAT may have made the name `short` for the file `long`: a `~` and a hexadecimal digit are in it, and it begins as the long name does, less dots and
+/// blanks. No more than two characters of that are sure, for Windows keeps no more; and what a short name cannot have is another character there.
+#[inline(never)]
+fn is_short_name(short: &[u8], long: &[u8]) -> bool {
+    let Some(length) = short.windows(2).position(|pair| pair[0] == b'~' && pair[1].is_ascii_hexdigit()) else {
+        return false;
+    };
+    let rest = long.iter().filter(|byte| !matches!(byte, b'.' | b' '));
+    let mut pairs = short.iter().zip(rest).take(length.min(2));
+    pairs.all(|(&a, &b)| fold(a) == fold(b) || !a.is_ascii_alphanumeric() || !b.is_ascii_alphanumeric())
+}
+
+/// Whether two names may mean the same file on some file system: FAT takes no heed of case, nor of dots and blanks at the end, and
+/// has a short name with a `~` in it for each long one.
+fn may_be_same(left: &[u8], right: &[u8]) -> bool {
+    let [trimmed, other] = [left, right].map(trim_end);
+    let is_equal = trimmed.len() == other.len() && trimmed.iter().zip(other).all(|(&a, &b)| fold(a) == fold(b));
+    is_equal || is_short_name(left, right) || is_short_name(right, left)
 }
 
 /// How many bytes at the start of `new` may mean the folder `old`, on whatever file system: all of `new`, when both may be the same. 0 when `new` certainly is
@@ -184,12 +211,23 @@ mod tests {
 
     #[test]
     fn unfinished_uploads_are_known_by_every_name_that_they_have() {
-        for name in
-            [".ftpdlite-1", ".FTPDLITE-1", ".FtpdLite-22.", ".ftpdlite-1 . ", ".ftpdlite-", "~1.FTP", "~a0f.ftp ."]
-        {
+        for name in [
+            ".ftpdlite-1",
+            ".FTPDLITE-1",
+            ".FtpdLite-22.",
+            ".ftpdlite-1 . ",
+            ".ftpdlite-",
+            "~1.FTP",
+            "~a0f.ftp .",
+            ".ftpdlite-1-2.to",
+            "FTPDLI~1.TO",
+            "ft~1a2b.to",
+        ] {
             assert!(is_reserved(name.as_bytes()), "{name}");
         }
-        for name in ["ftpdlite-1", ".ftpdlit", "a~1.ftp", "~", "~1.txt", "x.ftp", ""] {
+        for name in
+            ["ftpdlite-1", ".ftpdlit", "a~1.ftp", "~", "~1.txt", "x.ftp", "FTPDLI~1", "to", ".to", "TA~1.TO", ""]
+        {
             assert!(!is_reserved(name.as_bytes()), "{name}");
         }
     }
@@ -202,7 +240,16 @@ mod tests {
             ("/d", "/d. /x", 4),
             ("/a/d", "/A/d/x", 4),
             ("/longname", "/LONGNA~1/x", 9),
-            ("/ä", "/Ä", 3),
+            ("/ä", "/å", 3),
+            ("/à", "/Ã", 3),
+            ("/longname", "/LO12AB~1", 9),
+            ("/a+b c.html", "/A_BC~2.HTM", 11),
+            ("/.profile", "/~1.PRO", 7),
+            ("/longname", "/LANGNA~1", 0),
+            ("/longname", "/longname~", 0),
+            ("/longname", "/LONGNA~X", 0),
+            ("/ä.txt", "/ö.txt", 0),
+            ("/Ü", "/ü", 0),
             ("/Foo", "/foo", 4),
             ("/d", "/dx/y", 0),
             ("/d", "/", 0),

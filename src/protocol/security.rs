@@ -173,6 +173,7 @@ mod tests {
                     passwordless: true,
                     foreign_data: false,
                     atomic_uploads: false,
+                    owner: 0,
                     sets_times: false,
                     tls: Tls::Optional,
                     private_data: true,
@@ -185,7 +186,7 @@ mod tests {
         fn call(&mut self, call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, '_>) -> Step) -> (Step, String) {
             let mut bytes = [0; 1024];
             let mut out = Writer::new(&mut bytes);
-            let mut work = Workspace::default();
+            let mut work = Workspace::new(0);
             let mut turn = Turn { config: &self.config, work: &mut work, out: &mut out };
             let step = call(&mut self.session, &mut self.line, &mut turn);
             (step, String::from_utf8_lossy(out.bytes()).into_owned())

@@ -32,6 +32,8 @@ mod errno {
     pub const ENOENT: u32 = 2;
     pub const ENOMEM: u32 = 12;
     pub const EACCES: u32 = 13;
+    /// Another session has the file open, or something in the folder.
+    pub const EBUSY: u32 = 16;
     pub const EEXIST: u32 = 17;
     pub const ENOTDIR: u32 = 20;
     pub const EISDIR: u32 = 21;
@@ -68,6 +70,8 @@ pub struct Config<'a> {
     pub foreign_data: bool,
     /// Whether an upload goes to a file beside the old one until it is whole.
     pub atomic_uploads: bool,
+    /// A number that no other running server has where several share files; 0 is none. It is part of the names of unfinished uploads.
+    pub owner: u32,
     /// Whether the host can set the time of a file.
     pub sets_times: bool,
     /// Whether there is TLS, and whether it must be used.
@@ -79,14 +83,23 @@ pub struct Config<'a> {
 }
 
 /// What one action needs beside the session: shared by all sessions of a server, valid from the step that gives the action to the next step.
-#[derive(Default)]
 pub struct Workspace {
     /// The virtual path that the action is about.
     pub path: Path,
     /// The password, what stands before each name of a listing, the unfinished upload's path or the argument of SITE that belongs to the action.
     pub text: Path,
-    /// How many uploads there were: each has a number of its own.
-    uploads: u32,
+    /// The number of the next unfinished upload.
+    upload: u32,
+    /// The last number that STOU gave.
+    unique: u32,
+}
+
+impl Workspace {
+    /// An empty one. The names of unfinished uploads count from `seed`, which is another one after each restart, so that a new upload never takes the name of an
+    /// old one that was left behind.
+    pub fn new(seed: u32) -> Self {
+        Workspace { path: Path::new(), text: Path::new(), upload: seed, unique: 0 }
+    }
 }
 
 /// What only the host can do. The comment says what it finds in the workspace, and the outcome it brings.
@@ -157,6 +170,35 @@ pub enum Action {
     SetTime,
 }
 
+/// What an action does to the file or folder at its path, which others may have open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Nothing, or no more than to measure it.
+    None,
+    /// It opens it for reading.
+    Read,
+    /// It makes, changes, moves or removes it.
+    Change,
+}
+
+impl Action {
+    /// What it does to the file at [`Workspace::path`], and for `Rename` to that of the last `RenameFrom`.
+    pub fn access(self) -> Access {
+        match self {
+            Action::OpenRead | Action::OpenList | Action::Hash => Access::Read,
+            Action::OpenWrite
+            | Action::OpenAppend
+            | Action::MakeDirectory
+            | Action::RemoveDirectory
+            | Action::RemoveFile
+            | Action::RenameFrom
+            | Action::Rename
+            | Action::SetTime => Access::Change,
+            _ => Access::None,
+        }
+    }
+}
+
 /// What came of an action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome<'a> {
@@ -220,6 +262,8 @@ pub enum End {
     Aborted,
     /// The data connection's TLS handshake failed.
     Negotiation,
+    /// An upload is whole, but others read the file that it was to replace for too long.
+    Busy,
 }
 
 impl End {
@@ -232,6 +276,7 @@ impl End {
             4 => End::NoSpace,
             5 => End::Aborted,
             6 => End::Negotiation,
+            7 => End::Busy,
             _ => End::LocalError,
         }
     }
@@ -456,6 +501,7 @@ fn failure(error: u32) -> &'static [u8] {
     use errno::*;
     match error {
         ENOENT => NOT_FOUND,
+        EBUSY => b"450 File is busy.",
         EEXIST => b"550 File exists.",
         ENOTDIR => NOT_A_DIRECTORY,
         EISDIR => IS_A_DIRECTORY,
@@ -804,6 +850,7 @@ impl Session {
             End::NoSpace => b"452 No space left on device.",
             End::Aborted => b"426 Transfer aborted.",
             End::Negotiation => b"522 Data connection TLS negotiation failed.",
+            End::Busy => b"450 File is busy, it was not replaced.",
         });
         if core::mem::take(&mut self.abort_asked) {
             turn.say(b"226 Abort successful.");
@@ -986,6 +1033,8 @@ impl Session {
             }
             // It is in the action's own words: the name is free.
             (State::StouStat, errno::ENOENT) => return self.open_upload(turn),
+            // Somebody else has taken the name since.
+            (State::StorOpen, errno::EBUSY) if self.transfer == Some(Transfer::Unique) => return self.try_unique(turn),
             // A new file is not there yet.
             (State::StorStat, errno::ENOENT) => return self.looked(state, false, 0, 0, turn),
             (State::Auth, _) => b"431 Not enough memory for TLS.",
@@ -1433,10 +1482,10 @@ impl Session {
         // The next number, and after some that were taken, one that is further and further away.
         let step = 1u32 << self.number.saturating_sub(UNIQUE_TRIES / 2);
         self.number += 1;
-        turn.work.uploads = turn.work.uploads.wrapping_add(step);
+        turn.work.unique = turn.work.unique.wrapping_add(step);
         let mut digits = [0; 10];
         let mut text = Writer::new(&mut digits);
-        text.dec(turn.work.uploads.into());
+        text.dec(turn.work.unique.into());
         if path.extend_from_slice(text.bytes()).is_err() || path.len() <= text.len() {
             self.give_transfer_up();
             turn.say(PATH_TOO_LONG);
@@ -1449,10 +1498,10 @@ impl Session {
     fn open_upload(&mut self, turn: &mut Turn<'_, '_>) -> Step {
         let work = &mut *turn.work;
         work.text.clear();
-        work.uploads = work.uploads.wrapping_add(1);
+        work.upload = work.upload.wrapping_add(1);
         if turn.config.atomic_uploads
             && self.offset == 0
-            && unfinished(&work.path, work.uploads, &mut work.text).is_err()
+            && unfinished(&work.path, turn.config.owner, work.upload, &mut work.text).is_err()
         {
             self.give_transfer_up();
             turn.say(PATH_TOO_LONG);

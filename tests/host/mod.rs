@@ -157,7 +157,7 @@ impl Host {
         let mut host = Host {
             session: Session::new(Endpoint { ip: Ip::V4([127, 0, 0, 1]), port: 40000 }),
             buffer: vec![0; 512],
-            work: Workspace::default(),
+            work: Workspace::new(0),
             replies: Vec::new(),
             files: Files::new(fixture),
             downloaded: Vec::new(),
@@ -195,6 +195,7 @@ impl Host {
             passwordless: false,
             foreign_data: self.foreign_data,
             atomic_uploads: self.atomic_uploads,
+            owner: 0,
             sets_times: self.sets_times,
             tls: self.tls,
             private_data: self.private_data,
