@@ -96,29 +96,3 @@ impl Holders {
         false
     }
 }
-
-/// What an action does to a file.
-pub enum Access {
-    None,
-    Read,
-    Change,
-}
-
-impl crate::protocol::session::Action {
-    /// What it does to `path`.
-    pub fn access(self) -> Access {
-        use crate::protocol::session::Action;
-        match self {
-            Action::OpenRead | Action::OpenList | Action::Hash => Access::Read,
-            Action::OpenWrite
-            | Action::OpenAppend
-            | Action::MakeDirectory
-            | Action::RemoveDirectory
-            | Action::RemoveFile
-            | Action::RenameFrom
-            | Action::Rename
-            | Action::SetTime => Access::Change,
-            _ => Access::None,
-        }
-    }
-}

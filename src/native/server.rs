@@ -138,7 +138,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
             passwordless: flags & 1 != 0,
             foreign_data: flags & 2 != 0,
             atomic_uploads: flags & 4 != 0,
-            owner: 0,
+            owner: args[9].to_u64() as u32,
             sets_times: flags & 8 != 0,
             tls: match flags & 48 {
                 0 => Tls::Off,
@@ -155,7 +155,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
     unsafe {
         (&raw mut (*memory).base).write(ffi::mp_obj_base_t { type_: ty });
         (&raw mut (*memory).settings).write(settings);
-        (&raw mut (*memory).work).write(Workspace::new(0));
+        (&raw mut (*memory).work).write(Workspace::new(args[10].to_u64() as u32));
         (&raw mut (*memory).collected).write(0);
         (&raw mut (*memory).replies).write_bytes(0, 1);
     }

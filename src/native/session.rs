@@ -2,7 +2,7 @@
 //! connection (sockets, file, tasks) sit in its slots, so that an idle session needs no dictionary.
 
 use super::ffi;
-use super::holders::{Access, Place};
+use super::holders::Place;
 use super::listing::Listing;
 use super::obj::{self, Obj};
 use super::pump::{Filled, Pump, Pumped, Share};
@@ -15,7 +15,7 @@ use crate::protocol::hash::{DIGEST_MAX, Hasher};
 use crate::protocol::input::LINE_MAX;
 use crate::protocol::listing::Permission;
 use crate::protocol::path::{name, parent};
-use crate::protocol::session::{Action, Dismissal, End, Outcome, REPLY_MAX, Session, Step, Tick, Transfer, Turn};
+use crate::protocol::session::{Access, Action, Dismissal, End, Outcome, REPLY_MAX, Session, Step, Tick, Transfer, Turn};
 use crate::protocol::writer::Writer;
 
 /// What `step` and `pump` return beside the numbers of [`Action`].
