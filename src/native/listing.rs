@@ -3,9 +3,9 @@
 //! One entry is in memory at a time, so that a directory of ten thousand needs no more of it than one of ten.
 
 use super::obj::{self, Obj};
+use super::place::real_path;
 use super::pump::Share;
 use super::server::{DIRECTORY, Settings};
-use super::session::real_path;
 use crate::protocol::glob;
 use crate::protocol::listing::{Entry, Kind, facts_line, list_line, name_line};
 use crate::protocol::path::{is_unfinished, name, parent};

@@ -7,6 +7,7 @@ mod ffi;
 mod holders;
 mod listing;
 mod obj;
+mod place;
 mod pump;
 mod qstr;
 #[cfg(not(any(test, doc)))]

@@ -63,17 +63,20 @@ impl Obj {
     #[inline(never)]
     pub fn is_exception(self, name: Qstr) -> bool {
         let table = ffi::table();
-        // SAFETY: any object has a type, and the name is a built-in one.
-        unsafe {
-            let wanted: *const ffi::mp_obj_type_t = table.load_global.unwrap_unchecked()(name.value()).cast();
-            core::ptr::eq(table.obj_get_type.unwrap_unchecked()(self.raw()), wanted)
-        }
+        // SAFETY: the name is a built-in one.
+        let wanted = unsafe { table.load_global.unwrap_unchecked()(name.value()) };
+        core::ptr::eq(self.type_of(), wanted.cast())
+    }
+
+    /// The object's type.
+    pub fn type_of(self) -> *const ffi::mp_obj_type_t {
+        // SAFETY: any object has one.
+        unsafe { ffi::table().obj_get_type.unwrap_unchecked()(self.raw()) }
     }
 
     /// Whether this is a str.
     pub fn is_str(self) -> bool {
-        // SAFETY: any object has a type.
-        unsafe { ffi::table().obj_get_type.unwrap_unchecked()(self.raw()) == ffi::table().type_str }
+        self.type_of() == ffi::table().type_str
     }
 
     /// `True` or `False`.
@@ -324,16 +327,31 @@ pub fn attempt<F: FnMut() -> Obj>(make: F) -> Result<Obj, Obj> {
 /// Runs `call(context)`; gives the exception that it raised, if it did. Ctrl-C is for the program, and goes on.
 #[inline(never)]
 fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
+    match catch(call, context) {
+        Err(raised) if raised.is_exception(Qstr::KeyboardInterrupt) => raise_again(raised),
+        result => result,
+    }
+}
+
+/// Runs `call(context)`; gives the exception that it raised, whichever it is.
+pub fn catch(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
     // SAFETY: the glue calls `call` once, with `context`, which lives on the caller's frame.
     let raised = Obj(unsafe { ffi::ftpdlite_try(Some(call), context) });
-    if raised.is_null() {
-        return Ok(());
+    if raised.is_null() { Ok(()) } else { Err(raised) }
+}
+
+/// Raises an exception that was caught.
+pub fn raise_again(exception: Obj) -> ! {
+    // SAFETY: it is an exception; the call leaves by a long jump.
+    unsafe { ffi::table().raise.unwrap_unchecked()(exception.raw()) };
+    wait()
+}
+
+/// What follows a call that does not return.
+fn wait() -> ! {
+    loop {
+        core::hint::spin_loop();
     }
-    if raised.is_exception(Qstr::KeyboardInterrupt) {
-        // SAFETY: it is an exception; the call leaves by a long jump.
-        unsafe { ffi::table().raise.unwrap_unchecked()(raised.raw()) };
-    }
-    Err(raised)
 }
 
 /// `import name`.
@@ -369,10 +387,7 @@ pub fn raise(exception: Qstr, message: &CStr) -> ! {
         let exception = table.load_global.unwrap_unchecked()(exception.value());
         table.raise_msg.unwrap_unchecked()(exception.cast(), message.as_ptr().cast());
     }
-    // It does not return; if it did, waiting here would be all that is left.
-    loop {
-        core::hint::spin_loop();
-    }
+    wait()
 }
 
 /// Raises `OSError(errno)`.
@@ -383,10 +398,7 @@ pub fn raise_os_error(errno: u32) -> ! {
     unsafe {
         let exception = table.load_global.unwrap_unchecked()(Qstr::OSError.value());
         let instance = table.call_function_n_kw.unwrap_unchecked()(exception, 1, &argument);
-        table.raise.unwrap_unchecked()(instance);
-    }
-    loop {
-        core::hint::spin_loop();
+        raise_again(Obj::from_raw(instance))
     }
 }
 
@@ -401,8 +413,6 @@ pub fn check_arguments(n_args: usize, n_kw: usize, wanted: usize) {
 pub type Function1 = unsafe extern "C" fn(Obj) -> Obj;
 /// With two arguments.
 pub type Function2 = unsafe extern "C" fn(Obj, Obj) -> Obj;
-/// With three arguments.
-pub type Function3 = unsafe extern "C" fn(Obj, Obj, Obj) -> Obj;
 /// With any number, told with how many.
 pub type FunctionN = unsafe extern "C" fn(usize, *const Obj) -> Obj;
 
@@ -421,11 +431,6 @@ pub fn function_1(code: Function1) -> Obj {
 /// A function object of two arguments.
 pub fn function_2(code: Function2) -> Obj {
     builtin(ffi::table().type_fun_builtin_2, code as *const ())
-}
-
-/// A function object of three arguments.
-pub fn function_3(code: Function3) -> Obj {
-    builtin(ffi::table().type_fun_builtin_3, code as *const ())
 }
 
 /// A function object of exactly `count` positional arguments.

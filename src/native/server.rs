@@ -1,12 +1,14 @@
 //! `Server`: what all sessions of a server share: the settings, the workspace and the reply buffer.
 
 use super::ffi;
-use super::holders::{Holders, Place};
+use super::holders::Holders;
 use super::obj::{self, Obj};
+use super::place::Place;
 use super::pump::Clock;
 use super::qstr::Qstr;
 use crate::protocol::security::Tls;
 use crate::protocol::session::{Config, End, Outcome, REPLY_MAX, Workspace};
+use core::cell::Cell;
 
 /// `stat`'s mode bit for directories, the same on every port.
 pub const DIRECTORY: u64 = 0x4000;
@@ -41,7 +43,16 @@ pub struct Settings {
 #[repr(C)]
 pub struct ServerObj {
     base: ffi::mp_obj_base_t,
+    /// A method of one of the server's sessions runs: no other may begin, which Python code could try that the first one calls.
+    pub busy: Cell<bool>,
+    /// They are never borrowed to be changed.
     pub settings: Settings,
+    pub shared: Shared,
+}
+
+/// What belongs to the session whose method runs.
+#[repr(C)]
+pub struct Shared {
     /// How much of `replies` is in use. It stands before what is large, where short instructions reach it.
     pub collected: usize,
     pub work: Workspace,
@@ -118,16 +129,13 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
     // SAFETY: the runtime passes `n_args` objects, and there are twelve.
     let args = unsafe { core::slice::from_raw_parts(args, 12) };
     let flags = args[7].to_u64();
-    let Some(holders) = Holders::new(args[11]) else {
-        obj::raise(Qstr::TypeError, c"ftpdlite: holders must be the module's");
-    };
     let os = obj::import(Qstr::os);
     let settings = Settings {
         name: args[0],
         log: args[8],
         stat: os.attr(Qstr::stat),
         clock: Clock(obj::import(Qstr::time).attr(Qstr::ticks_us)),
-        holders,
+        holders: Holders::new(args[11]),
         epoch: args[1].to_u64() as u32,
         config: Config {
             server_name: args[0].bytes().unwrap_or_default(),
@@ -154,10 +162,11 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
     // written one by one, so that the reply buffer is never built on the stack.
     unsafe {
         (&raw mut (*memory).base).write(ffi::mp_obj_base_t { type_: ty });
+        (&raw mut (*memory).busy).write(Cell::new(false));
         (&raw mut (*memory).settings).write(settings);
-        (&raw mut (*memory).work).write(Workspace::new(args[10].to_u64() as u32));
-        (&raw mut (*memory).collected).write(0);
-        (&raw mut (*memory).replies).write_bytes(0, 1);
+        (&raw mut (*memory).shared.work).write(Workspace::new(args[10].to_u64() as u32));
+        (&raw mut (*memory).shared.collected).write(0);
+        (&raw mut (*memory).shared.replies).write_bytes(0, 1);
     }
     Obj::from_ptr(memory)
 }
@@ -166,7 +175,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
 unsafe extern "C" fn is_open(this: Obj, path: Obj) -> Obj {
     // SAFETY: a method of the type, so `this` is one; its settings never change.
     let settings = unsafe { &(*this.as_ptr::<ServerObj>()).settings };
-    Obj::from_bool(settings.holders.hold(Place::whole(path), false, core::ptr::null()))
+    Obj::from_bool(settings.holders.hold(Place::whole(path)))
 }
 
 /// Makes the type.
