@@ -10,6 +10,9 @@ use core::ffi::CStr;
 #[repr(transparent)]
 pub struct Obj(*mut cty::c_void);
 
+/// `ENOMEM`.
+pub const NO_MEMORY: u32 = 12;
+
 /// How many value bits fit a small integer.
 const SMALL_BITS: u32 = usize::BITS - 1;
 
@@ -319,10 +322,31 @@ fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> 
         return Ok(());
     }
     if raised.is_exception(Qstr::KeyboardInterrupt) {
-        // SAFETY: it is an exception; the call leaves by a long jump.
-        unsafe { ffi::table().raise.unwrap_unchecked()(raised.raw()) };
+        raise_again(raised);
     }
     Err(raised)
+}
+
+/// The `errno` of an exception that stands for one: that of an OSError, which has none when there was no memory for it, or that of a MemoryError. Any other
+/// exception goes on.
+#[inline(never)]
+pub fn errno(raised: Obj) -> u32 {
+    if raised.is_exception(Qstr::OSError) {
+        let errno = raised.attr(Qstr::errno);
+        if errno.is_int() {
+            return errno.to_u64() as u32;
+        }
+    } else if !raised.is_exception(Qstr::MemoryError) {
+        raise_again(raised);
+    }
+    NO_MEMORY
+}
+
+/// Raises what was caught.
+#[inline(never)]
+fn raise_again(raised: Obj) {
+    // SAFETY: it is an exception; the call leaves by a long jump.
+    unsafe { ffi::table().raise.unwrap_unchecked()(raised.raw()) };
 }
 
 /// `import name`.

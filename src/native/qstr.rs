@@ -55,7 +55,7 @@ qstrs! {
     accepts attach dismiss finish hash list pump step tick
     data dial file glob home idle job listener logged_in moved new_path offset old_path parent part path peer private sock task text tls transfer
     user verdict
-    os stat ticks_us time
+    errno os stat ticks_us time
 }
 
 impl Qstr {

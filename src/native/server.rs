@@ -4,8 +4,8 @@ use super::ffi;
 use super::obj::{self, Obj};
 use super::pump::Clock;
 use super::qstr::Qstr;
-use crate::protocol::security::Tls;
-use crate::protocol::session::{Config, End, Outcome, REPLY_MAX, Workspace};
+use crate::protocol::session::{Config, Host, REPLY_MAX, Stat, Tls, Turn, Workspace};
+use crate::protocol::writer::Writer;
 
 /// `stat`'s mode bit for directories, the same on every port.
 pub const DIRECTORY: u64 = 0x4000;
@@ -45,6 +45,27 @@ pub struct ServerObj {
     pub replies: [u8; REPLIES],
 }
 
+/// The file system below an account's home, as the core looks at it.
+pub struct Home<'a> {
+    pub settings: &'a Settings,
+    pub home: Obj,
+}
+
+impl Host for Home<'_> {
+    fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
+        self.settings.look(|| real_path(self.home, path))
+    }
+}
+
+/// A virtual path as the host knows it: below the account's home.
+pub fn real_path(home: Obj, path: &[u8]) -> Obj {
+    match home.bytes() {
+        None | Some(b"") => obj::new_text(path),
+        Some(_) if path == b"/" => home,
+        Some(home_bytes) => obj::new_text_joined(home_bytes, path),
+    }
+}
+
 impl Settings {
     /// A time as `os.stat` and `time.time` tell it, in Unix seconds.
     #[inline(never)]
@@ -57,27 +78,25 @@ impl Settings {
         unix.saturating_sub(self.epoch)
     }
 
-    /// What `os.stat` gave.
-    pub fn stat(&self, value: Obj) -> Outcome<'static> {
+    /// Looks at the path that `path` gives.
+    ///
+    /// # Errors
+    /// The `errno`.
+    pub fn look(&self, mut path: impl FnMut() -> Obj) -> Result<Stat, u32> {
+        self.looked(obj::attempt(|| obj::call_1(self.stat, path())))
+    }
+
+    /// What `os.stat` gave or raised.
+    #[inline(never)]
+    fn looked(&self, found: Result<Obj, Obj>) -> Result<Stat, u32> {
+        let value = found.map_err(obj::errno)?;
         // File systems without times say 0, whatever year they count from.
         let modified = value.item(8);
-        Outcome::Stat {
+        Ok(Stat {
             directory: value.item(0).to_u64() & DIRECTORY != 0,
             size: value.item(6).to_u64(),
             modified: if modified.to_u64() == 0 { 0 } else { self.unix_seconds(modified) },
-        }
-    }
-
-    /// Looks at the path that `path` gives; `None` when nothing is there.
-    ///
-    /// # Errors
-    /// When there was no memory for it, or the file system has a fault.
-    pub fn look(&self, mut path: impl FnMut() -> Obj) -> Result<Option<Outcome<'static>>, End> {
-        match obj::attempt(|| obj::call_1(self.stat, path())) {
-            Ok(value) => Ok(Some(self.stat(value))),
-            Err(error) if error.is_exception(Qstr::OSError) => Ok(None),
-            Err(_) => Err(End::LocalError),
-        }
+        })
     }
 
     /// Shows a command, a password never.
@@ -104,6 +123,21 @@ impl Settings {
     fn log_line(&self, line: &[u8]) {
         // Whoever listens has no say in what is served: an exception of theirs is dropped, and so is one for want of memory.
         let _ = obj::attempt(|| obj::call_1(self.log, obj::new_text(line)));
+    }
+}
+
+impl ServerObj {
+    /// One step of a session whose account is at home there, which adds to the replies.
+    pub fn turn<T>(&mut self, home: Obj, step: impl FnOnce(&mut Turn<'_, Home<'_>>) -> T) -> T {
+        let mut turn = Turn {
+            config: &self.settings.config,
+            work: &mut self.work,
+            out: Writer::new(&mut self.replies[self.collected..]),
+            host: &mut Home { settings: &self.settings, home },
+        };
+        let step = step(&mut turn);
+        self.collected += turn.out.len();
+        step
     }
 }
 

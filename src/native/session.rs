@@ -6,7 +6,7 @@ use super::listing::Listing;
 use super::obj::{self, Obj};
 use super::pump::{Filled, Pump, Pumped, Share};
 use super::qstr::Qstr;
-use super::server::ServerObj;
+use super::server::{Home, ServerObj, real_path};
 use super::stream::{self, WOULD_BLOCK};
 use crate::protocol::address::{Endpoint, Ip, from_sockaddr, parse_ip};
 use crate::protocol::ascii;
@@ -25,9 +25,6 @@ const YIELD: u32 = 3;
 const BLOCKED: u32 = 4;
 /// `pump` adds this to the number of the transfer's [`End`].
 const ENDED: u32 = 16;
-
-/// `ENOMEM`.
-const NO_MEMORY: u32 = 12;
 
 /// The Python objects that the shim keeps in a session, in the order of `SessionObj::slots`.
 const SLOTS: [Qstr; 11] = [
@@ -197,13 +194,8 @@ impl SessionObj {
                 }
                 None => {
                     server.settings.log_command(self.core.peek(line));
-                    let mut out = Writer::new(&mut server.replies[server.collected..]);
-                    let step = self.core.next(
-                        line,
-                        &mut Turn { config: &server.settings.config, work: &mut server.work, out: &mut out },
-                    );
-                    server.collected += out.len();
-                    step
+                    let home = self.slots[HOME];
+                    server.turn(home, |turn| self.core.next(line, turn))
                 }
             };
             match step {
@@ -254,7 +246,7 @@ impl SessionObj {
                         }
                         if !is_over && !is_kept {
                             // The digest's name would be gone.
-                            outcome = Some(Obj::from_u32(NO_MEMORY));
+                            outcome = Some(Obj::from_u32(obj::NO_MEMORY));
                             continue;
                         }
                     }
@@ -277,9 +269,7 @@ impl SessionObj {
 
     fn greet(&mut self, server: &mut ServerObj) {
         if !self.core.is_dismissed() {
-            let mut out = Writer::new(&mut server.replies);
-            self.core.greet(&mut Turn { config: &server.settings.config, work: &mut server.work, out: &mut out });
-            server.collected = out.len();
+            server.turn(obj::none(), |turn| self.core.greet(turn));
         }
     }
 
@@ -301,7 +291,6 @@ impl SessionObj {
                 self.slots[HOME] = value.item(1);
                 Outcome::Login(Permission::from_bits(value.item(0).to_u64() as u8))
             }
-            Action::Stat => server.settings.stat(value),
             Action::Passive | Action::PassiveIpv4 => {
                 Outcome::Passive(value.item(0).to_u64() as u16, value.item(1).bytes().unwrap_or_default())
             }
@@ -312,12 +301,8 @@ impl SessionObj {
             Action::HashPassword | Action::Hash => Outcome::Text(value.bytes().unwrap_or_default()),
             _ => Outcome::Done,
         };
-        let mut out = Writer::new(&mut server.replies[server.collected..]);
-        let step = self
-            .core
-            .resume(outcome, &mut Turn { config: &server.settings.config, work: &mut server.work, out: &mut out });
-        server.collected += out.len();
-        step
+        let home = self.slots[HOME];
+        server.turn(home, |turn| self.core.resume(outcome, turn))
     }
 
     /// Lists on the control connection: what must be waited for, or `None` at the end, which a session that is to end reaches at once.
@@ -624,7 +609,7 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
     } else if name == Qstr::text.value() {
         obj::new_text(&server.work.text)
     } else if name == Qstr::user.value() {
-        obj::new_text(core.user())
+        obj::new_text(core.user_name())
     } else if name == Qstr::part.value() {
         if server.work.text.is_empty() { obj::none() } else { real_path(home, &server.work.text) }
     } else if name == Qstr::time.value() {
@@ -652,15 +637,6 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
         dest[1] = Obj::SENTINEL;
         return;
     };
-}
-
-/// A virtual path as the host knows it: below the account's home.
-pub fn real_path(home: Obj, path: &[u8]) -> Obj {
-    match home.bytes() {
-        None | Some(b"") => obj::new_text(path),
-        Some(_) if path == b"/" => home,
-        Some(home_bytes) => obj::new_text_joined(home_bytes, path),
-    }
 }
 
 /// Makes the type.
