@@ -17,7 +17,6 @@ fn the_shim_numbers_what_the_core_numbers() {
         ("START_TLS", Action::StartTls as u32),
         ("LOGIN", Action::Login as u32),
         ("RESET", Action::Reset as u32),
-        ("STAT", Action::Stat as u32),
         ("MAKE_DIRECTORY", Action::MakeDirectory as u32),
         ("REMOVE_DIRECTORY", Action::RemoveDirectory as u32),
         ("REMOVE_FILE", Action::RemoveFile as u32),

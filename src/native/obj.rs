@@ -10,6 +10,9 @@ use core::ffi::CStr;
 #[repr(transparent)]
 pub struct Obj(*mut cty::c_void);
 
+/// `ENOMEM`.
+pub const NO_MEMORY: u32 = 12;
+
 /// How many value bits fit a small integer.
 const SMALL_BITS: u32 = usize::BITS - 1;
 
@@ -352,6 +355,21 @@ fn wait() -> ! {
     loop {
         core::hint::spin_loop();
     }
+}
+
+/// The `errno` of an exception that stands for one: that of an OSError, which has none when there was no memory for it, or that of a MemoryError. Any other
+/// exception goes on.
+#[inline(never)]
+pub fn errno(raised: Obj) -> u32 {
+    if raised.is_exception(Qstr::OSError) {
+        let errno = raised.attr(Qstr::errno);
+        if errno.is_int() {
+            return errno.to_u64() as u32;
+        }
+    } else if !raised.is_exception(Qstr::MemoryError) {
+        raise_again(raised);
+    }
+    NO_MEMORY
 }
 
 /// `import name`.

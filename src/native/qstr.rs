@@ -18,10 +18,9 @@ macro_rules! qstrs {
         /// One of the module's names.
         #[derive(Clone, Copy, PartialEq, Eq)]
         #[repr(u16)]
-        #[allow(non_camel_case_types, missing_docs, clippy::upper_case_acronyms)]
+        #[allow(non_camel_case_types, missing_docs, clippy::upper_case_acronyms, dead_code, reason = "some are only met by their numbers")]
         pub enum Qstr {
             /// The module file's own name comes first.
-            #[allow(dead_code)]
             module_file,
             $($name),*
         }
@@ -56,7 +55,7 @@ qstrs! {
     // What the shim keeps in a session, from `data` to `verdict`, and what a session knows, from `dial` to `user`.
     data file home job listener new_path old_path sock task tls verdict
     dial glob idle logged_in moved offset parent part path peer private text time transfer user
-    os stat ticks_us
+    errno os stat ticks_us
 }
 
 impl Qstr {

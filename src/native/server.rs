@@ -3,11 +3,10 @@
 use super::ffi;
 use super::holders::Holders;
 use super::obj::{self, Obj};
-use super::place::Place;
+use super::place::{Place, real_path};
 use super::pump::Clock;
 use super::qstr::Qstr;
-use crate::protocol::security::Tls;
-use crate::protocol::session::{Config, End, Outcome, REPLY_MAX, Workspace};
+use crate::protocol::session::{Config, Host, REPLY_MAX, Stat, Tls, Workspace};
 use core::cell::Cell;
 
 /// `stat`'s mode bit for directories, the same on every port.
@@ -59,6 +58,18 @@ pub struct Shared {
     pub replies: [u8; REPLIES],
 }
 
+/// The file system below an account's home, as the core looks at it.
+pub struct Home<'a> {
+    pub settings: &'a Settings,
+    pub home: Obj,
+}
+
+impl Host for Home<'_> {
+    fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
+        self.settings.look(|| real_path(self.home, path))
+    }
+}
+
 impl Settings {
     /// A time as `os.stat` and `time.time` tell it, in Unix seconds.
     #[inline(never)]
@@ -71,27 +82,25 @@ impl Settings {
         unix.saturating_sub(self.epoch)
     }
 
-    /// What `os.stat` gave.
-    pub fn stat(&self, value: Obj) -> Outcome<'static> {
+    /// Looks at the path that `path` gives.
+    ///
+    /// # Errors
+    /// The `errno`.
+    pub fn look(&self, mut path: impl FnMut() -> Obj) -> Result<Stat, u32> {
+        self.looked(obj::attempt(|| obj::call_1(self.stat, path())))
+    }
+
+    /// What `os.stat` gave or raised.
+    #[inline(never)]
+    fn looked(&self, found: Result<Obj, Obj>) -> Result<Stat, u32> {
+        let value = found.map_err(obj::errno)?;
         // File systems without times say 0, whatever year they count from.
         let modified = value.item(8);
-        Outcome::Stat {
+        Ok(Stat {
             directory: value.item(0).to_u64() & DIRECTORY != 0,
             size: value.item(6).to_u64(),
             modified: if modified.to_u64() == 0 { 0 } else { self.unix_seconds(modified) },
-        }
-    }
-
-    /// Looks at the path that `path` gives; `None` when nothing is there.
-    ///
-    /// # Errors
-    /// When there was no memory for it, or the file system has a fault.
-    pub fn look(&self, mut path: impl FnMut() -> Obj) -> Result<Option<Outcome<'static>>, End> {
-        match obj::attempt(|| obj::call_1(self.stat, path())) {
-            Ok(value) => Ok(Some(self.stat(value))),
-            Err(error) if error.is_exception(Qstr::OSError) => Ok(None),
-            Err(_) => Err(End::LocalError),
-        }
+        })
     }
 
     /// Shows a command, a password never.

@@ -213,7 +213,7 @@ impl Inside<'_> {
             Qstr::text => obj::new_text(&work.text),
             Qstr::time => Obj::from_u32(self.settings.port_seconds(core.time())),
             Qstr::transfer => core.transfer().map_or(obj::none(), |transfer| obj::new_str(transfer.verb())),
-            _ => obj::new_text(core.user()),
+            _ => obj::new_text(core.user_name()),
         }
     }
 }

@@ -7,13 +7,13 @@
 mod methods;
 mod stepping;
 
+use super::ffi;
 use super::holders::Head;
 use super::listing::Listing;
 use super::obj::{self, Obj};
 use super::pump::{Pump, Share};
 use super::qstr::Qstr;
 use super::server::{ServerObj, Settings, Shared};
-use super::ffi;
 use crate::protocol::address::{Endpoint, from_sockaddr, parse_ip};
 use crate::protocol::hash::Hasher;
 use crate::protocol::input::LINE_MAX;

@@ -4,9 +4,10 @@ use super::{Inside, core_of};
 use crate::native::obj::{self, Obj};
 use crate::native::place::Place;
 use crate::native::qstr::Qstr;
+use crate::native::server::Home;
 use crate::native::stream::{self, WOULD_BLOCK};
 use crate::protocol::listing::Permission;
-use crate::protocol::session::{Access, Action, Outcome, REPLY_MAX, Step, Transfer, Turn};
+use crate::protocol::session::{Access, Action, Outcome, REPLY_MAX, Session, Step, Transfer, Turn};
 use crate::protocol::writer::Writer;
 
 /// What `step` and `pump` return beside the numbers of [`Action`].
@@ -20,8 +21,6 @@ pub const ENDED: u32 = 16;
 
 /// `EBUSY`.
 pub const BUSY: u32 = 16;
-/// `ENOMEM`.
-pub const NO_MEMORY: u32 = 12;
 
 impl Inside<'_> {
     /// Whether others have what the action would change, or are about to replace what it would read.
@@ -141,13 +140,7 @@ impl Inside<'_> {
                 }
                 None => {
                     self.settings.log_command(self.body.core.peek(line));
-                    let mut out = Writer::new(&mut self.shared.replies[self.shared.collected..]);
-                    let step = self.body.core.next(
-                        line,
-                        &mut Turn { config: &self.settings.config, work: &mut self.shared.work, out: &mut out },
-                    );
-                    self.shared.collected += out.len();
-                    step
+                    self.turn(|core, turn| core.next(line, turn))
                 }
             };
             match step {
@@ -165,7 +158,9 @@ impl Inside<'_> {
                         Ok(count) => self.body.core.received(line, count),
                         Err(WOULD_BLOCK) => return WAIT_READ,
                         // What is stored may be whole although the client is gone.
-                        Err(_) if self.body.core.transfer().is_some_and(Transfer::is_upload) => self.body.core.end_of_input(),
+                        Err(_) if self.body.core.transfer().is_some_and(Transfer::is_upload) => {
+                            self.body.core.end_of_input()
+                        }
                         Err(_) => return CLOSE,
                     }
                 }
@@ -200,7 +195,7 @@ impl Inside<'_> {
                         }
                         if !is_over && !is_kept {
                             // The digest's name would be gone.
-                            outcome = Some(Obj::from_u32(NO_MEMORY));
+                            outcome = Some(Obj::from_u32(obj::NO_MEMORY));
                             continue;
                         }
                     }
@@ -228,10 +223,22 @@ impl Inside<'_> {
 
     fn greet(&mut self) {
         if !self.body.core.is_dismissed() {
-            let mut out = Writer::new(&mut self.shared.replies);
-            self.body.core.greet(&mut Turn { config: &self.settings.config, work: &mut self.shared.work, out: &mut out });
-            self.shared.collected = out.len();
+            self.turn(|core, turn| core.greet(turn));
         }
+    }
+
+    /// Has the core do something whose replies are collected.
+    fn turn<T>(&mut self, act: impl FnOnce(&mut Session, &mut Turn<'_, Home<'_>>) -> T) -> T {
+        let shared = &mut *self.shared;
+        let mut turn = Turn {
+            config: &self.settings.config,
+            work: &mut shared.work,
+            out: Writer::new(&mut shared.replies[shared.collected..]),
+            host: &mut Home { settings: self.settings, home: self.head.get(Qstr::home) },
+        };
+        let result = act(&mut self.body.core, &mut turn);
+        shared.collected += turn.out.len();
+        result
     }
 
     /// Tells the core what came of an action.
@@ -252,7 +259,6 @@ impl Inside<'_> {
                 self.head.set(Qstr::home, value.item(1));
                 Outcome::Login(Permission::from_bits(value.item(0).to_u64() as u8))
             }
-            Action::Stat => self.settings.stat(value),
             Action::Passive | Action::PassiveIpv4 => {
                 Outcome::Passive(value.item(0).to_u64() as u16, value.item(1).bytes().unwrap_or_default())
             }
@@ -263,12 +269,7 @@ impl Inside<'_> {
             Action::HashPassword | Action::Hash => Outcome::Text(value.bytes().unwrap_or_default()),
             _ => Outcome::Done,
         };
-        let mut out = Writer::new(&mut self.shared.replies[self.shared.collected..]);
-        let step = self.body
-            .core
-            .resume(outcome, &mut Turn { config: &self.settings.config, work: &mut self.shared.work, out: &mut out });
-        self.shared.collected += out.len();
-        step
+        self.turn(|core, turn| core.resume(outcome, turn))
     }
 
     /// Lists on the control connection: what must be waited for, or `None` at the end, which a session that is to end reaches at once.
@@ -335,4 +336,3 @@ fn write_all<'a>(stream: Obj, bytes: &'a [u8], refused: &mut usize, lost: &mut b
     }
     None
 }
-
