@@ -5,7 +5,6 @@ use super::obj::{self, Obj};
 use super::pump::Clock;
 use super::qstr::Qstr;
 use crate::protocol::session::{Config, Host, REPLY_MAX, Stat, Tls, Turn, Workspace};
-use crate::protocol::writer::Writer;
 
 /// `stat`'s mode bit for directories, the same on every port.
 pub const DIRECTORY: u64 = 0x4000;
@@ -129,12 +128,9 @@ impl Settings {
 impl ServerObj {
     /// One step of a session whose account is at home there, which adds to the replies.
     pub fn turn<T>(&mut self, home: Obj, step: impl FnOnce(&mut Turn<'_, Home<'_>>) -> T) -> T {
-        let mut turn = Turn {
-            config: &self.settings.config,
-            work: &mut self.work,
-            out: Writer::new(&mut self.replies[self.collected..]),
-            host: &mut Home { settings: &self.settings, home },
-        };
+        let mut host = Home { settings: &self.settings, home };
+        let replies = &mut self.replies[self.collected..];
+        let mut turn = Turn::new(&self.settings.config, &mut self.work, replies, &mut host);
         let step = step(&mut turn);
         self.collected += turn.out.len();
         step

@@ -13,7 +13,7 @@ use crate::protocol::ascii;
 use crate::protocol::hash::{DIGEST_MAX, Hasher};
 use crate::protocol::input::LINE_MAX;
 use crate::protocol::listing::Permission;
-use crate::protocol::path::{name, parent};
+use crate::protocol::path::{append, name, parent};
 use crate::protocol::session::{Action, Dismissal, End, Outcome, REPLY_MAX, Session, Step, Tick, Transfer, Turn};
 use crate::protocol::writer::Writer;
 
@@ -151,7 +151,7 @@ impl SessionObj {
         for (kept, place) in self.kept.iter().zip([&mut work.path, &mut work.text]) {
             if let Some(bytes) = kept.bytes() {
                 place.clear();
-                let _ = place.extend_from_slice(bytes);
+                let _ = append(place, bytes);
             }
         }
     }
