@@ -56,7 +56,7 @@ unsafe extern "C" fn is_unfinished(name: Obj) -> Obj {
 
 /// `overlap(old, new)`: how many bytes at the start of `new` may mean the folder `old`; 0 when `new` certainly is neither `old` nor below it.
 unsafe extern "C" fn overlap(old: Obj, new: Obj) -> Obj {
-    let [old, new] = [old, new].map(|path| path.bytes().unwrap_or_default());
+    let (old, new) = (old.bytes().unwrap_or_default(), new.bytes().unwrap_or_default());
     Obj::from_u64(path::overlap(old, new) as u64)
 }
 
@@ -75,7 +75,7 @@ unsafe extern "C" fn pbkdf2(n_args: usize, args: *const Obj) -> Obj {
     // SAFETY: declared for exactly four arguments.
     let args = unsafe { core::slice::from_raw_parts(args, n_args) };
     let &[password, salt, state, rounds] = args else { return obj::none() };
-    let [password, salt] = [password, salt].map(|text| text.bytes().unwrap_or_default());
+    let (password, salt) = (password.bytes().unwrap_or_default(), salt.bytes().unwrap_or_default());
     match state.bytes_mut().and_then(|state| state.try_into().ok()) {
         Some(state) => hash::pbkdf2(password, salt, rounds.to_u64() as u32, state),
         None => obj::raise(Qstr::ValueError, c"ftpdlite: the state has 64 bytes"),

@@ -217,8 +217,8 @@ impl Host {
     /// One call of the session; what it says goes to the client.
     fn step<T>(&mut self, call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, Files>) -> T) -> T {
         let mut bytes = [0; session::REPLY_MAX];
-        let mut turn =
-            Turn { config: &self.config(), work: &mut self.work, out: Writer::new(&mut bytes), host: &mut self.files };
+        let config = self.config();
+        let mut turn = Turn::new(&config, &mut self.work, &mut bytes, &mut self.files);
         let step = call(&mut self.session, &mut self.buffer, &mut turn);
         assert!(!turn.out.overflowed(), "a reply is longer than REPLY_MAX");
         self.replies.extend(turn.out.bytes());

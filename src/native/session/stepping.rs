@@ -7,6 +7,7 @@ use crate::native::qstr::Qstr;
 use crate::native::server::Home;
 use crate::native::stream::{self, WOULD_BLOCK};
 use crate::protocol::listing::Permission;
+use crate::protocol::path::append;
 use crate::protocol::session::{Access, Action, Outcome, REPLY_MAX, Session, Step, Transfer, Turn};
 use crate::protocol::writer::Writer;
 
@@ -93,7 +94,7 @@ impl Inside<'_> {
         for (kept, place) in self.body.kept.iter().zip([&mut work.path, &mut work.text]) {
             if let Some(bytes) = kept.bytes() {
                 place.clear();
-                let _ = place.extend_from_slice(bytes);
+                let _ = append(place, bytes);
             }
         }
     }
@@ -230,12 +231,9 @@ impl Inside<'_> {
     /// Has the core do something whose replies are collected.
     fn turn<T>(&mut self, act: impl FnOnce(&mut Session, &mut Turn<'_, Home<'_>>) -> T) -> T {
         let shared = &mut *self.shared;
-        let mut turn = Turn {
-            config: &self.settings.config,
-            work: &mut shared.work,
-            out: Writer::new(&mut shared.replies[shared.collected..]),
-            host: &mut Home { settings: self.settings, home: self.head.get(Qstr::home) },
-        };
+        let mut host = Home { settings: self.settings, home: self.head.get(Qstr::home) };
+        let replies = &mut shared.replies[shared.collected..];
+        let mut turn = Turn::new(&self.settings.config, &mut shared.work, replies, &mut host);
         let result = act(&mut self.body.core, &mut turn);
         shared.collected += turn.out.len();
         result

@@ -1,10 +1,10 @@
 //! From a line to the function of its command, and from an action's outcome to what comes after it.
 
 use super::host::{Host, Outcome, Step, Turn};
-use super::replies::{ARGUMENT_REQUIRED, Answer, NO_PERMISSION};
+use super::replies::{ARGUMENT_REQUIRED, Answer, NO_PERMISSION, SAID};
 use super::{After, Session, parameters, status};
 use crate::protocol::command::{self, Verb, When};
-use core::ops::ControlFlow::{Break, Continue};
+use core::ops::ControlFlow::Break;
 
 impl Session {
     /// One line of the client's.
@@ -22,20 +22,17 @@ impl Session {
         self.settle(answer, turn)
     }
 
-    /// Says a command's last line.
+    /// Says a command's last line, and gives what the host does next.
     #[inline(never)]
     fn settle(&mut self, answer: Answer, turn: &mut Turn<'_, impl Host>) -> Step {
-        match answer {
-            Continue(step) => step,
-            Break(line) => {
-                // A transfer that was asked for will not begin, and REST is forgotten. The data connection stays for the next command.
-                if self.transfer.take().is_some() {
-                    self.offset = 0;
-                }
-                turn.say(line);
-                Step::Again
+        if let Break(line) = answer {
+            // A transfer that was asked for will not begin, and REST is forgotten. The data connection stays for the next command.
+            if self.transfer.take().is_some() {
+                self.offset = 0;
             }
+            turn.say(line);
         }
+        core::mem::replace(&mut self.step, Step::Again)
     }
 
     /// Looks the command up and checks what the table demands.
@@ -122,7 +119,7 @@ impl Session {
     /// What comes after each action. Those before the failure have words of their own for it.
     fn done(&mut self, after: After, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
         match (after, outcome) {
-            (After::Ready | After::Silent, _) => Continue(Step::Again),
+            (After::Ready | After::Silent, _) => SAID,
             (After::Allo, _) => self.allo_done(outcome),
             (After::Auth, _) => self.auth_done(outcome, turn),
             (After::List, _) => self.list_done(outcome, turn),

@@ -18,9 +18,9 @@ impl Session {
         if self.representation == Representation::Ascii {
             return Break(b"550 SIZE not allowed in ASCII mode.");
         }
-        let found = self.find_file(argument, turn)?;
+        self.find_file(argument, turn)?;
         turn.out.put(b"213 ");
-        turn.out.dec(found.size);
+        turn.out.dec(turn.found.size);
         Break(b"")
     }
 
@@ -30,12 +30,12 @@ impl Session {
         if wanted.is_some() {
             return self.set_time(wanted, turn);
         }
-        let found = self.find(argument, turn)?;
-        if found.modified == 0 {
+        self.find(argument, turn)?;
+        if turn.found.modified == 0 {
             return Break(b"550 The file system does not know its time.");
         }
         turn.out.put(b"213 ");
-        write_stamp(found.modified, &mut turn.out);
+        write_stamp(turn.found.modified, &mut turn.out);
         Break(b"")
     }
 
@@ -70,16 +70,16 @@ impl Session {
 
     /// MLST.
     pub(super) fn mlst(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        let found = self.find(argument, turn)?;
+        self.find(argument, turn)?;
         turn.out.put(b"250-Listing ");
         turn.out.name(&turn.work.path);
         turn.say(b"");
-        let kind = if found.directory { Kind::Directory } else { Kind::File };
+        let kind = if turn.found.directory { Kind::Directory } else { Kind::File };
         let entry = Entry {
             name: &turn.work.path,
-            directory: found.directory,
-            size: found.size,
-            modified: found.modified,
+            directory: turn.found.directory,
+            size: turn.found.size,
+            modified: turn.found.modified,
             unique: None,
         };
         facts_line(&entry, kind, self.facts, self.permission(), true, &mut turn.out);
@@ -118,9 +118,9 @@ impl Session {
 
     /// HASH, XSHA256 and XCRC: the digest of a file.
     pub(super) fn hash(&mut self, verb: Verb, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        let found = self.find_file(unquote(argument), turn)?;
+        self.find_file(unquote(argument), turn)?;
         self.hash = verb;
-        self.number = found.size;
+        self.number = turn.found.size;
         self.act(Action::Hash, After::Hash)
     }
 

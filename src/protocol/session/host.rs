@@ -367,13 +367,26 @@ impl Dismissal {
 }
 
 /// What a session works with for one step.
+///
+/// In this order, so that the writer, which is used most, has the address of the whole.
+#[repr(C)]
 pub struct Turn<'a, H> {
+    /// Where the reply goes: at least [`REPLY_MAX`] bytes.
+    pub out: Writer<'a>,
     /// The server's settings.
     pub config: &'a Config<'a>,
     /// What the action needs.
     pub work: &'a mut Workspace,
-    /// Where the reply goes: at least [`REPLY_MAX`] bytes.
-    pub out: Writer<'a>,
     /// The file system.
     pub host: &'a mut H,
+    /// What stood at the path that was looked at last.
+    pub(super) found: Stat,
+}
+
+impl<'a, H: Host> Turn<'a, H> {
+    /// For one call of the session. `buffer` is for the reply: at least [`REPLY_MAX`] bytes.
+    pub fn new(config: &'a Config<'a>, work: &'a mut Workspace, buffer: &'a mut [u8], host: &'a mut H) -> Self {
+        let found = Stat { directory: false, size: 0, modified: 0 };
+        Turn { out: Writer::new(buffer), config, work, host, found }
+    }
 }

@@ -34,7 +34,7 @@ impl Session {
     }
 
     #[inline(never)]
-    fn open_list(&mut self, transfer: Transfer, path: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer<()> {
+    fn open_list(&mut self, transfer: Transfer, path: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.ask_for(transfer, turn)?;
         turn.work.text.clear();
         self.resolve(path, turn)

@@ -2,10 +2,10 @@
 
 use super::host::{Action, Host, Outcome, Step, Turn, errno};
 use super::replies::{Answer, SAID};
-use super::{After, Data, Session, root, set};
+use super::{After, Data, Session, set};
 use crate::protocol::arguments::Representation;
 use crate::protocol::listing::Facts;
-use core::ops::ControlFlow::{Break, Continue};
+use core::ops::ControlFlow::Break;
 
 /// Failed logins before the connection is closed.
 const FAILURES_MAX: u8 = 3;
@@ -16,7 +16,7 @@ impl Session {
         self.permission = None;
         self.user_given = false;
         self.user.clear();
-        self.cwd = root();
+        set(&mut self.cwd, b"/");
         self.representation = Representation::Ascii;
         self.facts = Facts::ALL;
         self.offset = 0;
@@ -76,7 +76,8 @@ impl Session {
                 self.user_given = false;
                 if self.failures >= FAILURES_MAX {
                     turn.say(b"421 Too many failed logins.");
-                    return Continue(Step::Close);
+                    self.step = Step::Close;
+                    return SAID;
                 }
                 Break(b"530 Login incorrect.")
             }
@@ -91,13 +92,14 @@ impl Session {
     }
 
     /// QUIT.
-    pub(super) fn quit(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
+    pub(super) fn quit(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
         turn.out.put(b"221 Bye");
         if self.logged_in() {
             turn.out.put(b", ");
             turn.out.name(&self.user);
         }
         turn.say(b".");
-        Continue(Step::Close)
+        self.step = Step::Close;
+        SAID
     }
 }

@@ -31,9 +31,8 @@ use super::glob;
 use super::hash::Algorithm;
 use super::input::{Input, Line};
 use super::listing::{Facts, Permission};
-use super::path::{Path, name};
-use core::ops::ControlFlow::Continue;
-use replies::Answer;
+use super::path::{Path, append, name};
+use replies::{Answer, SAID};
 use tls::Security;
 
 /// The longest user name, in bytes.
@@ -85,6 +84,8 @@ enum After {
 #[repr(C)]
 pub struct Session {
     after: After,
+    /// What the host does next.
+    step: Step,
     /// The account may do this; `None` before login.
     permission: Option<Permission>,
     representation: Representation,
@@ -129,12 +130,14 @@ impl Session {
             input: Input::new(),
             security: Security::CLEAR,
             after: After::Ready,
+            step: Step::Again,
             line: b"",
             peer,
             data: Data::Unset,
             user: heapless::Vec::new(),
             permission: None,
-            cwd: root(),
+            // USER makes it the root.
+            cwd: Path::new(),
             representation: Representation::Ascii,
             facts: Facts::ALL,
             offset: 0,
@@ -377,7 +380,8 @@ impl Session {
     /// Asks the host for an action.
     fn act(&mut self, action: Action, after: After) -> Answer {
         self.after = after;
-        Continue(Step::Act(action))
+        self.step = Step::Act(action);
+        SAID
     }
 
     /// Asks the host for an action. When it is done, there is only this line to say.
@@ -388,14 +392,8 @@ impl Session {
     }
 }
 
-fn root() -> Path {
-    let mut path = Path::new();
-    set(&mut path, b"/");
-    path
-}
-
 /// Copies `bytes`, if they fit.
 fn set(text: &mut Path, bytes: &[u8]) -> bool {
     text.clear();
-    text.extend_from_slice(bytes).is_ok()
+    append(text, bytes).is_ok()
 }

@@ -2,38 +2,38 @@
 //!
 //! A path is resolved first, then looked at, and these stay apart: a name that nobody may use must not look like one that is free.
 
-use super::host::{Action, Host, Stat, Turn};
+use super::host::{Action, Host, Turn};
 use super::replies::{
-    Answer, IS_A_DIRECTORY, NAME_NOT_ALLOWED, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, PATH_TOO_LONG,
+    Answer, IS_A_DIRECTORY, NAME_NOT_ALLOWED, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, PATH_TOO_LONG, SAID,
 };
-use super::{After, Session};
+use super::{After, Session, set};
 use crate::protocol::path::{PathError, is_reserved, name, resolve};
-use core::ops::ControlFlow::{Break, Continue};
+use core::ops::ControlFlow::Break;
 
 impl Session {
     /// Puts the argument into the workspace as a path, for every command that takes one.
     #[inline(never)]
-    pub(super) fn resolve(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer<()> {
+    pub(super) fn resolve(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         match resolve(&self.cwd, argument, &mut turn.work.path) {
             Err(PathError::TooLong) => Break(PATH_TOO_LONG),
             Err(PathError::NotAllowed) => Break(NAME_NOT_ALLOWED),
             Ok(()) if is_reserved(name(&turn.work.path)) => Break(NOT_FOUND),
-            Ok(()) => Continue(()),
+            Ok(()) => SAID,
         }
     }
 
     /// Resolves the argument and looks at what stands there.
     #[inline(never)]
-    pub(super) fn find(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer<Stat> {
+    pub(super) fn find(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.resolve(argument, turn)?;
         turn.look()
     }
 
     /// As [`find`](Self::find), but only a file will do.
     #[inline(never)]
-    pub(super) fn find_file(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer<Stat> {
-        let found = self.find(argument, turn)?;
-        if found.directory { Break(IS_A_DIRECTORY) } else { Continue(found) }
+    pub(super) fn find_file(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find(argument, turn)?;
+        if turn.found.directory { Break(IS_A_DIRECTORY) } else { SAID }
     }
 
     /// PWD.
@@ -45,10 +45,11 @@ impl Session {
 
     /// CWD, and CDUP with the argument `..`.
     pub(super) fn cwd(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        if !self.find(argument, turn)?.directory {
+        self.find(argument, turn)?;
+        if !turn.found.directory {
             return Break(NOT_A_DIRECTORY);
         }
-        self.cwd.clone_from(&turn.work.path);
+        set(&mut self.cwd, &turn.work.path);
         turn.out.put(b"250 Directory changed to ");
         turn.out.quoted(&self.cwd);
         Break(b".")
@@ -69,7 +70,8 @@ impl Session {
 
     /// RMD.
     pub(super) fn rmd(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        if !self.find_movable(argument, turn)?.directory {
+        self.find_movable(argument, turn)?;
+        if !turn.found.directory {
             return Break(NOT_A_DIRECTORY);
         }
         self.act_and_say(Action::RemoveDirectory, b"250 Directory removed.")
@@ -95,8 +97,8 @@ impl Session {
     }
 
     /// As [`find`](Self::find), but the root stays where it is.
-    fn find_movable(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer<Stat> {
-        let found = self.find(argument, turn)?;
-        if turn.work.path == b"/" { Break(NO_PERMISSION) } else { Continue(found) }
+    fn find_movable(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find(argument, turn)?;
+        if turn.work.path == b"/" { Break(NO_PERMISSION) } else { SAID }
     }
 }

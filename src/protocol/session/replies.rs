@@ -1,14 +1,14 @@
 //! Replies: the lines that more than one command says, and how a command ends with one.
 
-use super::host::{Host, Stat, Step, Turn, errno};
+use super::host::{Host, Turn, errno};
 use core::ops::ControlFlow::{self, Break, Continue};
 
 /// What a command comes to. `Break` is its last line, or the end of one that stands in the reply already: whether it is done or refused, there is no more to
-/// do. `Continue` is what the host is to do next.
-pub(super) type Answer<T = Step> = ControlFlow<&'static [u8], T>;
+/// do. `Continue` is for what goes on: nothing is left to say now, and [`Session::step`](super::Session) is what the host does next.
+pub(super) type Answer = ControlFlow<&'static [u8]>;
 
 /// Everything is said.
-pub(super) const SAID: Answer = Continue(Step::Again);
+pub(super) const SAID: Answer = Continue(());
 
 pub(super) const NO_PERMISSION: &[u8] = b"550 Permission denied.";
 pub(super) const NOT_FOUND: &[u8] = b"550 No such file or directory.";
@@ -30,11 +30,12 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// What stands at the path of the workspace, which must be there.
-    pub(super) fn look(&mut self) -> Answer<Stat> {
+    pub(super) fn look(&mut self) -> Answer {
         match self.host.stat(&self.work.path) {
-            Ok(found) => Continue(found),
-            Err(error) => Break(self.failure(error)),
+            Ok(found) => self.found = found,
+            Err(error) => return Break(self.failure(error)),
         }
+        SAID
     }
 
     /// The reply for a system call that failed.

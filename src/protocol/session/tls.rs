@@ -1,11 +1,11 @@
 //! TLS for the control connection and for data connections: AUTH, PBSZ, PROT and CCC (RFC 2228, RFC 4217).
 
 use super::host::{Action, Config, Host, Outcome, Step, Tls, Turn};
-use super::replies::{Answer, BAD_ARGUMENT};
+use super::replies::{Answer, BAD_ARGUMENT, SAID};
 use super::{After, Session};
 use crate::protocol::arguments::parse_offset;
 use crate::protocol::command::Verb;
-use core::ops::ControlFlow::{Break, Continue};
+use core::ops::ControlFlow::Break;
 
 /// What protects the control connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,8 @@ impl Session {
         self.input.clear();
         self.security = Security { channel: Channel::Handshake, ..Security::CLEAR };
         turn.say(b"234 Beginning TLS.");
-        Continue(Step::Secure)
+        self.step = Step::Secure;
+        SAID
     }
 
     /// PBSZ: TLS has no buffer size.
@@ -149,7 +150,6 @@ mod tests {
     use crate::protocol::address::{Endpoint, Ip};
     use crate::protocol::input::LINE_MAX;
     use crate::protocol::session::{Dismissal, Stat, Tick, Workspace};
-    use crate::protocol::writer::Writer;
 
     /// There are no files.
     struct Nothing;
@@ -195,12 +195,9 @@ mod tests {
             call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, Nothing>) -> Step,
         ) -> (Step, String) {
             let mut bytes = [0; 1024];
-            let mut turn = Turn {
-                config: &self.config,
-                work: &mut Workspace::new(0),
-                out: Writer::new(&mut bytes),
-                host: &mut Nothing,
-            };
+            let mut work = Workspace::new(0);
+            let mut host = Nothing;
+            let mut turn = Turn::new(&self.config, &mut work, &mut bytes, &mut host);
             let step = call(&mut self.session, &mut self.line, &mut turn);
             (step, String::from_utf8_lossy(turn.out.bytes()).into_owned())
         }

@@ -4,9 +4,9 @@ use super::host::{Action, End, Host, Outcome, Step, Transfer, Turn, errno};
 use super::replies::{Answer, IS_A_DIRECTORY, LOCAL_ERROR, NO_DATA_CONNECTION, NO_SPACE, PATH_TOO_LONG, SAID};
 use super::{After, Data, Session};
 use crate::protocol::input::Line;
-use crate::protocol::path::{name, unfinished};
+use crate::protocol::path::{append, name, unfinished};
 use crate::protocol::writer::Writer;
-use core::ops::ControlFlow::{Break, Continue};
+use core::ops::ControlFlow::Break;
 
 /// How many names STOU tries. The later ones are far apart, so that hardly any number of files can take them all.
 const UNIQUE_TRIES: u64 = 24;
@@ -15,7 +15,7 @@ const PAST_THE_END: &[u8] = b"554 Restart offset past the end of the file.";
 impl Session {
     /// A transfer is asked for: from here on it has a kind, but nothing moves before the host has opened what it needs.
     #[inline(never)]
-    pub(super) fn ask_for(&mut self, transfer: Transfer, turn: &mut Turn<'_, impl Host>) -> Answer<()> {
+    pub(super) fn ask_for(&mut self, transfer: Transfer, turn: &mut Turn<'_, impl Host>) -> Answer {
         let unprotected = self.unprotected_data(turn.config);
         if self.data == Data::Unset || unprotected.is_some() {
             self.offset = 0;
@@ -26,17 +26,17 @@ impl Session {
         self.moved = 0;
         self.stalled = 0;
         self.connected = false;
-        Continue(())
+        SAID
     }
 
     /// RETR: a file goes to the client, from where REST said.
     pub(super) fn retr(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.ask_for(Transfer::Retrieve, turn)?;
-        let found = self.find_file(argument, turn)?;
-        if self.offset > found.size {
+        self.find_file(argument, turn)?;
+        if self.offset > turn.found.size {
             return Break(PAST_THE_END);
         }
-        self.number = found.size;
+        self.number = turn.found.size;
         self.act(Action::OpenRead, After::Retr)
     }
 
@@ -56,7 +56,8 @@ impl Session {
 
     /// STOR: a file comes from the client, to where REST said.
     pub(super) fn stor(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        if self.find_place(Transfer::Store, argument, turn)? < self.offset {
+        self.find_place(Transfer::Store, argument, turn)?;
+        if self.offset > turn.found.size {
             return Break(PAST_THE_END);
         }
         self.open_upload(turn)
@@ -69,17 +70,18 @@ impl Session {
         self.act(Action::OpenAppend, After::Stor)
     }
 
-    /// Where an upload goes: the size of the file that is there, 0 when there is none.
+    /// Looks at where an upload goes. A file that is not there has no bytes.
     #[inline(never)]
-    fn find_place(&mut self, transfer: Transfer, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer<u64> {
+    fn find_place(&mut self, transfer: Transfer, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.ask_for(transfer, turn)?;
         self.resolve(argument, turn)?;
         match turn.host.stat(&turn.work.path) {
-            Ok(found) if found.directory => Break(IS_A_DIRECTORY),
-            Ok(found) => Continue(found.size),
-            Err(errno::ENOENT) => Continue(0),
-            Err(error) => Break(turn.failure(error)),
+            Ok(found) if found.directory => return Break(IS_A_DIRECTORY),
+            Ok(found) => turn.found = found,
+            Err(errno::ENOENT) => turn.found.size = 0,
+            Err(error) => return Break(turn.failure(error)),
         }
+        SAID
     }
 
     /// STOU: to a name of its own, made of the one that is given and a number.
@@ -95,9 +97,8 @@ impl Session {
         while self.number < UNIQUE_TRIES {
             let path = &mut turn.work.path;
             if self.number == 0 {
-                if path.push(b'.').is_err() {
-                    break;
-                }
+                // Without room for it, there is none for the number.
+                let _ = append(path, b".");
             } else {
                 // The number of the last try goes.
                 while path.last().is_some_and(u8::is_ascii_digit) {
@@ -111,7 +112,7 @@ impl Session {
             let mut digits = [0; 10];
             let mut text = Writer::new(&mut digits);
             text.dec(turn.work.unique.into());
-            if path.extend_from_slice(text.bytes()).is_err() {
+            if append(path, text.bytes()).is_err() {
                 return Break(PATH_TOO_LONG);
             }
             match turn.host.stat(path) {
