@@ -6,7 +6,7 @@ use super::listing::Listing;
 use super::obj::{self, Obj};
 use super::pump::{Filled, Pump, Pumped, Share};
 use super::qstr::Qstr;
-use super::server::{Home, ServerObj, real_path};
+use super::server::{ServerObj, real_path};
 use super::stream::{self, WOULD_BLOCK};
 use crate::protocol::address::{Endpoint, Ip, from_sockaddr, parse_ip};
 use crate::protocol::ascii;
@@ -14,7 +14,7 @@ use crate::protocol::hash::{DIGEST_MAX, Hasher};
 use crate::protocol::input::LINE_MAX;
 use crate::protocol::listing::Permission;
 use crate::protocol::path::{append, name, parent};
-use crate::protocol::session::{Action, Dismissal, End, Outcome, REPLY_MAX, Session, Step, Tick, Transfer, Turn};
+use crate::protocol::session::{Action, Dismissal, End, Outcome, REPLY_MAX, Session, Step, Tick, Transfer};
 use crate::protocol::writer::Writer;
 
 /// What `step` and `pump` return beside the numbers of [`Action`].
