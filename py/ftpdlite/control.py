@@ -14,7 +14,6 @@ _WAIT = const(4)
 _START_TLS = const(7)
 _LOGIN = const(8)
 _RESET = const(9)
-_STAT = const(10)
 _MAKE_DIRECTORY = const(11)
 _REMOVE_DIRECTORY = const(12)
 _REMOVE_FILE = const(13)
@@ -128,9 +127,7 @@ def _log_in(server, s):
 
 def _act(server, s, action):
     # Does the one thing; returns the outcome.
-    if action == _STAT:
-        return os.stat(s.path)
-    elif action == _START_TLS:
+    if action == _START_TLS:
         s.tls = server._tls.wrap(s.sock)
         _unlisten(s)
     elif _OPEN_READ <= action <= _OPEN_LIST:
