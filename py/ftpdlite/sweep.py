@@ -1,43 +1,197 @@
-# The search for what uploads have left. Loaded for that when a server starts, and when a file could not be removed.
+# The search for what uploads have left, which a power cut or a failing disc may do. Loaded for that when a server starts and when a file could not be
+# removed, and let go afterwards. An unfinished upload has a note beside it when it is whole (files.py): then it is put in its place.
 import os
-import sys
+from micropython import const
 
-from asyncio import core
+from .tasks import _is_linux, core, native
 
-# No more folders than these are looked into, and no more wait for that at a time.
-_MOST = 2000
-_WAITING = 100
-_DIRECTORY = 0x4000
+# So many folders wait to be looked into, and so many leftovers of one folder are known at a time.
+_WAITING = const(100)
+_KNOWN = const(50)
+# Seconds until what could not be done is tried again.
+_LATER = const(8)
+_DIRECTORY = const(0x4000)
+_ENOENT = const(2)
+_ENOTEMPTY = const(39)
+_EBUSY = const(16)
 
 
-def sweep(server, native):
-    """Removes unfinished uploads that no session of the server writes to: a generator that lets other tasks run."""
-    try:
-        folders = [server.root] + [account[3] for account in server._entries if account[3]]
-    except MemoryError:
-        server._litter = True
-        return
-    if sys.platform == "linux" and server.root == "/":
-        # That is a whole computer's.
-        folders.pop(0)
+def sweep(server):
+    """Finishes or removes the unfinished uploads that nobody writes to: a generator that lets other tasks run."""
     start = core.ticks()
-    for _ in range(_MOST):
-        if not folders or not server._stop_event:
-            break
+    try:
+        # Each with how many of its folders are known already.
+        folders = [(account[3], 0) for account in server._entries if account[3]]
+        if not _is_linux or server.root != "/":
+            # Else that is a whole computer's.
+            folders.append((server.root, 0))
+        while folders and server._stop_event:
+            path, known = folders.pop()
+            try:
+                for _ in _open(server, path.rstrip("/"), known, folders):
+                    if core.ticks_diff(core.ticks(), start) > 1:
+                        yield from core.sleep_ms(0)
+                        start = core.ticks()
+            except (OSError, ValueError):
+                pass
+    except MemoryError:
+        server._litter = _LATER
+
+
+def remove(server, path, error):
+    """Removes a folder that is not empty, if there is nothing in it but leftovers. Gives the errno, or 0.
+
+    error: the errno that rmdir gave.
+    """
+    names = [entry[0] for entry in os.ilistdir(path)]
+    if not names or isinstance(path, bytes):
+        return error
+    for name in names:
+        if not native.is_unfinished(name) or _is_foreign(name):
+            # FAT says EACCES of that.
+            return _ENOTEMPTY
+    for _ in _close(server, path, names):
+        pass
+    os.rmdir(path)
+    return 0
+
+
+def _open(server, path, start, tasks):
+    # Adds a folder's folders from the `start`-th on to those that wait; the first time it tidies the folder up. A generator.
+    found = []
+    new = []
+    count = 0
+    for entry in os.ilistdir(path or "/"):
+        if entry[1] & _DIRECTORY:
+            count += 1
+            # At least one, so that it comes to an end.
+            if count > start and (not new or len(tasks) + len(new) < _WAITING):
+                new.append(("%s/%s" % (path, entry[0]), 0))
+        elif not start and native.is_unfinished(entry[0]):
+            if len(found) < _KNOWN:
+                found.append(entry[0])
+            else:
+                server._litter = _LATER
+        yield
+    if count > start + len(new):
+        tasks.append((path, start + len(new)))
+    tasks.extend(new)
+    yield from _close(server, path, found)
+
+
+def _is_foreign(name):
+    # Whether another process that runs owns it: .ftpdlite-PROCESS-NUMBER.
+    parts = name.split("-")
+    if _is_linux and len(parts) > 2 and parts[1].isdigit() and parts[2][:1].isdigit():
+        with open("/proc/self/stat") as file:
+            own = file.read(16).split()[0]
         try:
-            folder = folders.pop().rstrip("/")
-            for entry in os.ilistdir(folder or "/"):
-                if entry[1] & _DIRECTORY:
-                    if len(folders) < _WAITING:
-                        folders.append("%s/%s" % (folder, entry[0]))
-                elif native.is_unfinished(entry[0]):
-                    path = "%s/%s" % (folder, entry[0])
-                    if not any(native.same(path, s.old_path or "") for s in server.sessions):
-                        os.remove(path)
-                if core.ticks_diff(core.ticks(), start) > 1:
-                    yield from core.sleep_ms(0)
-                    start = core.ticks()
-        except (OSError, ValueError):
+            os.stat("/proc/" + parts[1])
+            return parts[1] != own
+        except OSError:
             pass
-        except MemoryError:
-            server._litter = True
+    return False
+
+
+def _close(server, path, names):
+    # Finishes or removes some unfinished uploads of a folder, those with notes first. A generator.
+    for noted in (True, False):
+        for name in names:
+            if name.endswith(".to") == noted and not _is_foreign(name):
+                file = "%s/%s" % (path, name)
+                try:
+                    if noted:
+                        yield from _finish(server, path, file[:-3])
+                    elif not server._hub.is_open(file) and not _stat(file + ".to"):
+                        os.remove(file)
+                except OSError as error:
+                    if error.errno != _ENOENT:
+                        server._litter = _LATER
+                yield
+
+
+def _stat(path):
+    # What is there, or None.
+    try:
+        return os.stat(path)
+    except OSError as error:
+        if error.errno != _ENOENT:
+            raise
+
+
+def _finish(server, path, name):
+    # Does what the note of an upload says.
+    note = name + ".to"
+    upload = _stat(name)
+    target = _read(note)
+    if not upload or not target:
+        # It was put in its place, or there was no room for the note.
+        if upload:
+            os.remove(name)
+        os.remove(note)
+        return
+    target = "%s/%s" % (path, target)
+    if server._hub.is_open(name) or server._hub.is_open(target) or _stat(name + "-copy.to"):
+        raise OSError(_EBUSY)
+    # Meanwhile nobody else may have them.
+    holder = native.Session(server._hub, None, ("0.0.0.0", 0), 512)
+    holder.claim(name, target)
+    try:
+        old = _stat(target)
+        original = name[:-5] if name.endswith("-copy") else None
+        if original and _stat(original):
+            # The copy is whole, and is to take the place of both others, which share their clusters.
+            _remove(original, target)
+        elif old and old[6] == upload[6] and (yield from _copy(name, target)):
+            # A rename on FAT was cut in the middle: both names share their clusters, and to remove one of them would take them from the other.
+            copy = name + "-copy"
+            yield from _copy(name, copy, True)
+            _write(copy + ".to", _read(note))
+            _remove(name, target)
+            name = copy
+        elif old:
+            # It had not been removed.
+            os.remove(name)
+            os.remove(note)
+            return
+        os.rename(name, target)
+        os.remove(name + ".to")
+    finally:
+        holder.release()
+
+
+def _read(path):
+    with open(path) as file:
+        return file.read()
+
+
+def _write(path, value):
+    with open(path, "w") as file:
+        file.write(value)
+
+
+def _remove(path, target):
+    # Removes two names of the same clusters. They are emptied first, for a name that is cut while it is removed may come back as a short one.
+    if _stat(path + ".to"):
+        os.remove(path + ".to")
+    names = [name for name in (target, path) if _stat(name)]
+    for name in names:
+        _write(name, "")
+    for name in names:
+        os.remove(name)
+
+
+def _copy(path, target, writes=False):
+    # Copies a file to another, or gives whether they have the same content. A generator.
+    buffer = bytearray(512)
+    view = memoryview(buffer)
+    with open(path, "rb") as one, open(target, "wb" if writes else "rb") as two:
+        while True:
+            count = one.readinto(buffer)
+            if not count:
+                return True
+            if writes:
+                two.write(view[:count])
+            elif two.read(count) != view[:count]:
+                return False
+            yield

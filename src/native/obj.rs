@@ -10,6 +10,9 @@ use core::ffi::CStr;
 #[repr(transparent)]
 pub struct Obj(*mut cty::c_void);
 
+/// `ENOMEM`.
+pub const NO_MEMORY: u32 = 12;
+
 /// How many value bits fit a small integer.
 const SMALL_BITS: u32 = usize::BITS - 1;
 
@@ -63,17 +66,20 @@ impl Obj {
     #[inline(never)]
     pub fn is_exception(self, name: Qstr) -> bool {
         let table = ffi::table();
-        // SAFETY: any object has a type, and the name is a built-in one.
-        unsafe {
-            let wanted: *const ffi::mp_obj_type_t = table.load_global.unwrap_unchecked()(name.value()).cast();
-            core::ptr::eq(table.obj_get_type.unwrap_unchecked()(self.raw()), wanted)
-        }
+        // SAFETY: the name is a built-in one.
+        let wanted = unsafe { table.load_global.unwrap_unchecked()(name.value()) };
+        core::ptr::eq(self.type_of(), wanted.cast())
+    }
+
+    /// The object's type.
+    pub fn type_of(self) -> *const ffi::mp_obj_type_t {
+        // SAFETY: any object has one.
+        unsafe { ffi::table().obj_get_type.unwrap_unchecked()(self.raw()) }
     }
 
     /// Whether this is a str.
     pub fn is_str(self) -> bool {
-        // SAFETY: any object has a type.
-        unsafe { ffi::table().obj_get_type.unwrap_unchecked()(self.raw()) == ffi::table().type_str }
+        self.type_of() == ffi::table().type_str
     }
 
     /// `True` or `False`.
@@ -254,6 +260,17 @@ pub fn is_utf8(bytes: &[u8]) -> bool {
     following == 0
 }
 
+/// A new bytearray of one word, which is zero: a place for a pointer that the GC follows.
+pub fn new_word() -> Obj {
+    let memory = allocate(size_of::<usize>());
+    // SAFETY: a fresh block of that size, which is the bytearray's from here on.
+    unsafe {
+        memory.cast::<usize>().write(0);
+        let new = ffi::table().obj_new_bytearray_by_ref.unwrap_unchecked();
+        Obj::from_raw(new(size_of::<usize>() as _, memory.cast()))
+    }
+}
+
 /// A new tuple.
 pub fn new_tuple(items: &[Obj]) -> Obj {
     // SAFETY: copies the items; an `Obj` is the same word as an `mp_obj_t`.
@@ -313,16 +330,46 @@ pub fn attempt<F: FnMut() -> Obj>(make: F) -> Result<Obj, Obj> {
 /// Runs `call(context)`; gives the exception that it raised, if it did. Ctrl-C is for the program, and goes on.
 #[inline(never)]
 fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
+    match catch(call, context) {
+        Err(raised) if raised.is_exception(Qstr::KeyboardInterrupt) => raise_again(raised),
+        result => result,
+    }
+}
+
+/// Runs `call(context)`; gives the exception that it raised, whichever it is.
+pub fn catch(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
     // SAFETY: the glue calls `call` once, with `context`, which lives on the caller's frame.
     let raised = Obj(unsafe { ffi::ftpdlite_try(Some(call), context) });
-    if raised.is_null() {
-        return Ok(());
+    if raised.is_null() { Ok(()) } else { Err(raised) }
+}
+
+/// Raises an exception that was caught.
+pub fn raise_again(exception: Obj) -> ! {
+    // SAFETY: it is an exception; the call leaves by a long jump.
+    unsafe { ffi::table().raise.unwrap_unchecked()(exception.raw()) };
+    wait()
+}
+
+/// What follows a call that does not return.
+fn wait() -> ! {
+    loop {
+        core::hint::spin_loop();
     }
-    if raised.is_exception(Qstr::KeyboardInterrupt) {
-        // SAFETY: it is an exception; the call leaves by a long jump.
-        unsafe { ffi::table().raise.unwrap_unchecked()(raised.raw()) };
+}
+
+/// The `errno` of an exception that stands for one: that of an OSError, which has none when there was no memory for it, or that of a MemoryError. Any other
+/// exception goes on.
+#[inline(never)]
+pub fn errno(raised: Obj) -> u32 {
+    if raised.is_exception(Qstr::OSError) {
+        let errno = raised.attr(Qstr::errno);
+        if errno.is_int() {
+            return errno.to_u64() as u32;
+        }
+    } else if !raised.is_exception(Qstr::MemoryError) {
+        raise_again(raised);
     }
-    Err(raised)
+    NO_MEMORY
 }
 
 /// `import name`.
@@ -358,10 +405,7 @@ pub fn raise(exception: Qstr, message: &CStr) -> ! {
         let exception = table.load_global.unwrap_unchecked()(exception.value());
         table.raise_msg.unwrap_unchecked()(exception.cast(), message.as_ptr().cast());
     }
-    // It does not return; if it did, waiting here would be all that is left.
-    loop {
-        core::hint::spin_loop();
-    }
+    wait()
 }
 
 /// Raises `OSError(errno)`.
@@ -372,10 +416,7 @@ pub fn raise_os_error(errno: u32) -> ! {
     unsafe {
         let exception = table.load_global.unwrap_unchecked()(Qstr::OSError.value());
         let instance = table.call_function_n_kw.unwrap_unchecked()(exception, 1, &argument);
-        table.raise.unwrap_unchecked()(instance);
-    }
-    loop {
-        core::hint::spin_loop();
+        raise_again(Obj::from_raw(instance))
     }
 }
 
@@ -386,38 +427,27 @@ pub fn check_arguments(n_args: usize, n_kw: usize, wanted: usize) {
     }
 }
 
-/// A method's or function's code.
-pub type Function1 = unsafe extern "C" fn(Obj) -> Obj;
-/// With two arguments.
-pub type Function2 = unsafe extern "C" fn(Obj, Obj) -> Obj;
-/// With any number, told with how many.
-pub type FunctionN = unsafe extern "C" fn(usize, *const Obj) -> Obj;
-
-fn builtin(ty: *const ffi::mp_obj_type_t, code: *const ()) -> Obj {
-    let memory = allocate(size_of::<ffi::mp_obj_fun_builtin_fixed_t>()).cast::<[*const (); 2]>();
-    // SAFETY: a fresh block of two words: the type and the code.
-    unsafe { memory.write([ty.cast(), code]) };
-    Obj::from_ptr(memory)
-}
-
-/// A function object of one argument.
-pub fn function_1(code: Function1) -> Obj {
-    builtin(ffi::table().type_fun_builtin_1, code as *const ())
-}
-
-/// A function object of two arguments.
-pub fn function_2(code: Function2) -> Obj {
-    builtin(ffi::table().type_fun_builtin_2, code as *const ())
+/// A function of the module, or a method.
+#[repr(C)]
+pub struct Function {
+    /// Called with the number of arguments, and where they are.
+    pub code: unsafe extern "C" fn(usize, *const Obj) -> Obj,
+    /// Its name.
+    pub name: Qstr,
+    /// How many arguments it takes, `self` included.
+    pub count: u16,
 }
 
 /// A function object of exactly `count` positional arguments.
-pub fn function_n(count: u32, code: FunctionN) -> Obj {
+#[inline(never)]
+fn new_function(function: &Function) -> Obj {
     let memory = allocate(size_of::<ffi::mp_obj_fun_builtin_var_t>()).cast::<ffi::mp_obj_fun_builtin_var_t>();
+    let count = u32::from(function.count);
     // SAFETY: a fresh block of that size. The signature holds the least and the most arguments (py/obj.h, MP_OBJ_FUN_MAKE_SIG).
     unsafe {
         (&raw mut (*memory).base).write(ffi::mp_obj_base_t { type_: ffi::table().type_fun_builtin_var });
         (&raw mut (*memory).sig).write(count << 17 | count << 1);
-        (&raw mut (*memory).fun).cast::<*const ()>().write(code as *const ());
+        (&raw mut (*memory).fun).cast::<*const ()>().write(function.code as *const ());
     }
     Obj::from_ptr(memory)
 }
@@ -434,59 +464,38 @@ struct TypeMemory {
     slots: [*const (); 3],
 }
 
-/// Makes a type with a constructor, attributes and methods. A slot number of 0 says that the slot is empty.
-pub struct TypeBuilder {
-    memory: *mut TypeMemory,
-    methods: Obj,
+/// Makes a type, with attributes if there are any that are no methods.
+pub fn new_type(name: Qstr, make_new: MakeNew, attr: Option<Attr>, methods: &[Function]) -> Obj {
+    let table = ffi::table();
+    let memory = allocate(size_of::<TypeMemory>()).cast::<TypeMemory>();
+    // SAFETY: a fresh block of that size; all its fields are numbers or pointers, for which zero is a value. A slot number of 0 says that the slot is empty.
+    // `methods` becomes a dict; a key is a str made of a qstr.
+    unsafe {
+        memory.write_bytes(0, 1);
+        let dict = table.new_dict.unwrap_unchecked()(methods.len() as _);
+        for method in methods {
+            let key = table.native_to_obj.unwrap_unchecked()(method.name.value() as _, ffi::MP_NATIVE_TYPE_QSTR as _);
+            table.dict_store.unwrap_unchecked()(dict, key, new_function(method).raw());
+        }
+        let head = &mut (*memory).head;
+        head.base.type_ = table.type_type;
+        head.name = name.value() as _;
+        head.slot_index_make_new = 1;
+        head.slot_index_locals_dict = 2;
+        (*memory).slots[0] = make_new as *const ();
+        (*memory).slots[1] = dict.cast_const().cast();
+        if let Some(attr) = attr {
+            head.slot_index_attr = 3;
+            (*memory).slots[2] = attr as *const ();
+        }
+    }
+    Obj::from_ptr(memory)
 }
 
-impl TypeBuilder {
-    /// A type of that name.
-    pub fn new(name: Qstr, make_new: MakeNew, methods: u32) -> Self {
-        let memory = allocate(size_of::<TypeMemory>()).cast::<TypeMemory>();
-        // SAFETY: a fresh block of that size; all its fields are numbers or pointers, for which zero is a value.
-        unsafe {
-            memory.write_bytes(0, 1);
-            let head = &mut (*memory).head;
-            head.base.type_ = ffi::table().type_type;
-            head.name = name.value() as _;
-            head.slot_index_make_new = 1;
-            (*memory).slots[0] = make_new as *const ();
-        }
-        // SAFETY: makes a dict with room for so many.
-        let methods = unsafe { Obj::from_raw(ffi::table().new_dict.unwrap_unchecked()(methods as _)) };
-        TypeBuilder { memory, methods }
-    }
-
-    /// What loads and stores attributes.
-    pub fn attr(self, attr: Attr) -> Self {
-        // SAFETY: the block was made by `new`.
-        unsafe {
-            (*self.memory).head.slot_index_attr = 2;
-            (*self.memory).slots[1] = attr as *const ();
-        }
-        self
-    }
-
-    /// Adds a method.
-    pub fn method(self, name: Qstr, function: Obj) -> Self {
-        // SAFETY: `methods` is a dict; the key is a str made of a qstr.
-        unsafe {
-            let table = ffi::table();
-            let key = table.native_to_obj.unwrap_unchecked()(name.value() as _, ffi::MP_NATIVE_TYPE_QSTR as _);
-            table.dict_store.unwrap_unchecked()(self.methods.raw(), key, function.raw());
-        }
-        self
-    }
-
-    /// The type object.
-    pub fn build(self) -> Obj {
-        // SAFETY: the block was made by `new`.
-        unsafe {
-            (*self.memory).head.slot_index_locals_dict = 3;
-            (*self.memory).slots[2] = self.methods.as_ptr();
-        }
-        Obj::from_ptr(self.memory)
+/// Puts functions into the module that is being imported.
+pub fn store_functions(functions: &[Function]) {
+    for function in functions {
+        store_global(function.name, new_function(function));
     }
 }
 

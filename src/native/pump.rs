@@ -175,11 +175,7 @@ impl Pump {
                         }
                     }
                     Err(WOULD_BLOCK) => return Pumped::WaitRead,
-                    Err(_) => {
-                        // What came before the connection broke is kept, for REST.
-                        let _ = self.store(file, buffer, self.end);
-                        return Pumped::Ended(End::Broken);
-                    }
+                    Err(_) => return Pumped::Ended(End::Broken),
                 }
             }
             let settled = if converts { ascii::settled(buffer) } else { self.end };
@@ -190,6 +186,15 @@ impl Pump {
                 return Pumped::Share;
             }
         }
+    }
+
+    /// Writes what is left in the buffer to the file.
+    ///
+    /// # Errors
+    /// How that ends the transfer.
+    pub fn settle(&mut self, file: Obj) -> Result<(), End> {
+        let end = self.end;
+        self.owner.bytes_mut().map_or(Ok(()), |buffer| self.store(file, buffer, end))
     }
 
     /// Reads more of a file into its digest. Whether that was the rest; else the share is used up.

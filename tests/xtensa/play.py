@@ -221,6 +221,7 @@ class Host:
         self.server = loader.make_with(
             loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60, 60, 30,
             4 * config.get("atomic_uploads", True) | 8 * config.get("sets_times", False) | TLS[config.get("tls")] | 64 * (config.get("private_data") is False) | (2 if config.get("allow_foreign_data") else 0), None,
+            0, 0, loader.name("holders"),
         )  # fmt: skip
         # The control connection, and what it was before TLS.
         self.sock = Stream(loader, chunk, block)
@@ -290,10 +291,6 @@ class Host:
         if known.get(user, ("", 0))[0] != password:
             return EACCES
         return known[user][1], ""
-
-    def do_stat(self):
-        error, mode, size, modified = self.stat(self.path())
-        return error or (mode, 0, 0, 0, 0, 0, size, 0, modified, 0)
 
     def open_read(self):
         content = self.files.find(self.path())[0]
@@ -565,11 +562,11 @@ def fill_actions():
     """The numbers of the actions, as the shim has them."""
     import re
 
-    text = (FOLDER.parent / "py/ftpdlite/__init__.py").read_text()
+    text = "".join(path.read_text() for path in (FOLDER.parent / "py/ftpdlite").glob("*.py"))
     numbers = {name: int(number) for name, number in re.findall(r"^_([A-Z0-9_]+) = const\((\d+)\)$", text, re.M)}
     nothing = ("CLOSE_FILE", "UNLISTEN", "RESET", "SHUTDOWN", "LIST_HERE")
     done = {
-        "START_TLS": Host.start_tls, "LOGIN": Host.login, "STAT": Host.do_stat, "OPEN_READ": lambda host: host.begin(Host.open_read),
+        "START_TLS": Host.start_tls, "LOGIN": Host.login, "OPEN_READ": lambda host: host.begin(Host.open_read),
         "OPEN_WRITE": lambda host: host.begin(Host.open_write), "OPEN_LIST": lambda host: host.begin(Host.open_list),
         "OPEN_APPEND": lambda host: host.begin(lambda host: host.open_write(True)),
         "ABORT": Host.abort, "PASSIVE": Host.passive, "PASSIVE_IPV4": Host.passive, "MAKE_DIRECTORY": Host.make_directory,
@@ -673,7 +670,7 @@ def functions(program, module):
     for _ in range(3):
         raises("RuntimeError", "internal error", loader.name("_panic"), 1)
         raises("TypeError", "arguments", loader.name("Server"), "name")
-        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 60, 30, 0, None)
+        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 60, 30, 0, None, 0, 0, loader.name("holders"))
         raises("ValueError", "address", loader.name("Session"), server, None, b"\xff\xff", 512)
     loader.close()
 

@@ -1,0 +1,193 @@
+//! TLS for the control connection and for data connections: AUTH, PBSZ, PROT and CCC (RFC 2228, RFC 4217).
+
+use super::host::{Action, Config, Host, Outcome, Step, Tls, Turn};
+use super::replies::{Answer, BAD_ARGUMENT, SAID};
+use super::{After, Session};
+use crate::protocol::arguments::parse_offset;
+use crate::protocol::command::Verb;
+use core::ops::ControlFlow::Break;
+
+/// What protects the control connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    Clear,
+    /// AUTH was answered; nothing has come through TLS yet.
+    Handshake,
+    Secured,
+}
+
+/// How far a session's security exchange has come.
+#[derive(Clone, Copy)]
+pub(super) struct Security {
+    channel: Channel,
+    /// PBSZ was given.
+    sized: bool,
+    /// PROT P is in force.
+    private: bool,
+}
+
+impl Security {
+    /// Everything goes in clear.
+    pub(super) const CLEAR: Security = Security { channel: Channel::Clear, sized: false, private: false };
+
+    /// Something came on the control connection.
+    pub(super) fn heard(&mut self) {
+        if self.channel == Channel::Handshake {
+            self.channel = Channel::Secured;
+        }
+    }
+
+    /// Whether the client has yet to say something through TLS.
+    pub(super) fn is_handshake(&self) -> bool {
+        self.channel == Channel::Handshake
+    }
+
+    /// REIN: PBSZ and PROT must come again. The control connection stays in TLS, for MicroPython cannot end TLS and keep the connection.
+    pub(super) fn reset(&mut self) {
+        *self = Security { channel: self.channel, ..Self::CLEAR };
+    }
+}
+
+const TLS_REQUIRED: &[u8] = b"530 TLS is required, send AUTH TLS first.";
+const PRIVATE_REQUIRED: &[u8] = b"521 Data connections need PROT P.";
+
+/// Whether the policy asks for TLS on data connections.
+fn requires_private(config: &Config<'_>) -> bool {
+    config.tls == Tls::Required && config.private_data
+}
+
+impl Session {
+    /// Whether data connections go through TLS.
+    pub fn protects_data(&self) -> bool {
+        self.security.private
+    }
+
+    /// Why the server's policy refuses a command now.
+    pub(super) fn security_refusal(&self, verb: Verb, config: &Config<'_>) -> Option<&'static [u8]> {
+        match (verb, config.tls) {
+            (Verb::Auth | Verb::Pbsz | Verb::Prot | Verb::Ccc, Tls::Off) => Some(b"502 Command not implemented."),
+            (Verb::User | Verb::Pass, Tls::Required) if self.security.channel == Channel::Clear => Some(TLS_REQUIRED),
+            _ => None,
+        }
+    }
+
+    /// Why no data connection may be made now.
+    pub(super) fn unprotected_data(&self, config: &Config<'_>) -> Option<&'static [u8]> {
+        (requires_private(config) && !self.security.private).then_some(PRIVATE_REQUIRED)
+    }
+
+    /// The seconds that the client may say nothing; 0 is for ever.
+    pub(super) fn patience(&self, config: &Config<'_>) -> u16 {
+        if self.security.is_handshake() { config.handshake_timeout } else { config.idle_timeout }
+    }
+
+    /// AUTH: the control connection goes on through TLS.
+    pub(super) fn auth(&mut self, argument: &[u8]) -> Answer {
+        // SSL is what clients older than the RFC call TLS.
+        let is_known = [&b"TLS"[..], b"TLS-C", b"SSL"].iter().any(|name| argument.eq_ignore_ascii_case(name));
+        if argument.is_empty() {
+            Break(BAD_ARGUMENT)
+        } else if !is_known {
+            Break(b"504 Mechanism not supported, use TLS.")
+        } else if self.security.channel != Channel::Clear {
+            Break(b"503 TLS is on already.")
+        } else {
+            self.act(Action::StartTls, After::Auth)
+        }
+    }
+
+    /// The host has a TLS stream, or none. What came in clear behind AUTH is thrown away, for anyone on the way may have put it there, and
+    /// who was logged in is not any more (RFC 2228 3, AUTH).
+    pub(super) fn auth_done(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
+        if let Outcome::Failed(_) = outcome {
+            return Break(b"431 Not enough memory for TLS.");
+        }
+        self.forget();
+        self.input.clear();
+        self.security = Security { channel: Channel::Handshake, ..Security::CLEAR };
+        turn.say(b"234 Beginning TLS.");
+        self.step = Step::Secure;
+        SAID
+    }
+
+    /// PBSZ: TLS has no buffer size.
+    pub(super) fn pbsz(&mut self, argument: &[u8]) -> Answer {
+        if self.security.channel == Channel::Clear {
+            return Break(b"503 Send AUTH TLS first.");
+        }
+        if parse_offset(argument).is_none() {
+            return Break(BAD_ARGUMENT);
+        }
+        self.security.sized = true;
+        Break(b"200 PBSZ=0")
+    }
+
+    /// PROT: whether data connections go through TLS.
+    pub(super) fn prot(&mut self, argument: &[u8], config: &Config<'_>) -> Answer {
+        if !self.security.sized {
+            return Break(b"503 Send PBSZ 0 first.");
+        }
+        Break(match argument {
+            b"P" | b"p" if !config.private_data => b"534 Data connections stay clear.",
+            b"P" | b"p" => {
+                self.security.private = true;
+                b"200 Data connections are private."
+            }
+            b"C" | b"c" if requires_private(config) => b"534 Data connections need PROT P.",
+            b"C" | b"c" => {
+                self.security.private = false;
+                b"200 Data connections are clear."
+            }
+            b"S" | b"s" | b"E" | b"e" => b"536 Level not supported, use P or C.",
+            _ => b"504 Unknown level, use P or C.",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::session::testing::Server;
+    use crate::protocol::session::{Dismissal, Tick};
+
+    fn starting_tls() -> Server {
+        let mut server = Server::new();
+        server.hears(b"AUTH TLS\r\nNOOP\r\nNO");
+        assert_eq!(server.next(), (Step::Act(Action::StartTls), String::new()));
+        assert_eq!(server.resume(Outcome::Done), (Step::Secure, "234 Beginning TLS.\r\n".into()));
+        assert_eq!(server.next(), (Step::Input, String::new()));
+        server
+    }
+
+    #[test]
+    fn a_handshake_has_its_own_time_and_ends_without_a_word() {
+        let mut server = starting_tls();
+        assert_eq!(server.tick(), Tick::Nothing);
+        assert_eq!(server.tick(), Tick::Nothing);
+        assert_eq!(server.tick(), Tick::Control);
+        // A 421 in clear would be no TLS, and TLS does not stand.
+        assert_eq!(server.next(), (Step::Close, String::new()));
+    }
+
+    #[test]
+    fn what_comes_through_tls_ends_the_handshakes_time() {
+        let mut server = starting_tls();
+        server.hears(b"N");
+        for _ in 0..5 {
+            assert_eq!(server.tick(), Tick::Nothing);
+        }
+        server.session.dismiss(Dismissal::Kicked);
+        let (step, said) = server.next();
+        assert!(step == Step::Close && said.starts_with("421 "));
+    }
+
+    #[test]
+    fn without_memory_everything_stays_in_clear() {
+        let mut server = Server::new();
+        server.hears(b"AUTH TLS\r\nPBSZ 0\r\nNOOP\r\n");
+        assert_eq!(server.next().0, Step::Act(Action::StartTls));
+        assert_eq!(server.resume(Outcome::Failed(12)), (Step::Again, "431 Not enough memory for TLS.\r\n".into()));
+        assert!(server.next().1.starts_with("503 "));
+        assert!(server.next().1.starts_with("200 "));
+    }
+}
