@@ -10,9 +10,7 @@ import pytest
 from clients import Curl
 from control import PATIENCE, data_connection, read_all
 from ports import PATIENT, on
-from server import environment, wait_until
-
-import server as servers
+from server import Server, run_micropython, wait_until
 
 
 def sockets(server):
@@ -227,29 +225,17 @@ def test_a_newcomer_for_whom_there_is_no_socket_does_not_stop_the_listener(esp32
             assert newcomer.reply() == ""
         controls.pop().expect("QUIT", "221")
         wait_until(lambda: sockets(server) == 9, server.describe)
-        assert_after_a_while(server)
-
-
-def assert_after_a_while(server):
-    with server.login() as control:
-        control.expect("NOOP", "200")
+        with server.login() as control:
+            control.expect("NOOP", "200")
 
 
 # -- what a port cannot do
 
 
 def run_to_its_end(folder, port, platform, **settings):
-    """What a server prints that cannot start."""
-    server = servers.Server(folder, **on(port, platform), **settings)
-    (server.folder / "main.py").write_text(server.program)
-    done = servers.subprocess.run(
-        [server.runtime, "-X", "heapsize=256k", server.folder / "main.py"],
-        env=environment(server.modules),
-        capture_output=True,
-        stdin=servers.subprocess.DEVNULL,
-        timeout=PATIENCE,
-    )
-    return done.returncode, (done.stdout + done.stderr).decode()
+    """The exit code of a server that cannot start, and what it prints."""
+    server = Server(folder, **on(port, platform), **settings)
+    return run_micropython(folder, server.program, modules=server.modules)
 
 
 def test_a_w5x00_with_its_own_sockets_is_refused_with_words(tmp_path):
