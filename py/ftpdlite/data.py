@@ -18,6 +18,7 @@ _ABORTED = const(5)
 _NEGOTIATION = const(6)
 _BUSY = const(7)
 
+_EAGAIN = const(11)
 _ENOMEM = const(12)
 _EADDRINUSE = const(98)
 # What connect() says of a connection that stands, and of one that is under way: by the numbers of Linux and of newlib.
@@ -60,8 +61,12 @@ def _begin(server, s, action):
         try:
             # What comes before a connection is accepted may be late, or lost with it.
             _accept_data(s)
-        except (OSError, MemoryError):
+        except MemoryError:
             pass
+        except OSError as error:
+            # An ESP32 without a socket for it has closed it: no other will come.
+            if error.errno != _EAGAIN:
+                _unlisten(s)
 
 
 def _listen(server, s, ipv4):

@@ -1,5 +1,6 @@
 //! Addresses: the arguments of PORT, EPRT and EPSV, the reply of PASV (RFC 959 4.1.2, RFC 2428), and addresses as sockets and systems tell them.
 
+use super::arguments::whole_number;
 use super::writer::Writer;
 use nom::bytes::complete::take_till;
 use nom::character::complete::{char, satisfy, space0, u8 as number8};
@@ -269,23 +270,6 @@ pub fn from_sockaddr(bytes: &[u8]) -> Option<Endpoint> {
     Some(Endpoint { ip, port: u16::from_be_bytes(*port) })
 }
 
-/// Reads one decimal number that is the whole of the text, blanks around it aside.
-pub(super) fn whole_number(text: &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    let text = text.trim_ascii();
-    if text.is_empty() {
-        return None;
-    }
-    for &byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
-    }
-    Some(number)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,14 +353,6 @@ mod tests {
         assert!(ip("192.168.1.7").same_subnet(&ip("192.168.1.200"), &ip("255.255.255.0")));
         assert!(!ip("192.168.1.7").same_subnet(&ip("192.168.2.7"), &ip("255.255.255.0")));
         assert!(!ip("192.168.1.7").same_subnet(&ip("::1"), &ip("255.255.255.0")));
-    }
-
-    #[test]
-    fn numbers_are_checked() {
-        assert_eq!(whole_number(b"18446744073709551615"), Some(u64::MAX));
-        for bad in ["", "18446744073709551616", "-1", "1x", "0x1", "1 2"] {
-            assert_eq!(whole_number(bad.as_bytes()), None, "{bad}");
-        }
     }
 
     proptest! {

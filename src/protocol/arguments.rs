@@ -1,6 +1,5 @@
 //! The arguments of TYPE, MODE, STRU, ALLO, REST, OPTS, MDTM and of the listing commands (RFC 959 5.3.2, RFC 2389 4, RFC 3659).
 
-use super::address::whole_number;
 use super::listing::Facts;
 use super::time;
 use nom::bytes::complete::take_till;
@@ -42,6 +41,23 @@ pub enum Opts {
 pub(super) fn word(argument: &[u8]) -> (&[u8], &[u8]) {
     let parsed: IResult<&[u8], &[u8], ()> = take_till(|byte| byte == b' ' || byte == b'\t').parse_complete(argument);
     parsed.map_or((argument, b""), |(rest, word)| (word, rest.trim_ascii()))
+}
+
+/// Reads one decimal number that is the whole of the text, blanks around it aside.
+pub(super) fn whole_number(text: &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    let text = text.trim_ascii();
+    if text.is_empty() {
+        return None;
+    }
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    Some(number)
 }
 
 /// TYPE: `A`, `A N`, `I`, `L 8`.
@@ -181,6 +197,14 @@ pub fn unquote(argument: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn numbers_are_checked() {
+        assert_eq!(whole_number(b"18446744073709551615"), Some(u64::MAX));
+        for bad in ["", "18446744073709551616", "-1", "1x", "0x1", "1 2"] {
+            assert_eq!(whole_number(bad.as_bytes()), None, "{bad}");
+        }
+    }
 
     #[test]
     fn types() {

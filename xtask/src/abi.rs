@@ -3,8 +3,9 @@
 //! Both are compiled in the same way into an array of numbers (offsets, sizes, constants), which is read out of the object file, so nothing
 //! has to run and 32 bits are checked on a 64-bit machine. The types of the table's functions are compared by the compiler.
 
+use crate::debian::{Apt, source_line};
 use crate::project::{Project, Result, make_folder, program, read, run_quietly, say, write_if_changed};
-use crate::setup::{self, Apt};
+use crate::setup;
 use object::{Object, ObjectSection};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,7 +126,7 @@ impl SourcePackage {
             return Ok(source);
         }
         say(format!("fetches the source package {name} from Debian {suite}"));
-        let apt = Apt::with_sources(&folder.join("apt"), &setup::source_line("deb-src", suite)?)?;
+        let apt = Apt::with_sources(&folder.join("apt"), &source_line("deb-src", suite)?)?;
         apt.update()?;
         let files = folder.join("files");
         apt.source(name, &files)?;

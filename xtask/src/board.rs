@@ -3,9 +3,11 @@
 //! The board is QEMU's mps2-an385. Its MicroPython is built from Debian's source packages of MicroPython and lwIP, with the port in
 //! `tests/board/port`. Its Ethernet ends in a tap, in a network namespace that only this program and its children see.
 
-use crate::build::{self, Target};
+use crate::arguments::{text, value};
+use crate::debian::{install_missing, is_root};
 use crate::project::{Project, Result, output, program, read, run, run_quietly, say, which, write_if_changed};
-use crate::{abi, setup, text, value};
+use crate::targets::Target;
+use crate::{abi, build, setup};
 use lexopt::prelude::*;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -42,7 +44,7 @@ fn missing() -> Vec<&'static str> {
 
 /// The firmware, built where that was not done yet. An error tells what cannot be had here.
 fn firmware(project: &Project, ipv6: bool) -> Result<PathBuf> {
-    setup::install_missing(missing)?;
+    install_missing(missing)?;
     let micropython = abi::first_suite(SUITES, |suite| abi::source(project, suite))?;
     let lwip = abi::first_suite(LWIP_SUITES, |suite| abi::lwip_source(project, suite))?;
     make_firmware(project, &micropython, &lwip, ipv6)
@@ -105,7 +107,7 @@ fn contents(folder: &Path) -> Result<String> {
 /// A program in a network namespace of its own, where it may do with the network what root may.
 fn in_namespace(name: impl AsRef<Path>) -> Command {
     let mut command = program("unshare");
-    if !setup::is_root() {
+    if !is_root() {
         command.arg("--map-root-user");
     }
     command.arg("--net").arg("--").arg(name.as_ref());

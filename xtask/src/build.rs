@@ -1,32 +1,12 @@
 //! `cargo xtask build`: the crate as a static library, linked into one section, written as a `.mpy`, beside the shim's bytecode.
 
+use crate::linker::link;
 use crate::mpy::{Arch, Module};
-use crate::project::{Project, Result, make_folder, output, program, read, run, run_quietly, say, write_if_changed};
+use crate::project::{Project, Result, make_folder, program, read, run, run_quietly, say, write_if_changed};
+use crate::targets::{BACKENDS, TARGETS, Target};
 use crate::{setup, toolchain, xtensa};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// What an architecture is called and built with. A new one is one more entry.
-pub struct Target {
-    /// MicroPython's name for it.
-    pub name: &'static str,
-    arch: Arch,
-    /// Rust's name for it.
-    pub triple: &'static str,
-    /// Compiler flags of its own.
-    flags: &'static [&'static str],
-}
-
-/// The architectures that can be built.
-pub const TARGETS: &[Target] = &[
-    Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu", flags: &[] },
-    Target { name: "armv6m", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: ARM_FLAGS },
-    Target { name: "armv7m", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ARM_FLAGS },
-    // Its floating point unit has single precision only, which is also this triple's default.
-    Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: ARM_FLAGS },
-    Target { name: "rv32imc", arch: Arch::Rv32imc, triple: "riscv32imc-unknown-none-elf", flags: &[] },
-    Target { name: "xtensawin", arch: Arch::XtensaWin, triple: xtensa::TRIPLE, flags: &[] },
-];
 
 /// The rooms of the shim, each below the next. They are files in the source and one module on a board, `__init__.mpy`: as modules of their own
 /// they would take 1.4 KiB of the heap there.
@@ -34,28 +14,6 @@ const ROOMS: &[&str] = &["tasks", "files", "data", "control", "life"];
 
 /// The compiler flags of the module: code that runs wherever it is loaded, and nothing of unwinding.
 const RUSTFLAGS: &[&str] = &["-Crelocation-model=pic", "-Cforce-unwind-tables=no"];
-
-/// The forms of `sha2` that are smallest, and that never ask the processor what it can, for that needs writable data.
-pub const BACKENDS: &[&str] = &["--cfg=sha2_backend=\"soft\"", "--cfg=sha2_backend_soft=\"compact\""];
-/// Those of Thumb. The loader can put addresses into the words between the functions, where the code takes them with one instruction: so the code
-/// need not be position independent, nor take `mp_fun_table` from a GOT. Small constants stand there themselves, and registers are spilled for size.
-const ARM_FLAGS: &[&str] = &[
-    "-Crelocation-model=static",
-    "-Cllvm-args=--arm-promote-constant",
-    "-Cllvm-args=--arm-promote-constant-max-size=32",
-    "-Cllvm-args=--arm-promote-constant-max-total=1024",
-    "-Cllvm-args=--split-spill-mode=size",
-];
-
-impl Target {
-    /// The architecture of that name.
-    pub fn named(name: &str) -> Result<&'static Target> {
-        TARGETS.iter().find(|target| target.name == name).ok_or_else(|| {
-            let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
-            format!("there is no architecture {name}; there is: {}", names.join(", "))
-        })
-    }
-}
 
 /// What was built, and its sizes in bytes.
 pub struct Package {
@@ -120,24 +78,6 @@ fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
     cargo.env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, BACKENDS, target.flags].concat().join("\x1f"));
     run(&mut cargo).map_err(|error| format!("the module does not compile; {error}"))?;
     Ok(library)
-}
-
-/// Links a library or object file as a module.
-pub fn link(project: &Project, input: &Path, elf: &Path) -> Result {
-    let mut linker = program(linker()?);
-    linker.args(["-flavor", "gnu", "-shared", "-Bsymbolic", "-z", "notext", "-z", "norelro", "--gc-sections"]);
-    linker.args(["--hash-style=sysv", "--build-id=none", "--strip-debug", "-e", "mpy_init", "-T"]);
-    linker.arg(project.root.join("micropython/module.ld")).arg("-o").arg(elf).arg(input);
-    run_quietly(&mut linker).map_err(|error| format!("the module does not link; {error}"))
-}
-
-/// The linker that comes with the Rust toolchain.
-fn linker() -> Result<PathBuf> {
-    let about = output(program("rustc").arg("-vV"))?;
-    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc -vV names no host")?;
-    let sysroot = output(program("rustc").args(["--print", "sysroot"]))?;
-    let linker = Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin/rust-lld");
-    if linker.is_file() { Ok(linker) } else { Err(format!("the Rust toolchain has no {}", linker.display())) }
 }
 
 /// Compiles `py/ftpdlite/*.py`; gives their size.

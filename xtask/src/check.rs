@@ -1,9 +1,10 @@
 //! `cargo xtask test`, `lint` and `bench`.
 
-use crate::build::{self, TARGETS, Target};
+use crate::arguments::{text, value};
 use crate::project::{Project, Result, output, program, run, say, write_if_changed};
 use crate::runtimes::Runtime;
-use crate::{abi, board, dist, faults, riscv, setup, text, value, xtensa};
+use crate::targets::{TARGETS, Target};
+use crate::{abi, board, build, dist, faults, riscv, setup, xtensa};
 use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
@@ -191,8 +192,8 @@ pub fn memory(project: &Project) -> Result {
 }
 
 fn xtensa_in_loader(project: &Project) -> Result<Outcome> {
-    match xtensa::emulator() {
-        Ok(()) => xtensa::test(project).map(|()| Outcome::Done),
+    match xtensa::emulator::find() {
+        Ok(()) => xtensa::emulator::test(project).map(|()| Outcome::Done),
         Err(reason) => Ok(Outcome::Skipped(reason)),
     }
 }

@@ -1,8 +1,9 @@
 //! `cargo xtask dist`: the release. `dist/` with a tree for each architecture, the package files that `mip` reads, and checksums.
 
-use crate::build::{self, TARGETS, Target};
+use crate::arguments::{text, value};
+use crate::build;
 use crate::project::{Project, Result, make_folder, output, program, read, run_quietly, say, write_if_changed};
-use crate::{text, value};
+use crate::targets::{TARGETS, Target};
 use lexopt::prelude::*;
 use std::fs;
 use std::path::Path;

@@ -2,8 +2,10 @@
 //! package.
 
 use crate::abi;
-use crate::project::{Project, Result, output, program, read, run_quietly, say, which, write_if_changed};
-use crate::setup::{self, quoted, write_executable};
+use crate::debian::install_missing;
+use crate::project::{
+    Project, Result, output, program, quoted, read, run_quietly, say, which, write_executable, write_if_changed,
+};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -31,7 +33,7 @@ fn missing() -> Vec<&'static str> {
 /// # Errors
 /// With what cannot be had here.
 pub fn runtime(project: &Project) -> Result<PathBuf> {
-    setup::install_missing(missing)?;
+    install_missing(missing)?;
     abi::first_suite(SUITES, |suite| abi::source(project, suite).and_then(|source| build(project, &source)))
 }
 

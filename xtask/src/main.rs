@@ -1,24 +1,29 @@
 //! `cargo xtask NAME`: every command that a developer types. `cargo xtask help` lists them.
 
 mod abi;
+mod arguments;
 mod board;
 mod build;
 mod check;
+mod debian;
 mod dist;
 mod faults;
+mod linker;
 mod mpy;
 mod project;
 mod riscv;
 mod runtimes;
 mod serve;
 mod setup;
+mod targets;
 mod toolchain;
 mod xtensa;
 
-use build::Target;
+use arguments::{no_arguments, text, value};
 use lexopt::prelude::*;
 use project::{Project, Result, program, run};
 use std::process::ExitCode;
+use targets::{TARGETS, Target};
 
 /// A command: its name, what it is for in a line, its help text, and what it does.
 struct Command {
@@ -60,11 +65,11 @@ goes on MICROPYPATH or into a board's /lib. Prints the sizes and fails when budg
 For boards it needs a Rust core library (rustup component add rust-src, or Debian's rustc-web and rust-web-src) and
 clang; as root on Debian it installs them.",
         run: |project, mut arguments| {
-            let mut targets = &build::TARGETS[..1];
+            let mut targets = &TARGETS[..1];
             while let Some(argument) = arguments.next().map_err(text)? {
                 match argument {
                     Long("arch") => targets = std::slice::from_ref(Target::named(&value(&mut arguments)?)?),
-                    Long("all") => targets = build::TARGETS,
+                    Long("all") => targets = TARGETS,
                     other => return Err(text(other.unexpected())),
                 }
             }
@@ -157,8 +162,8 @@ QEMU. `cargo xtask test` does that too.",
         run: |project, arguments| {
             no_arguments(arguments)?;
             build::build(project, Target::named("xtensawin")?)?;
-            xtensa::emulator()?;
-            xtensa::test(project)
+            xtensa::emulator::find()?;
+            xtensa::emulator::test(project)
         },
     },
     Command {
@@ -282,23 +287,6 @@ Removes dist/ and cargo's target directory.
         },
     },
 ];
-
-/// An error of the arguments as text.
-fn text(error: impl std::fmt::Display) -> String {
-    format!("{error}; see cargo xtask help")
-}
-
-/// An option's value.
-fn value(arguments: &mut lexopt::Parser) -> Result<String> {
-    arguments.value().map_err(text)?.string().map_err(text)
-}
-
-fn no_arguments(mut arguments: lexopt::Parser) -> Result {
-    match arguments.next().map_err(text)? {
-        Some(argument) => Err(text(argument.unexpected())),
-        None => Ok(()),
-    }
-}
 
 fn help() -> String {
     let mut text = "Usage: cargo xtask COMMAND [OPTIONS]\n\n".to_owned();

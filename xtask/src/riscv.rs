@@ -1,7 +1,8 @@
 //! The module for rv32imc in a real MicroPython: its QEMU port, built from Debian's source package, with `tests/riscv`.
 
+use crate::abi;
+use crate::debian::install_missing;
 use crate::project::{Project, Result, output, program, read, run, run_quietly, say, which, write_if_changed};
-use crate::{abi, setup};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -43,7 +44,7 @@ fn missing() -> Vec<&'static str> {
 /// # Errors
 /// With what cannot be had here.
 pub fn firmware(project: &Project) -> Result<Firmware> {
-    setup::install_missing(missing)?;
+    install_missing(missing)?;
     build(project, &abi::first_suite(SUITES, |suite| abi::source(project, suite))?)
 }
 

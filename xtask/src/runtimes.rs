@@ -1,10 +1,8 @@
 //! Other MicroPythons than the usual one, from Debian's packages: unpacked with the libraries that they need, none of which the machine's own
 //! programs see.
 
-use crate::project::{Project, Result, output, program, say, which, write_if_changed};
-use crate::setup::{self, Apt, quoted, write_executable};
-use std::fs;
-use std::os::unix::fs::symlink;
+use crate::debian::{START_X64, apt_install, may_install, unpack_suite};
+use crate::project::{Project, Result, output, program, quoted, say, which, write_executable, write_if_changed};
 use std::path::{Path, PathBuf};
 
 /// A MicroPython of a Debian suite.
@@ -31,10 +29,6 @@ const ARMHF: Runtime = Runtime {
     start: "qemu-arm -L \"$root\"",
     emulator: Some(("qemu-arm", "qemu-user")),
 };
-
-/// How a program for x64 of an unpacked suite is started, in the folder `$root`.
-pub const START_X64: &str =
-    "\"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$root/usr/lib/x86_64-linux-gnu\"";
 
 /// All of them: beside the first, older releases for x64, with a C library of their own.
 pub const ALL: &[Runtime] = &[
@@ -70,9 +64,9 @@ impl Runtime {
         let root = folder.join("root");
         let stamp = folder.join("complete");
         if let Some((emulator, package)) = self.emulator {
-            if which(emulator).is_none() && setup::may_install() {
+            if which(emulator).is_none() && may_install() {
                 say(format!("installs {package} (apt-get)"));
-                setup::apt_install(&[package])?;
+                apt_install(&[package])?;
             }
             if which(emulator).is_none() {
                 return Err(format!("{emulator} is missing; as root on Debian: apt-get install {package}"));
@@ -108,22 +102,4 @@ impl Runtime {
         let package = format!("micropython={}", self.version);
         unpack_suite(&folder.join(suite), suite, self.debian_architecture, &package, root)
     }
-}
-
-/// Unpacks a package of a suite with all that it needs. `folder` is apt's while that lasts.
-pub fn unpack_suite(folder: &Path, suite: &str, architecture: &str, package: &str, root: &Path) -> Result {
-    let _ = fs::remove_dir_all(root);
-    let sources = setup::source_line("deb", suite)?;
-    Apt::for_architecture(folder, &sources, architecture)?.unpack(&[package], root)?;
-    // Debian's base system makes these links, which no package brings.
-    for name in ["lib", "lib64"] {
-        let link = root.join(name);
-        if !link.exists() {
-            symlink(format!("usr/{name}"), &link)
-                .map_err(|error| format!("cannot make {}: {error}", link.display()))?;
-        }
-    }
-    // The lists are large and old tomorrow.
-    let _ = fs::remove_dir_all(folder);
-    Ok(())
 }

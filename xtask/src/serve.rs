@@ -1,9 +1,10 @@
 //! `cargo xtask serve`: a server to try things with.
 
-use crate::build::{self, Target};
+use crate::arguments::{text, value};
+use crate::build;
+use crate::debian::{apt_install, may_install};
 use crate::project::{Project, Result, make_folder, program, run_quietly, which, write_if_changed};
-use crate::setup;
-use crate::{text, value};
+use crate::targets::Target;
 use lexopt::prelude::*;
 use std::fs;
 use std::net::IpAddr;
@@ -59,8 +60,8 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
 
 /// A certificate and its key, made anew at each start: PEM files, the key in a file that only its owner reads.
 fn certificate(project: &Project, host: &str) -> Result<(PathBuf, PathBuf)> {
-    if which("openssl").is_none() && setup::may_install() {
-        setup::apt_install(&["openssl"])?;
+    if which("openssl").is_none() && may_install() {
+        apt_install(&["openssl"])?;
     }
     if which("openssl").is_none() {
         return Err("--tls needs the program openssl, which makes the certificate; please install it".into());

@@ -1,7 +1,7 @@
 //! The compilers of the other architectures: whatever of rustup's and Debian's tools this machine has.
 
+use crate::debian::{apt_install, may_install};
 use crate::project::{Result, output, program, say, which};
-use crate::setup;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -62,9 +62,9 @@ fn core_for(triple: &str) -> Result<Core> {
     if let Some(found) = find_core(triple) {
         return Ok(found);
     }
-    if setup::may_install() {
+    if may_install() {
         say(format!("installs {} (apt-get)", DEBIAN_RUST.join(", ")));
-        if let (Ok(()), Some(found)) = (setup::apt_install(DEBIAN_RUST), find_core(triple)) {
+        if let (Ok(()), Some(found)) = (apt_install(DEBIAN_RUST), find_core(triple)) {
             return Ok(found);
         }
     }
@@ -114,9 +114,9 @@ fn clang() -> Result<(PathBuf, PathBuf)> {
     if let Some(found) = find_clang() {
         return Ok(found);
     }
-    if setup::may_install() {
+    if may_install() {
         say(format!("installs {} (apt-get)", DEBIAN_CLANG.join(", ")));
-        if let (Ok(()), Some(found)) = (setup::apt_install(DEBIAN_CLANG), find_clang()) {
+        if let (Ok(()), Some(found)) = (apt_install(DEBIAN_CLANG), find_clang()) {
             return Ok(found);
         }
     }

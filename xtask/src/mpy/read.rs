@@ -1,78 +1,12 @@
-//! Turns the linked module (an ELF file) into a `.mpy` file, format 6.3, and refuses what a board could not load.
-//!
-//! The format is MicroPython's (py/persistentcode.c): a header, the table of names, the machine code with its constants, and a stream of relocations, each of
-//! which says which word to add what to.
+//! Reads the linked module, and refuses what a board could not load.
 
+use super::floats::{floating_point, is_soft_float};
+use super::{Destination, Module};
 use object::elf;
 use object::read::elf::{ElfFile, FileHeader, SectionHeader};
 use object::{Architecture, Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, RelocationFlags, RelocationTarget};
 use std::collections::BTreeMap;
 use std::ops::Range;
-
-/// The architecture's number in a `.mpy` header.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Arch {
-    X64 = 2,
-    Armv6m = 4,
-    Armv7m = 5,
-    Armv7emsp = 7,
-    XtensaWin = 10,
-    Rv32imc = 11,
-}
-
-const VERSION: u8 = 6;
-const SUB_VERSION: u8 = 3;
-/// Bits of the small integers in the file: there are none.
-const SMALL_INT_BITS: u8 = 31;
-/// The kind "viper": machine code with an entry at its start.
-const KIND_VIPER: usize = 2;
-const FLAG_RELOCATIONS: u8 = 0x10;
-const FLAG_RODATA: u8 = 0x20;
-const END_OF_RELOCATIONS: u8 = 0xff;
-
-/// What a relocation adds to its word.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Destination {
-    /// The address at which the text was loaded.
-    Text,
-    /// The address of the constants where they are apart from the text.
-    Rodata,
-    /// The table of the module's names.
-    QstrTable,
-    /// The runtime's function table.
-    FunctionTable,
-}
-
-impl Destination {
-    /// Its number in the stream, and whether a count may follow it.
-    fn code(self) -> (u8, bool) {
-        match self {
-            // Destinations 0 to 2 take two numbers each: with and without a count.
-            Destination::Text => (0, true),
-            Destination::Rodata => (1, true),
-            Destination::QstrTable => (6, false),
-            Destination::FunctionTable => (8, false),
-        }
-    }
-}
-
-/// The parts of a module.
-#[derive(Debug)]
-pub struct Module {
-    /// The names, without that of the file.
-    pub names: Vec<String>,
-    /// Code and constants; execution starts at the first byte.
-    pub text: Vec<u8>,
-    /// How many bytes at the end of the text are constants and pointers.
-    pub constants: usize,
-    /// Word index in the text → what is added there.
-    pub relocations: BTreeMap<usize, Destination>,
-    /// Constants apart from the text, for architectures where text is only read in words.
-    pub rodata: Vec<u8>,
-    /// Word index in these constants → what is added there.
-    pub rodata_relocations: BTreeMap<usize, Destination>,
-}
 
 /// What a dynamic relocation asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,78 +31,7 @@ fn wants(architecture: Architecture, r_type: u32) -> Option<Wants> {
     }
 }
 
-/// A number in base 128, the most significant digit first.
-fn put_number(out: &mut Vec<u8>, number: usize) {
-    let mut shift = 63;
-    while shift > 0 {
-        if number >> shift != 0 {
-            out.push((number >> shift & 0x7f) as u8 | 0x80);
-        }
-        shift -= 7;
-    }
-    out.push((number & 0x7f) as u8);
-}
-
-fn put_name(out: &mut Vec<u8>, name: &str) {
-    put_number(out, name.len() << 1);
-    out.extend_from_slice(name.as_bytes());
-    out.push(0);
-}
-
-/// The relocations of one block; `block` is 0 for the text, 1 for the constants apart from it.
-fn put_relocations(out: &mut Vec<u8>, block: usize, relocations: &BTreeMap<usize, Destination>) {
-    let mut entries = relocations.iter().map(|(&word, &destination)| (word, destination)).peekable();
-    let mut next_word = None;
-    while let Some((word, destination)) = entries.next() {
-        let mut count = 1;
-        while entries.next_if_eq(&(word + count, destination)).is_some() {
-            count += 1;
-        }
-        let (code, counted) = destination.code();
-        // A destination without a count is one entry a word; consecutive words need no new place.
-        let pieces = if counted { 1 } else { count };
-        for piece in 0..pieces {
-            let start = word + piece;
-            let code = if counted { code << 1 | u8::from(count > 1) } else { code };
-            let moved = next_word != Some(start);
-            out.push(code << 1 | u8::from(moved));
-            if moved {
-                put_number(out, start << 1 | block);
-            }
-            if counted && count > 1 {
-                put_number(out, count);
-            }
-            next_word = Some(start + if counted { count } else { 1 });
-        }
-    }
-}
-
 impl Module {
-    /// The file's bytes. `file_name` is what tracebacks call the module.
-    pub fn encode(&self, arch: Arch, file_name: &str) -> Vec<u8> {
-        let mut out = vec![b'M', VERSION, (arch as u8) << 2 | SUB_VERSION, SMALL_INT_BITS];
-        put_number(&mut out, self.names.len() + 1);
-        put_number(&mut out, 0);
-        put_name(&mut out, file_name);
-        for name in &self.names {
-            put_name(&mut out, name);
-        }
-        put_number(&mut out, self.text.len() << 3 | KIND_VIPER);
-        out.extend_from_slice(&self.text);
-        // The flag is always set: it also makes the loader keep the code for as long as the firmware runs.
-        if self.rodata.is_empty() {
-            out.push(FLAG_RELOCATIONS);
-        } else {
-            out.push(FLAG_RELOCATIONS | FLAG_RODATA);
-            put_number(&mut out, self.rodata.len());
-            out.extend_from_slice(&self.rodata);
-        }
-        put_relocations(&mut out, 0, &self.relocations);
-        put_relocations(&mut out, 1, &self.rodata_relocations);
-        out.push(END_OF_RELOCATIONS);
-        out
-    }
-
     /// Reads a linked module.
     ///
     /// # Errors
@@ -276,54 +139,6 @@ impl Module {
     }
 }
 
-/// Whether a symbol is one of the compiler's functions for floating point, which it calls where the machine has no such instructions.
-fn is_soft_float(name: &str) -> bool {
-    // ARM's names say what is taken: a float, a double, or what becomes one.
-    const ARM: &[&str] = &["f", "d", "cf", "cd", "h2", "i2", "ui2", "l2", "ul2"];
-    if let Some(operation) = name.strip_prefix("__aeabi_") {
-        return ARM.iter().any(|start| operation.starts_with(start));
-    }
-    // GCC's names, which all others use: __addsf3, __fixdfsi.
-    name.strip_prefix("__").is_some_and(|rest| {
-        rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-            && ["hf", "sf", "df", "tf"].iter().any(|kind| rest.contains(kind))
-    })
-}
-
-/// Where in Thumb code the first floating point instruction is that does more than move or keep registers.
-fn floating_point<H: FileHeader>(file: &ElfFile<'_, H>, text: &[u8]) -> Option<u64> {
-    // Symbols say where code ($t) and constants among it ($d) begin.
-    let mut marks: Vec<(usize, bool)> = file
-        .symbols()
-        .filter_map(|symbol| {
-            let kind = symbol.name().ok()?.get(..2)?;
-            let is_code = kind == "$t";
-            (is_code || kind == "$d").then_some((symbol.address() as usize, is_code))
-        })
-        .collect();
-    marks.sort_unstable();
-    marks.push((text.len(), false));
-    let half = |at: usize| text.get(at..at + 2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
-    for pair in marks.windows(2).filter(|pair| pair[0].1) {
-        let (mut at, end) = (pair[0].0, pair[1].0);
-        while at < end {
-            let first = half(at)?;
-            // The first halves of instructions of 32 bits.
-            if first >> 11 < 0b11101 {
-                at += 2;
-                continue;
-            }
-            let second = half(at + 2)?;
-            // An operation of the coprocessors 10 and 11 on its data: the floating point unit's, single and double.
-            if first & 0xef00 == 0xee00 && second & 0x0e10 == 0x0a00 {
-                return Some(at as u64);
-            }
-            at += 4;
-        }
-    }
-    None
-}
-
 /// What the loader puts at the address of a symbol.
 fn destination(symbol: &str) -> Option<Destination> {
     match symbol {
@@ -343,48 +158,9 @@ fn symbol_in<'data, H: FileHeader>(file: &ElfFile<'data, H>, range: Range<u64>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn number(value: usize) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_number(&mut out, value);
-        out
-    }
-
-    #[test]
-    fn numbers_are_big_endian_base_128() {
-        assert_eq!(number(0), [0]);
-        assert_eq!(number(127), [127]);
-        assert_eq!(number(128), [0x81, 0]);
-        assert_eq!(number(0x4000), [0x81, 0x80, 0]);
-    }
-
-    #[test]
-    fn consecutive_words_share_an_entry() {
-        use Destination::*;
-        let relocations = BTreeMap::from([(4, Text), (5, Text), (6, FunctionTable), (9, QstrTable), (10, Text)]);
-        let mut out = Vec::new();
-        put_relocations(&mut out, 0, &relocations);
-        // Text from word 4, two of them; the table right behind; the names at 9; text behind them.
-        assert_eq!(out, [0b11, 8, 2, 8 << 1, 6 << 1 | 1, 18, 0]);
-    }
-
-    #[test]
-    fn a_module_starts_with_its_header_and_names() {
-        let mut module = Module {
-            names: vec!["os".into()],
-            text: vec![1, 2, 3],
-            constants: 0,
-            relocations: BTreeMap::new(),
-            rodata: Vec::new(),
-            rodata_relocations: BTreeMap::new(),
-        };
-        let bytes = module.encode(Arch::X64, "a.mpy");
-        assert_eq!(bytes, b"M\x06\x0b\x1f\x02\x00\x0aa.mpy\0\x04os\0\x1a\x01\x02\x03\x10\xff");
-        module.rodata = vec![9, 0, 0, 0];
-        module.rodata_relocations.insert(0, Destination::Rodata);
-        let bytes = module.encode(Arch::XtensaWin, "a.mpy");
-        assert_eq!(bytes, b"M\x06\x2b\x1f\x02\x00\x0aa.mpy\0\x04os\0\x1a\x01\x02\x03\x30\x04\x09\0\0\0\x05\x01\xff");
-    }
+    use crate::linker::link;
+    use crate::project::{Project, program, read, run_quietly, write_if_changed};
+    use crate::toolchain::find_clang;
 
     #[test]
     fn only_addresses_of_the_module_and_of_symbols_are_known() {
@@ -407,8 +183,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("ftpdlite-mpy-{}-{count}", std::process::id()));
         let [source, object, elf] = ["module.c", "module.o", "module.elf"].map(|name| folder.join(name));
         let entry = "extern const char mp_fun_table[] __attribute__((visibility(\"default\")));\n";
-        crate::project::write_if_changed(&source, format!("{entry}{code}").as_bytes())?;
-        let mut compiler = crate::project::program(compiler);
+        write_if_changed(&source, format!("{entry}{code}").as_bytes())?;
+        let mut compiler = program(compiler);
         compiler.args(flags).args([
             "-c",
             "-Os",
@@ -418,9 +194,9 @@ mod tests {
             "-fvisibility=hidden",
             "-ffunction-sections",
         ]);
-        crate::project::run_quietly(compiler.arg(&source).arg("-o").arg(&object))?;
-        crate::build::link(&crate::project::Project::find()?, &object, &elf)?;
-        let module = Module::from_elf(&crate::project::read(&elf)?);
+        run_quietly(compiler.arg(&source).arg("-o").arg(&object))?;
+        link(&Project::find()?, &object, &elf)?;
+        let module = Module::from_elf(&read(&elf)?);
         let _ = std::fs::remove_dir_all(folder);
         module
     }
@@ -477,7 +253,7 @@ mod tests {
 
     /// What becomes of code for a board; `None` where no compiler for boards is installed.
     fn linked_for(flags: &[&str], code: &str) -> Option<Result<Module, String>> {
-        let (clang, _) = crate::toolchain::find_clang()?;
+        let (clang, _) = find_clang()?;
         Some(linked_by(clang.to_str()?, flags, code))
     }
 
@@ -523,24 +299,6 @@ mod tests {
         if let Some(module) = linked_for(ARMV7EM, &format!("{count}{entry}")) {
             let error = module.expect_err("the module must be refused");
             assert!(error.contains("floating point") && error.contains("half"), "{error}");
-        }
-    }
-
-    #[test]
-    fn names_of_functions_for_floating_point_are_known() {
-        for name in ["__aeabi_fadd", "__aeabi_ui2d", "__aeabi_cdcmple", "__aeabi_l2f", "__addsf3", "__fixdfsi"] {
-            assert!(is_soft_float(name), "{name}");
-        }
-        for name in [
-            "__aeabi_idivmod",
-            "__aeabi_lmul",
-            "__aeabi_uldivmod",
-            "__aeabi_memclr8",
-            "__udivmodsi4",
-            "_RNvsf",
-            "mpy_init",
-        ] {
-            assert!(!is_soft_float(name), "{name}");
         }
     }
 

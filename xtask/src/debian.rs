@@ -1,0 +1,202 @@
+//! Debian's packages: installed on this machine, or fetched and unpacked with an apt that has folders of its own.
+
+use crate::project::{Result, make_folder, output, program, run_quietly, say, which, write_if_changed};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How a program for x64 of an unpacked suite is started, in the folder `$root`.
+pub const START_X64: &str =
+    "\"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$root/usr/lib/x86_64-linux-gnu\"";
+
+/// Whether missing packages can be installed without asking: as root on Debian.
+pub fn may_install() -> bool {
+    is_root() && which("apt-get").is_some()
+}
+
+/// Whether this is root.
+pub fn is_root() -> bool {
+    output(program("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+/// `apt-get install` as root.
+pub fn apt_install(packages: &[&str]) -> Result {
+    let apt_get = |words: &[&str]| {
+        let mut command = program("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(words);
+        run_quietly(&mut command)
+    };
+    // The lists may be missing, or so old that they name packages that are gone or too old: once in a run they are fetched first.
+    static LISTS: std::sync::Once = std::sync::Once::new();
+    LISTS.call_once(|| {
+        if let Err(error) = apt_get(&["update"]) {
+            say(format!("goes on with the package lists that there are: {error}"));
+        }
+    });
+    let install: Vec<_> = ["install", "--no-install-recommends"].iter().chain(packages).copied().collect();
+    apt_get(&install)
+}
+
+/// Installs the Debian packages of tools that are missing, where that may be done. `missing` tells them whenever it is asked.
+///
+/// # Errors
+/// With those that are missing still.
+pub fn install_missing(missing: fn() -> Vec<&'static str>) -> Result {
+    let packages = missing();
+    if !packages.is_empty() && may_install() {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        apt_install(&packages)?;
+    }
+    match missing().join(" ") {
+        packages if packages.is_empty() => Ok(()),
+        packages => Err(format!("tools are missing; as root on Debian: apt-get install {packages}")),
+    }
+}
+
+/// The line of a sources.list for a Debian suite, `deb` or `deb-src`, from where this machine gets its own packages.
+pub fn source_line(kind: &str, suite: &str) -> Result<String> {
+    const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    let mut sources = read_text(Path::new("/etc/apt/sources.list"));
+    // The lists need not have been fetched yet, so apt itself knows no more than these files.
+    for entry in fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten() {
+        sources += &read_text(&entry.path());
+    }
+    let mirror = mirror_in(&sources).ok_or("apt's sources of this machine name no Debian mirror")?;
+    Ok(format!("{kind} [signed-by={KEYRING}] {mirror} {suite} main\n"))
+}
+
+/// A file's text with a line end behind it; nothing when it cannot be read.
+fn read_text(path: &Path) -> String {
+    fs::read_to_string(path).map(|text| text + "\n").unwrap_or_default()
+}
+
+/// The first address of a Debian mirror in the text of apt's sources, in either of their forms.
+fn mirror_in(sources: &str) -> Option<&str> {
+    let words = sources.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
+    words.map(|word| word.trim_end_matches('/')).find(|word| word.contains("://") && word.ends_with("/debian"))
+}
+
+/// apt with folders of its own: it needs no root and leaves the machine's apt alone.
+pub struct Apt {
+    options: Vec<String>,
+    folder: PathBuf,
+}
+
+impl Apt {
+    /// With the package sources of this machine.
+    pub fn of_this_machine(folder: &Path) -> Result<Apt> {
+        Self::new(folder, &["Dir::State::status=/var/lib/dpkg/status".into()])
+    }
+
+    /// With these source lines only, and no package taken for installed.
+    pub fn with_sources(folder: &Path, lines: &str) -> Result<Apt> {
+        Self::with_options(folder, lines, &[])
+    }
+
+    /// The same, for packages of another architecture than this machine's.
+    pub fn for_architecture(folder: &Path, lines: &str, architecture: &str) -> Result<Apt> {
+        let options = [format!("APT::Architecture={architecture}"), format!("APT::Architectures::={architecture}")];
+        Self::with_options(folder, lines, &options)
+    }
+
+    fn with_options(folder: &Path, lines: &str, options: &[String]) -> Result<Apt> {
+        make_folder(folder)?;
+        let (sources, status) = (folder.join("sources.list"), folder.join("status"));
+        write_if_changed(&sources, lines.as_bytes())?;
+        write_if_changed(&status, b"")?;
+        let mut all = vec![
+            format!("Dir::Etc::sourcelist={}", sources.display()),
+            "Dir::Etc::sourceparts=-".into(),
+            format!("Dir::State::status={}", status.display()),
+        ];
+        all.extend_from_slice(options);
+        Self::new(folder, &all)
+    }
+
+    fn new(folder: &Path, options: &[String]) -> Result<Apt> {
+        if which("apt-get").is_none() {
+            return Err("this needs apt-get, that is Debian or one of its kin".into());
+        }
+        for part in ["state/lists/partial", "cache/archives/partial"] {
+            make_folder(&folder.join(part))?;
+        }
+        let mut all = vec![
+            format!("Dir::State={}", folder.join("state").display()),
+            format!("Dir::Cache={}", folder.join("cache").display()),
+            "Debug::NoLocking=true".into(),
+            "APT::Sandbox::User=root".into(),
+            "Acquire::Retries=3".into(),
+            "Acquire::Languages=none".into(),
+        ];
+        all.extend_from_slice(options);
+        Ok(Apt { options: all, folder: folder.to_path_buf() })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = program("apt-get");
+        command.args(["-q", "-y"]);
+        for option in &self.options {
+            command.arg("-o").arg(option);
+        }
+        command
+    }
+
+    /// Fetches the lists. A mirror's files may be out of step for a moment; then it is tried once more.
+    pub fn update(&self) -> Result {
+        run_quietly(self.command().arg("update")).or_else(|_| run_quietly(self.command().arg("update")))
+    }
+
+    /// Fetches a source package's files into a folder.
+    pub fn source(&self, package: &str, into: &Path) -> Result {
+        make_folder(into)?;
+        run_quietly(self.command().args(["source", "--download-only", package]).current_dir(into))
+    }
+
+    /// Fetches packages and what they need, and unpacks them into a folder.
+    pub fn unpack(&self, packages: &[&str], into: &Path) -> Result {
+        make_folder(into)?;
+        self.update()?;
+        let archives = self.folder.join("cache/archives");
+        run_quietly(self.command().args(["install", "--download-only", "--no-install-recommends"]).args(packages))?;
+        let list = fs::read_dir(&archives).map_err(|error| format!("cannot list {}: {error}", archives.display()))?;
+        for archive in list.flatten().map(|entry| entry.path()) {
+            if archive.extension().is_some_and(|extension| extension == "deb") {
+                run_quietly(program("dpkg-deb").arg("-x").arg(&archive).arg(into))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Unpacks a package of a suite with all that it needs. `folder` is apt's while that lasts.
+pub fn unpack_suite(folder: &Path, suite: &str, architecture: &str, package: &str, root: &Path) -> Result {
+    let _ = fs::remove_dir_all(root);
+    let sources = source_line("deb", suite)?;
+    Apt::for_architecture(folder, &sources, architecture)?.unpack(&[package], root)?;
+    // Debian's base system makes these links, which no package brings.
+    for name in ["lib", "lib64"] {
+        let link = root.join(name);
+        if !link.exists() {
+            symlink(format!("usr/{name}"), &link)
+                .map_err(|error| format!("cannot make {}: {error}", link.display()))?;
+        }
+    }
+    // The lists are large and old tomorrow.
+    let _ = fs::remove_dir_all(folder);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_found_in_both_forms() {
+        let list = "# deb http://old.example/debian x main\ndeb [signed-by=/k] http://a.example/debian bookworm main\n";
+        assert_eq!(mirror_in(list), Some("http://a.example/debian"));
+        let sources = "Types: deb\nURIs: http://a.example/debian-security http://b.example/debian/\nSuites: x\n";
+        assert_eq!(mirror_in(sources), Some("http://b.example/debian"));
+        assert_eq!(mirror_in("deb https://c.example/apt x main\n"), None);
+    }
+}

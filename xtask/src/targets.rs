@@ -1,0 +1,53 @@
+//! The architectures that the module is built for.
+
+use crate::mpy::Arch;
+use crate::project::Result;
+
+/// What an architecture is called and built with. A new one is one more entry.
+pub struct Target {
+    /// MicroPython's name for it.
+    pub name: &'static str,
+    /// Its number in a `.mpy` header.
+    pub arch: Arch,
+    /// Rust's name for it.
+    pub triple: &'static str,
+    /// Compiler flags of its own.
+    pub flags: &'static [&'static str],
+}
+
+/// The architectures that can be built.
+pub const TARGETS: &[Target] = &[
+    Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu", flags: &[] },
+    Target { name: "armv6m", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: ARM_FLAGS },
+    Target { name: "armv7m", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ARM_FLAGS },
+    // Its floating point unit has single precision only, which is also this triple's default.
+    Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: ARM_FLAGS },
+    Target { name: "rv32imc", arch: Arch::Rv32imc, triple: "riscv32imc-unknown-none-elf", flags: &[] },
+    Target { name: "xtensawin", arch: Arch::XtensaWin, triple: XTENSA, flags: &[] },
+];
+
+/// The name of Xtensa's target, which is also a built-in one's: `cc` wants to know it.
+pub const XTENSA: &str = "xtensa-esp32-none-elf";
+
+/// The forms of `sha2` that are smallest, and that never ask the processor what it can, for that needs writable data.
+pub const BACKENDS: &[&str] = &["--cfg=sha2_backend=\"soft\"", "--cfg=sha2_backend_soft=\"compact\""];
+
+/// The compiler flags of Thumb. The loader can put addresses into the words between the functions, where the code takes them with one instruction: so the code
+/// need not be position independent, nor take `mp_fun_table` from a GOT. Small constants stand there themselves, and registers are spilled for size.
+const ARM_FLAGS: &[&str] = &[
+    "-Crelocation-model=static",
+    "-Cllvm-args=--arm-promote-constant",
+    "-Cllvm-args=--arm-promote-constant-max-size=32",
+    "-Cllvm-args=--arm-promote-constant-max-total=1024",
+    "-Cllvm-args=--split-spill-mode=size",
+];
+
+impl Target {
+    /// The architecture of that name.
+    pub fn named(name: &str) -> Result<&'static Target> {
+        TARGETS.iter().find(|target| target.name == name).ok_or_else(|| {
+            let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+            format!("there is no architecture {name}; there is: {}", names.join(", "))
+        })
+    }
+}
