@@ -32,6 +32,7 @@ pub mod hash;
 pub mod input;
 pub mod listing;
 pub mod path;
+mod security;
 pub mod session;
 mod texts;
 pub mod time;

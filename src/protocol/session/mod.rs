@@ -34,8 +34,8 @@ use super::hash::Algorithm;
 use super::input::{Input, Line};
 use super::listing::{Facts, Permission};
 use super::path::{Path, append, name};
+use super::security::Security;
 use replies::{Answer, SAID};
-use tls::Security;
 
 /// The longest user name, in bytes.
 pub const USER_MAX: usize = 40;
