@@ -155,7 +155,7 @@ impl Obj {
     }
 
     fn buffer(self, flags: u32) -> Option<(*mut u8, usize)> {
-        if self.is_int() {
+        if self.is_int() || self.is_null() {
             return None;
         }
         let mut info = ffi::mp_buffer_info_t { buf: core::ptr::null_mut(), len: 0, typecode: 0 };

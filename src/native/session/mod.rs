@@ -32,7 +32,7 @@ struct SessionObj {
 /// What belongs to the session's method that runs.
 #[repr(C)]
 struct Body {
-    /// Reply bytes that the socket did not take yet (a bytes object), or None.
+    /// Reply bytes that the socket did not take yet: a bytes object, or null.
     pending: Obj,
     /// How much of it was in the write that the socket did not take. TLS has made a record of that already and wants the same again.
     refused: usize,
@@ -42,7 +42,7 @@ struct Body {
     listing: Listing,
     /// The digest that is under way; a block of the GC's heap.
     hasher: *mut Hasher,
-    /// The workspace's path and text, kept while others use the workspace (bytes objects), or None.
+    /// The workspace's path and text, kept while others use the workspace: bytes objects, or null.
     kept: [Obj; 2],
     /// When this session's share of the time began.
     share: Share,
@@ -69,7 +69,7 @@ struct Inside<'a> {
     arguments: *const Obj,
 }
 
-/// A method. What it raises leaves it by a long jump, so nothing in it may have a destructor.
+/// A method; null is None. What it raises leaves it by a long jump, so nothing in it may have a destructor.
 type Method = fn(&mut Inside<'_>) -> Obj;
 
 /// The core of a session of the same server as the one that is inside.
@@ -141,6 +141,7 @@ unsafe fn enter(arguments: *const Obj, method: Method) -> Obj {
     // Here it comes whatever was raised.
     busy.set(false);
     match result {
+        Ok(()) if visit.result.is_null() => obj::none(),
         Ok(()) => visit.result,
         Err(raised) => obj::raise_again(raised),
     }
@@ -157,29 +158,19 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
     let line_length = (args[3].to_u64() as usize).max(LINE_MAX);
     let line = obj::allocate(line_length);
     let memory = obj::allocate(size_of::<SessionObj>()).cast::<SessionObj>();
-    let none = obj::none();
-    let head = Head::new(ty);
-    head.set(Qstr::sock, args[1]);
-    let body = Body {
-        pending: none,
-        refused: 0,
-        line,
-        line_length,
-        pump: Pump::new(),
-        listing: Listing::new(),
-        hasher: core::ptr::null_mut(),
-        kept: [none; 2],
-        share: Share::ANY,
-        outstanding: None,
-        deferred: false,
-        greeted: false,
-        closing: false,
-        lost: false,
-        securing: false,
-        core: Session::new(peer),
-    };
-    // SAFETY: `memory` is a fresh block of that size, aligned for any object; nothing with a destructor is overwritten.
-    unsafe { memory.write(SessionObj { head, server: args[0].as_ptr(), body }) };
+    // SAFETY: `memory` is a fresh block of that size, aligned for any object; nothing with a destructor is overwritten. Zero is a value for all that is not written:
+    // numbers, flags, and objects that are not there.
+    unsafe {
+        memory.write_bytes(0, 1);
+        (&raw mut (*memory).head).write(Head::new(ty));
+        (*memory).head.set(Qstr::sock, args[1]);
+        (*memory).server = args[0].as_ptr();
+        let body = &raw mut (*memory).body;
+        (*body).line = line;
+        (*body).line_length = line_length;
+        (&raw mut (*body).outstanding).write(None);
+        (&raw mut (*body).core).write(Session::new(peer));
+    }
     Obj::from_ptr(memory)
 }
 

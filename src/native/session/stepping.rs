@@ -51,7 +51,7 @@ impl Inside<'_> {
                     self.keep();
                     return false;
                 }
-                None => self.body.pending = obj::none(),
+                None => self.body.pending = Obj::NULL,
             }
         }
         let collected = self.shared.collected;
@@ -249,7 +249,7 @@ impl Inside<'_> {
             self.say_sessions(value);
         }
         self.restore_work();
-        self.body.kept = [obj::none(); 2];
+        self.body.kept = [Obj::NULL; 2];
         let outcome = match action {
             _ if value.is_none() => Outcome::Done,
             _ if value.is_int() => Outcome::Failed(value.to_u64() as u32),
