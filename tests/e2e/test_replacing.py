@@ -1,0 +1,86 @@
+"""A file is replaced as a whole or not at all: with calls of the file system that fail, and with power that is cut at any write.
+
+The server and its client run in one MicroPython program (board_rig.py). How many points were tried is printed: see it with `-s`.
+"""
+
+import pathlib
+import shutil
+
+import pytest
+from server import DIST, ARCHITECTURE, free_ports, run_micropython
+
+NAME = "a long name of a file.txt"
+# 96 KiB of FAT, 32 blocks of LittleFS.
+SIZES = {"VfsFat": 96 * 1024, "VfsLfs2": 32 * 4096}
+WORKS = ["new", "over", "broken", "broken over", "append"]
+discs = pytest.mark.parametrize("file_system", [pytest.param("VfsFat", marks=pytest.mark.discs), pytest.param("VfsLfs2", marks=pytest.mark.discs)], ids=["fat", "littlefs"])
+works = pytest.mark.parametrize("what", WORKS)
+
+PROGRAM = """\
+import board_rig as rig
+
+async def main(it):
+%s
+
+rig.run(main, %d)
+"""
+
+
+def play(folder, *lines, seconds=300):
+    """Runs a program of the rig, whose lines are those; gives what it printed."""
+    shutil.copy(pathlib.Path(__file__).with_name("board_rig.py"), folder)
+    program = PROGRAM % ("\n".join("    " + line for line in lines), free_ports(42))
+    code, output = run_micropython(folder, program, heap="8m", seconds=seconds)
+    assert code == 0 and output.endswith("Done.\n"), output[-4000:]
+    print(output)
+    return output
+
+
+@works
+def test_every_call_of_the_file_system_fails(tmp_path, file_system, what):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    size = SIZES.get(file_system, 0)
+    output = play(tmp_path, f"print(await rig.faults(it, {file_system!r}, {str(folder)!r}, {what!r}, {NAME!r}, {size}))")
+    points, calls = eval(output.splitlines()[0])
+    print(f"{file_system or 'a folder'}, {what}: {points} points, {calls} calls")
+    assert calls > 4 and points > 6 * calls
+
+
+@discs
+@works
+def test_every_write_of_the_disc_fails(tmp_path, file_system, what):
+    output = play(tmp_path, f"print(await rig.faults(it, {file_system!r}, None, {what!r}, {NAME!r}, {SIZES[file_system]}, blocks=True))")
+    points, writes = eval(output.splitlines()[0])
+    print(f"{file_system}, {what}: {points} points, {writes} writes")
+    assert points > 2 * writes > 10
+
+
+CUT = "numbers = await rig.cuts(it, {file_system!r}, {what!r}, {name!r}, {pads}, {size})"
+TELL = "print([numbers.points, numbers.again, numbers.strange, numbers.missing, numbers.lost], *numbers.examples)"
+
+
+@discs
+@works
+def test_the_power_is_cut_at_every_write(tmp_path, file_system, what):
+    cut = CUT.format(file_system=file_system, what=what, name=NAME, pads=0, size=SIZES[file_system])
+    points, again, *_ = eval(play(tmp_path, cut, TELL).splitlines()[0].partition("]")[0] + "]")
+    print(f"{file_system}, {what}: {points} points, and {again} where it is cut again")
+    assert points > 10
+
+
+@pytest.mark.clients
+@pytest.mark.discs
+@works
+@pytest.mark.parametrize("name", ["short.txt", NAME, "a name so long that it takes more than sixteen entries " + 130 * "x"], ids=["short", "long", "longest"])
+def test_the_power_is_cut_wherever_the_entries_lie_on_fat(tmp_path, what, name):
+    total = [0] * 5
+    lines = []
+    for pads in range(17):
+        lines += [CUT.format(file_system="VfsFat", what=what, name=name, pads=pads, size=SIZES["VfsFat"]), TELL]
+    for line in play(tmp_path, *lines).splitlines()[:-1]:
+        numbers = eval(line.partition("]")[0] + "]")
+        total = [a + b for a, b in zip(total[:4], numbers)] + [max(total[4], numbers[4])]
+    points, again, strange, missing, lost = total
+    print(f"FAT, {what}, {name[:20]}: {points} points, and {again} where it is cut again; in {strange} a name is only a short one, in {missing} that of the file; {lost} clusters lost at most")
+    assert points > 17 * 10
