@@ -92,7 +92,7 @@ def new_disc(kind, size):
 
 
 def path_of(name):
-    return (ROOT + name).encode()
+    return ROOT.encode() + (name if isinstance(name, bytes) else name.encode())
 
 
 def read(name):
