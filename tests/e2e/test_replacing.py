@@ -42,7 +42,7 @@ def test_every_call_of_the_file_system_fails(tmp_path, file_system, what):
     folder = tmp_path / "folder"
     folder.mkdir()
     size = SIZES.get(file_system, 0)
-    [[points, calls]] = play(tmp_path, f"print(list(await rig.faults(it, {file_system!r}, {str(folder)!r}, {what!r}, {NAME!r}, {size}))")
+    [[points, calls]] = play(tmp_path, f"print(list(await rig.faults(it, {file_system!r}, {str(folder)!r}, {what!r}, {NAME!r}, {size})))")
     print(f"{file_system or 'a folder'}, {what}: {points} points, {calls} calls")
     assert calls > 4 and points > 6 * calls
 
