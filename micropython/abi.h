@@ -189,7 +189,7 @@ typedef struct _mp_fun_table_t {
     const mp_obj_type_t *(*obj_get_type)(mp_const_obj_t obj);
     mp_obj_t (*obj_new_str)(const char *data, size_t len);
     mp_obj_t (*obj_new_bytes)(const uint8_t *data, size_t len);
-    void *obj_new_bytearray_by_ref;
+    mp_obj_t (*obj_new_bytearray_by_ref)(size_t n, void *items);
     void *obj_new_float_from_f;
     void *obj_new_float_from_d;
     void *obj_get_float_to_f;

@@ -17,7 +17,6 @@ fn the_shim_numbers_what_the_core_numbers() {
         ("START_TLS", Action::StartTls as u32),
         ("LOGIN", Action::Login as u32),
         ("RESET", Action::Reset as u32),
-        ("STAT", Action::Stat as u32),
         ("MAKE_DIRECTORY", Action::MakeDirectory as u32),
         ("REMOVE_DIRECTORY", Action::RemoveDirectory as u32),
         ("REMOVE_FILE", Action::RemoveFile as u32),
@@ -48,6 +47,7 @@ fn the_shim_numbers_what_the_core_numbers() {
         ("NO_SPACE", End::NoSpace as u32),
         ("ABORTED", End::Aborted as u32),
         ("NEGOTIATION", End::Negotiation as u32),
+        ("BUSY", End::Busy as u32),
         ("KICKED", Dismissal::Kicked as u32),
         ("STOPPED", Dismissal::Shutdown as u32),
         ("TOO_MANY", Dismissal::TooMany as u32),
@@ -62,9 +62,16 @@ fn the_shim_numbers_what_the_core_numbers() {
 
 #[test]
 fn an_end_is_its_number() {
-    for end in
-        [End::Complete, End::NoConnection, End::Broken, End::LocalError, End::NoSpace, End::Aborted, End::Negotiation]
-    {
+    for end in [
+        End::Complete,
+        End::NoConnection,
+        End::Broken,
+        End::LocalError,
+        End::NoSpace,
+        End::Aborted,
+        End::Negotiation,
+        End::Busy,
+    ] {
         assert_eq!(End::from_number(end as u32), end);
     }
 }

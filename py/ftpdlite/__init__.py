@@ -24,7 +24,6 @@ _WAIT = const(4)
 _START_TLS = const(7)
 _LOGIN = const(8)
 _RESET = const(9)
-_STAT = const(10)
 _MAKE_DIRECTORY = const(11)
 _REMOVE_DIRECTORY = const(12)
 _REMOVE_FILE = const(13)
@@ -58,6 +57,7 @@ _LOCAL_ERROR = const(3)
 _NO_SPACE = const(4)
 _ABORTED = const(5)
 _NEGOTIATION = const(6)
+_BUSY = const(7)
 
 # Why a session is dismissed.
 _KICKED = const(1)
@@ -76,6 +76,7 @@ _EIO = const(5)
 _EAGAIN = const(11)
 _ENOMEM = const(12)
 _EACCES = const(13)
+_EBUSY = const(16)
 _ENOSPC = const(28)
 _ENOSYS = const(38)
 _ENOTEMPTY = const(39)
@@ -799,9 +800,7 @@ class FTPdLite:
 
     def _act(self, s, action):
         # Does the one thing; returns the outcome.
-        if action == _STAT:
-            return os.stat(s.path)
-        elif action == _START_TLS:
+        if action == _START_TLS:
             s.tls = self._tls.wrap(s.sock)
             self._unlisten(s)
         elif _OPEN_READ <= action <= _OPEN_LIST:

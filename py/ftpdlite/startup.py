@@ -49,6 +49,9 @@ def listen(server, native):
         | hasattr(os, "utime") << 3
         | (server._tls.flag if server._tls else 0),
         server._print if server.debug else None,
+        0,
+        0,
+        native.holders,
     )
     listener = socket.socket(server._family, kind, protocol)
     try:

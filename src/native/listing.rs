@@ -3,13 +3,13 @@
 //! One entry is in memory at a time, so that a directory of ten thousand needs no more of it than one of ten.
 
 use super::obj::{self, Obj};
+use super::place::real_path;
 use super::pump::Share;
 use super::server::{DIRECTORY, Settings};
-use super::session::real_path;
 use crate::protocol::glob;
 use crate::protocol::listing::{Entry, Kind, facts_line, list_line, name_line};
 use crate::protocol::path::{is_unfinished, name, parent};
-use crate::protocol::session::{End, Outcome, Session, Transfer};
+use crate::protocol::session::{End, Session, Stat, Transfer};
 use crate::protocol::writer::Writer;
 
 /// The entries that MLSD shows before those of the directory (RFC 3659 7.2).
@@ -128,13 +128,19 @@ impl Listing {
         }
     }
 
+    /// Looks at an entry, or, without a name, at the directory itself. `None` when nothing is there.
+    fn look(&self, name: Obj, settings: &Settings) -> Result<Option<Stat>, End> {
+        match settings.look(|| if name.is_null() { self.prefix } else { obj::add(self.prefix, name) }) {
+            Ok(found) => Ok(Some(found)),
+            Err(obj::NO_MEMORY) => Err(End::LocalError),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// `.` and `..` for MLSD. Whether they are all written.
     fn write_own_entries(&mut self, session: &Session, settings: &Settings, out: &mut Writer<'_>) -> Result<bool, End> {
         while let Some(&(name, kind)) = OWN_ENTRIES.get(self.own) {
-            let modified = match settings.look(|| self.prefix)? {
-                Some(Outcome::Stat { modified, .. }) => modified,
-                _ => 0,
-            };
+            let modified = self.look(Obj::NULL, settings)?.map_or(0, |found| found.modified);
             let entry = Entry { name, directory: true, size: 0, modified, unique: None };
             let before = out.len();
             facts_line(&entry, kind, session.facts(), session.permission(), false, out);
@@ -166,9 +172,9 @@ impl Listing {
             self.prefix = obj::new_str(self.prefix.bytes().unwrap_or_default());
         }
         // What vanished since it was listed is shown as the directory told.
-        let (directory, size, modified) = match settings.look(|| obj::add(self.prefix, name_object))? {
-            Some(Outcome::Stat { directory, size, modified }) => (directory, size, modified),
-            _ => (entry.item(1).to_u64() & DIRECTORY != 0, 0, 0),
+        let Stat { directory, size, modified } = match self.look(name_object, settings)? {
+            Some(found) => found,
+            None => Stat { directory: entry.item(1).to_u64() & DIRECTORY != 0, size: 0, modified: 0 },
         };
         let unique = Some(entry.item(2).to_u64()).filter(|&inode| inode != 0);
         let line = Entry { name, directory, size, modified, unique };

@@ -4,8 +4,10 @@
 //! is in objects of the GC.
 
 mod ffi;
+mod holders;
 mod listing;
 mod obj;
+mod place;
 mod pump;
 mod qstr;
 #[cfg(not(any(test, doc)))]
@@ -54,7 +56,7 @@ unsafe extern "C" fn is_unfinished(name: Obj) -> Obj {
 
 /// `overlap(old, new)`: how many bytes at the start of `new` may mean the folder `old`; 0 when `new` certainly is neither `old` nor below it.
 unsafe extern "C" fn overlap(old: Obj, new: Obj) -> Obj {
-    let [old, new] = [old, new].map(|path| path.bytes().unwrap_or_default());
+    let (old, new) = (old.bytes().unwrap_or_default(), new.bytes().unwrap_or_default());
     Obj::from_u64(path::overlap(old, new) as u64)
 }
 
@@ -73,7 +75,7 @@ unsafe extern "C" fn pbkdf2(n_args: usize, args: *const Obj) -> Obj {
     // SAFETY: declared for exactly four arguments.
     let args = unsafe { core::slice::from_raw_parts(args, n_args) };
     let &[password, salt, state, rounds] = args else { return obj::none() };
-    let [password, salt] = [password, salt].map(|text| text.bytes().unwrap_or_default());
+    let (password, salt) = (password.bytes().unwrap_or_default(), salt.bytes().unwrap_or_default());
     match state.bytes_mut().and_then(|state| state.try_into().ok()) {
         Some(state) => hash::pbkdf2(password, salt, rounds.to_u64() as u32, state),
         None => obj::raise(Qstr::ValueError, c"ftpdlite: the state has 64 bytes"),
@@ -102,6 +104,7 @@ unsafe extern "C" fn mpy_init(this: *const ffi::mp_obj_fun_bc_t, _: usize, _: us
     obj::store_global(Qstr::version, obj::new_str(env!("CARGO_PKG_VERSION").as_bytes()));
     obj::store_global(Qstr::Server, server::new_type());
     obj::store_global(Qstr::Session, session::new_type());
+    obj::store_global(Qstr::holders, obj::new_word());
     obj::store_global(Qstr::is_unfinished, obj::function_1(is_unfinished));
     obj::store_global(Qstr::pbkdf2, obj::function_n(4, pbkdf2));
     obj::store_global(Qstr::same, obj::function_2(same));

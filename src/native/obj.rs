@@ -10,6 +10,9 @@ use core::ffi::CStr;
 #[repr(transparent)]
 pub struct Obj(*mut cty::c_void);
 
+/// `ENOMEM`.
+pub const NO_MEMORY: u32 = 12;
+
 /// How many value bits fit a small integer.
 const SMALL_BITS: u32 = usize::BITS - 1;
 
@@ -63,17 +66,20 @@ impl Obj {
     #[inline(never)]
     pub fn is_exception(self, name: Qstr) -> bool {
         let table = ffi::table();
-        // SAFETY: any object has a type, and the name is a built-in one.
-        unsafe {
-            let wanted: *const ffi::mp_obj_type_t = table.load_global.unwrap_unchecked()(name.value()).cast();
-            core::ptr::eq(table.obj_get_type.unwrap_unchecked()(self.raw()), wanted)
-        }
+        // SAFETY: the name is a built-in one.
+        let wanted = unsafe { table.load_global.unwrap_unchecked()(name.value()) };
+        core::ptr::eq(self.type_of(), wanted.cast())
+    }
+
+    /// The object's type.
+    pub fn type_of(self) -> *const ffi::mp_obj_type_t {
+        // SAFETY: any object has one.
+        unsafe { ffi::table().obj_get_type.unwrap_unchecked()(self.raw()) }
     }
 
     /// Whether this is a str.
     pub fn is_str(self) -> bool {
-        // SAFETY: any object has a type.
-        unsafe { ffi::table().obj_get_type.unwrap_unchecked()(self.raw()) == ffi::table().type_str }
+        self.type_of() == ffi::table().type_str
     }
 
     /// `True` or `False`.
@@ -254,6 +260,17 @@ pub fn is_utf8(bytes: &[u8]) -> bool {
     following == 0
 }
 
+/// A new bytearray of one word, which is zero: a place for a pointer that the GC follows.
+pub fn new_word() -> Obj {
+    let memory = allocate(size_of::<usize>());
+    // SAFETY: a fresh block of that size, which is the bytearray's from here on.
+    unsafe {
+        memory.cast::<usize>().write(0);
+        let new = ffi::table().obj_new_bytearray_by_ref.unwrap_unchecked();
+        Obj::from_raw(new(size_of::<usize>() as _, memory.cast()))
+    }
+}
+
 /// A new tuple.
 pub fn new_tuple(items: &[Obj]) -> Obj {
     // SAFETY: copies the items; an `Obj` is the same word as an `mp_obj_t`.
@@ -313,16 +330,46 @@ pub fn attempt<F: FnMut() -> Obj>(make: F) -> Result<Obj, Obj> {
 /// Runs `call(context)`; gives the exception that it raised, if it did. Ctrl-C is for the program, and goes on.
 #[inline(never)]
 fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
+    match catch(call, context) {
+        Err(raised) if raised.is_exception(Qstr::KeyboardInterrupt) => raise_again(raised),
+        result => result,
+    }
+}
+
+/// Runs `call(context)`; gives the exception that it raised, whichever it is.
+pub fn catch(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
     // SAFETY: the glue calls `call` once, with `context`, which lives on the caller's frame.
     let raised = Obj(unsafe { ffi::ftpdlite_try(Some(call), context) });
-    if raised.is_null() {
-        return Ok(());
+    if raised.is_null() { Ok(()) } else { Err(raised) }
+}
+
+/// Raises an exception that was caught.
+pub fn raise_again(exception: Obj) -> ! {
+    // SAFETY: it is an exception; the call leaves by a long jump.
+    unsafe { ffi::table().raise.unwrap_unchecked()(exception.raw()) };
+    wait()
+}
+
+/// What follows a call that does not return.
+fn wait() -> ! {
+    loop {
+        core::hint::spin_loop();
     }
-    if raised.is_exception(Qstr::KeyboardInterrupt) {
-        // SAFETY: it is an exception; the call leaves by a long jump.
-        unsafe { ffi::table().raise.unwrap_unchecked()(raised.raw()) };
+}
+
+/// The `errno` of an exception that stands for one: that of an OSError, which has none when there was no memory for it, or that of a MemoryError. Any other
+/// exception goes on.
+#[inline(never)]
+pub fn errno(raised: Obj) -> u32 {
+    if raised.is_exception(Qstr::OSError) {
+        let errno = raised.attr(Qstr::errno);
+        if errno.is_int() {
+            return errno.to_u64() as u32;
+        }
+    } else if !raised.is_exception(Qstr::MemoryError) {
+        raise_again(raised);
     }
-    Err(raised)
+    NO_MEMORY
 }
 
 /// `import name`.
@@ -358,10 +405,7 @@ pub fn raise(exception: Qstr, message: &CStr) -> ! {
         let exception = table.load_global.unwrap_unchecked()(exception.value());
         table.raise_msg.unwrap_unchecked()(exception.cast(), message.as_ptr().cast());
     }
-    // It does not return; if it did, waiting here would be all that is left.
-    loop {
-        core::hint::spin_loop();
-    }
+    wait()
 }
 
 /// Raises `OSError(errno)`.
@@ -372,10 +416,7 @@ pub fn raise_os_error(errno: u32) -> ! {
     unsafe {
         let exception = table.load_global.unwrap_unchecked()(Qstr::OSError.value());
         let instance = table.call_function_n_kw.unwrap_unchecked()(exception, 1, &argument);
-        table.raise.unwrap_unchecked()(instance);
-    }
-    loop {
-        core::hint::spin_loop();
+        raise_again(Obj::from_raw(instance))
     }
 }
 

@@ -192,6 +192,15 @@ impl Pump {
         }
     }
 
+    /// Writes what is left in the buffer to the file.
+    ///
+    /// # Errors
+    /// How that ends the transfer.
+    pub fn settle(&mut self, file: Obj) -> Result<(), End> {
+        let end = self.end;
+        self.owner.bytes_mut().map_or(Ok(()), |buffer| self.store(file, buffer, end))
+    }
+
     /// Reads more of a file into its digest. Whether that was the rest; else the share is used up.
     ///
     /// # Errors

@@ -18,10 +18,9 @@ macro_rules! qstrs {
         /// One of the module's names.
         #[derive(Clone, Copy, PartialEq, Eq)]
         #[repr(u16)]
-        #[allow(non_camel_case_types, missing_docs, clippy::upper_case_acronyms)]
+        #[allow(non_camel_case_types, missing_docs, clippy::upper_case_acronyms, dead_code, reason = "some are only met by their numbers")]
         pub enum Qstr {
             /// The module file's own name comes first.
-            #[allow(dead_code)]
             module_file,
             $($name),*
         }
@@ -51,14 +50,26 @@ macro_rules! qstrs {
 qstrs! {
     KeyboardInterrupt MemoryError OSError RuntimeError TypeError ValueError
     Server Session
-    _panic is_ipv4 is_unfinished overlap pbkdf2 same same_network shown version
-    accepts attach dismiss finish hash list pump step tick
-    data dial file glob home idle job listener logged_in moved new_path offset old_path parent part path peer private sock task text tls transfer
-    user verdict
-    os stat ticks_us time
+    _panic holders is_ipv4 is_unfinished overlap pbkdf2 same same_network shown version
+    accepts attach claim contested dismiss finish hash is_open list pump release settle step tick
+    // What the shim keeps in a session, from `data` to `verdict`, and what a session knows, from `dial` to `user`.
+    data file home job listener new_path old_path sock task tls verdict
+    dial glob idle logged_in moved offset parent part path peer private text time transfer user
+    errno os stat ticks_us
 }
 
 impl Qstr {
+    /// The attribute of a session that the runtime knows by that number.
+    pub fn attribute(value: ffi::qstr) -> Option<Qstr> {
+        (Qstr::data as u16..=Qstr::user as u16).map(Qstr::from_number).find(|name| name.value() == value)
+    }
+
+    /// The attribute of a session with that number here; one too high is the last one.
+    pub fn from_number(number: u16) -> Qstr {
+        // SAFETY: each number up to the last name's is that of a name.
+        unsafe { core::mem::transmute(number.min(Qstr::user as u16)) }
+    }
+
     /// The number that the runtime knows the name by.
     pub fn value(self) -> ffi::qstr {
         // SAFETY: the loader fills the table with one entry for each name of the section, the file's name first.

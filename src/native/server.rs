@@ -1,11 +1,13 @@
 //! `Server`: what all sessions of a server share: the settings, the workspace and the reply buffer.
 
 use super::ffi;
+use super::holders::Holders;
 use super::obj::{self, Obj};
+use super::place::{Place, real_path};
 use super::pump::Clock;
 use super::qstr::Qstr;
-use crate::protocol::security::Tls;
-use crate::protocol::session::{Config, End, Outcome, REPLY_MAX, Workspace};
+use crate::protocol::session::{Config, Host, REPLY_MAX, Stat, Tls, Workspace};
+use core::cell::Cell;
 
 /// `stat`'s mode bit for directories, the same on every port.
 pub const DIRECTORY: u64 = 0x4000;
@@ -28,6 +30,8 @@ pub struct Settings {
     stat: Obj,
     /// `time.ticks_us`.
     pub clock: Clock,
+    /// Who has which file open, in all servers of the program.
+    pub holders: Holders,
     /// What to add to the port's seconds to get Unix seconds.
     epoch: u32,
     /// The settings as the core wants them.
@@ -38,11 +42,32 @@ pub struct Settings {
 #[repr(C)]
 pub struct ServerObj {
     base: ffi::mp_obj_base_t,
+    /// A method of one of the server's sessions runs: no other may begin, which Python code could try that the first one calls.
+    pub busy: Cell<bool>,
+    /// They are never borrowed to be changed.
     pub settings: Settings,
+    pub shared: Shared,
+}
+
+/// What belongs to the session whose method runs.
+#[repr(C)]
+pub struct Shared {
     /// How much of `replies` is in use. It stands before what is large, where short instructions reach it.
     pub collected: usize,
     pub work: Workspace,
     pub replies: [u8; REPLIES],
+}
+
+/// The file system below an account's home, as the core looks at it.
+pub struct Home<'a> {
+    pub settings: &'a Settings,
+    pub home: Obj,
+}
+
+impl Host for Home<'_> {
+    fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
+        self.settings.look(|| real_path(self.home, path))
+    }
 }
 
 impl Settings {
@@ -57,27 +82,25 @@ impl Settings {
         unix.saturating_sub(self.epoch)
     }
 
-    /// What `os.stat` gave.
-    pub fn stat(&self, value: Obj) -> Outcome<'static> {
+    /// Looks at the path that `path` gives.
+    ///
+    /// # Errors
+    /// The `errno`.
+    pub fn look(&self, mut path: impl FnMut() -> Obj) -> Result<Stat, u32> {
+        self.looked(obj::attempt(|| obj::call_1(self.stat, path())))
+    }
+
+    /// What `os.stat` gave or raised.
+    #[inline(never)]
+    fn looked(&self, found: Result<Obj, Obj>) -> Result<Stat, u32> {
+        let value = found.map_err(obj::errno)?;
         // File systems without times say 0, whatever year they count from.
         let modified = value.item(8);
-        Outcome::Stat {
+        Ok(Stat {
             directory: value.item(0).to_u64() & DIRECTORY != 0,
             size: value.item(6).to_u64(),
             modified: if modified.to_u64() == 0 { 0 } else { self.unix_seconds(modified) },
-        }
-    }
-
-    /// Looks at the path that `path` gives; `None` when nothing is there.
-    ///
-    /// # Errors
-    /// When there was no memory for it, or the file system has a fault.
-    pub fn look(&self, mut path: impl FnMut() -> Obj) -> Result<Option<Outcome<'static>>, End> {
-        match obj::attempt(|| obj::call_1(self.stat, path())) {
-            Ok(value) => Ok(Some(self.stat(value))),
-            Err(error) if error.is_exception(Qstr::OSError) => Ok(None),
-            Err(_) => Err(End::LocalError),
-        }
+        })
     }
 
     /// Shows a command, a password never.
@@ -107,13 +130,13 @@ impl Settings {
     }
 }
 
-/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log)`: flags 1 is no passwords, 2 is data connections
+/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log, owner, seed, holders)`: flags 1 is no passwords, 2 is data connections
 /// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
-/// connections have none.
+/// connections have none. `owner` is in the names of unfinished uploads, which are numbered from `seed` on; `holders` is the module's.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
-    obj::check_arguments(n_args, n_kw, 9);
-    // SAFETY: the runtime passes `n_args` objects, and there are nine.
-    let args = unsafe { core::slice::from_raw_parts(args, 9) };
+    obj::check_arguments(n_args, n_kw, 12);
+    // SAFETY: the runtime passes `n_args` objects, and there are twelve.
+    let args = unsafe { core::slice::from_raw_parts(args, 12) };
     let flags = args[7].to_u64();
     let os = obj::import(Qstr::os);
     let settings = Settings {
@@ -121,6 +144,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         log: args[8],
         stat: os.attr(Qstr::stat),
         clock: Clock(obj::import(Qstr::time).attr(Qstr::ticks_us)),
+        holders: Holders::new(args[11]),
         epoch: args[1].to_u64() as u32,
         config: Config {
             server_name: args[0].bytes().unwrap_or_default(),
@@ -131,6 +155,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
             passwordless: flags & 1 != 0,
             foreign_data: flags & 2 != 0,
             atomic_uploads: flags & 4 != 0,
+            owner: args[9].to_u64() as u32,
             sets_times: flags & 8 != 0,
             tls: match flags & 48 {
                 0 => Tls::Off,
@@ -146,15 +171,23 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
     // written one by one, so that the reply buffer is never built on the stack.
     unsafe {
         (&raw mut (*memory).base).write(ffi::mp_obj_base_t { type_: ty });
+        (&raw mut (*memory).busy).write(Cell::new(false));
         (&raw mut (*memory).settings).write(settings);
-        (&raw mut (*memory).work).write(Workspace::default());
-        (&raw mut (*memory).collected).write(0);
-        (&raw mut (*memory).replies).write_bytes(0, 1);
+        (&raw mut (*memory).shared.work).write(Workspace::new(args[10].to_u64() as u32));
+        (&raw mut (*memory).shared.collected).write(0);
+        (&raw mut (*memory).shared.replies).write_bytes(0, 1);
     }
     Obj::from_ptr(memory)
 }
 
+/// `is_open(path)`: whether a session has that file open, or one in that folder, or is going to put one there.
+unsafe extern "C" fn is_open(this: Obj, path: Obj) -> Obj {
+    // SAFETY: a method of the type, so `this` is one; its settings never change.
+    let settings = unsafe { &(*this.as_ptr::<ServerObj>()).settings };
+    Obj::from_bool(settings.holders.hold(Place::whole(path)))
+}
+
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::TypeBuilder::new(Qstr::Server, make_new, 0).build()
+    obj::TypeBuilder::new(Qstr::Server, make_new, 1).method(Qstr::is_open, obj::function_2(is_open)).build()
 }

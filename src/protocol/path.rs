@@ -32,7 +32,7 @@ pub fn resolve(cwd: &[u8], argument: &[u8], out: &mut Path) -> Result<(), PathEr
         return Err(PathError::NotAllowed);
     }
     if argument.first() != Some(&b'/') && cwd != b"/" {
-        out.extend_from_slice(cwd).map_err(|_| PathError::TooLong)?;
+        append(out, cwd)?;
     }
     for component in argument.split(|&byte| byte == b'/') {
         match component {
@@ -42,19 +42,24 @@ pub fn resolve(cwd: &[u8], argument: &[u8], out: &mut Path) -> Result<(), PathEr
                 out.truncate(length);
             }
             _ => {
-                push(out, b'/')?;
-                out.extend_from_slice(component).map_err(|_| PathError::TooLong)?;
+                append(out, b"/")?;
+                append(out, component)?;
             }
         }
     }
     if out.is_empty() {
-        push(out, b'/')?;
+        append(out, b"/")?;
     }
     Ok(())
 }
 
-fn push(out: &mut Path, byte: u8) -> Result<(), PathError> {
-    out.push(byte).map_err(|_| PathError::TooLong)
+/// Adds bytes to a path.
+///
+/// # Errors
+/// When they do not fit.
+#[inline(never)]
+pub fn append(out: &mut Path, bytes: &[u8]) -> Result<(), PathError> {
+    out.extend_from_slice(bytes).map_err(|_| PathError::TooLong)
 }
 
 /// Where the last component begins: behind its slash.
@@ -76,33 +81,39 @@ pub fn name(path: &[u8]) -> &[u8] {
 /// How the names of unfinished uploads begin. No client sees them, or can name them.
 const UNFINISHED: &[u8] = b".ftpdlite-";
 
-/// The file beside `path` that upload number `number` goes to until it is whole.
+/// The file beside `path` that an upload goes to until it is whole: `.ftpdlite-OWNER-NUMBER`, or `.ftpdlite-NUMBER` when `owner` is 0.
 ///
 /// # Errors
 /// When it is too long; `out` then holds a part of it.
-pub fn unfinished(path: &[u8], number: u32, out: &mut Path) -> Result<(), PathError> {
+pub fn unfinished(path: &[u8], owner: u32, number: u32, out: &mut Path) -> Result<(), PathError> {
     out.clear();
-    let mut digits = [0; 10];
+    let mut digits = [0; 21];
     let mut text = Writer::new(&mut digits);
+    if owner != 0 {
+        text.dec(owner.into());
+        text.byte(b'-');
+    }
     text.dec(number.into());
     for part in [path.get(..name_start(path)).unwrap_or_default(), UNFINISHED, text.bytes()] {
-        out.extend_from_slice(part).map_err(|_| PathError::TooLong)?;
+        append(out, part)?;
     }
     Ok(())
 }
 
-/// Whether this is the name of an unfinished upload, in any case, for FAT does not tell cases apart.
+/// Whether this is the name of an unfinished upload, or of the note beside one, in any case, for FAT does not tell cases apart.
 pub fn is_unfinished(name: &[u8]) -> bool {
     name.get(..UNFINISHED.len()).is_some_and(|start| start.eq_ignore_ascii_case(UNFINISHED))
 }
 
-/// Whether a client may not use this name, because it may mean an unfinished upload: it is one, or it is the short name that FAT
-/// gives to one (`~1.FTP`).
+/// Whether a client may not use this name, because it may mean an unfinished upload or its note: it is one, or it is the short name that FAT
+/// gives to one (`~1.FTP`, `FTPDLI~1.TO`).
 pub fn is_reserved(name: &[u8]) -> bool {
     let shown = trim_end(name);
-    let extension = shown.len().saturating_sub(4);
-    is_unfinished(name)
-        || shown.starts_with(b"~") && shown.get(extension..).is_some_and(|end| end.eq_ignore_ascii_case(b".ftp"))
+    let ends = |extension: &[u8]| {
+        let at = shown.len().saturating_sub(extension.len());
+        shown.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(extension))
+    };
+    is_unfinished(name) || is_short_name(name, UNFINISHED) && (ends(b".FTP") || ends(b".TO"))
 }
 
 /// A name without the dots and blanks at its end, which FAT drops.
@@ -111,30 +122,51 @@ fn trim_end(name: &[u8]) -> &[u8] {
     name.get(..length).unwrap_or(name)
 }
 
-/// Whether two names may mean the same file on some file system: FAT takes no heed of case, nor of dots and blanks at the end, and
-/// has a short name with a `~` in it for each long one. Letters outside of ASCII are all alike here.
-fn may_be_same(left: &[u8], right: &[u8]) -> bool {
-    let is_short = |name: &[u8]| name.contains(&b'~');
-    if is_short(left) || is_short(right) {
-        return true;
+/// What FAT takes the bytes 0x80 to 0xa5 for. MicroPython's FAT reads each byte of a name as a character of code page 437, whatever the client meant by it. It
+/// takes no heed of case there, and in short names none of accents.
+const FOLDED: &[u8; 38] =
+    b"\x80\x9aEA\x8eA\x8f\x80EEEIII\x8e\x8fE\x92\x92O\x99OUUY\x99\x9a\x9b\x9c\x9d\x9e\x9fAIOU\xa5\xa5";
+
+/// One byte that stands for all those that FAT does not tell from this one.
+#[inline(never)]
+fn fold(byte: u8) -> u8 {
+    match FOLDED.get(usize::from(byte).wrapping_sub(0x80)) {
+        Some(&folded) => folded,
+        // Greek sigma and phi.
+        None if byte == 0xe5 => 0xe4,
+        None if byte == 0xed => 0xe8,
+        None => byte.to_ascii_uppercase(),
     }
-    folded(left).eq(folded(right))
 }
 
-/// The bytes of a name in lower case. A character outside of ASCII counts as one byte, the same for all of them.
-fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
-    let heads = trim_end(name).iter().filter(|&&byte| byte & 0xc0 != 0x80);
-    heads.map(|&byte| if byte < 0x80 { byte.to_ascii_lowercase() } else { 0x80 })
+/// Whether FAT may have made the name `short` for the file `long`: it has a `~` and a hexadecimal digit, and begins as the long name does, less dots and blanks. More
+/// than the first character is not sure, for Windows has digits there, too; and what a short name cannot have is another character there.
+#[inline(never)]
+fn is_short_name(short: &[u8], long: &[u8]) -> bool {
+    let start = |name: &[u8]| name.iter().copied().find(|byte| !matches!(byte, b'.' | b' ')).unwrap_or_default();
+    let (a, b) = (start(short), start(long));
+    let tilde = short.iter().rposition(|&byte| byte == b'~');
+    let is_numbered = tilde.and_then(|at| short.get(at + 1)).is_some_and(u8::is_ascii_hexdigit);
+    is_numbered && (fold(a) == fold(b) || !a.is_ascii_alphanumeric() || !b.is_ascii_alphanumeric())
+}
+
+/// Whether two names may mean the same file on some file system: FAT takes no heed of case, nor of dots and blanks at the end, and
+/// has a short name with a `~` in it for each long one.
+fn may_be_same(left: &[u8], right: &[u8]) -> bool {
+    let (shown, other) = (trim_end(left), trim_end(right));
+    let is_equal = shown.len() == other.len() && shown.iter().zip(other).all(|(&a, &b)| fold(a) == fold(b));
+    is_equal || is_short_name(left, right) || is_short_name(right, left)
 }
 
 /// How many bytes at the start of `new` may mean the folder `old`, on whatever file system: all of `new`, when both may be the same. 0 when `new` certainly is
 /// neither `old` nor below it. Both are absolute.
+#[inline(never)]
 pub fn overlap(old: &[u8], new: &[u8]) -> usize {
     let mut rest = new.split(|&byte| byte == b'/');
     let mut length = 0;
     for component in old.split(|&byte| byte == b'/') {
         match rest.next() {
-            Some(other) if component == other || may_be_same(component, other) => length += other.len() + 1,
+            Some(other) if may_be_same(component, other) => length += other.len() + 1,
             _ => return 0,
         }
     }
@@ -184,12 +216,23 @@ mod tests {
 
     #[test]
     fn unfinished_uploads_are_known_by_every_name_that_they_have() {
-        for name in
-            [".ftpdlite-1", ".FTPDLITE-1", ".FtpdLite-22.", ".ftpdlite-1 . ", ".ftpdlite-", "~1.FTP", "~a0f.ftp ."]
-        {
+        for name in [
+            ".ftpdlite-1",
+            ".FTPDLITE-1",
+            ".FtpdLite-22.",
+            ".ftpdlite-1 . ",
+            ".ftpdlite-",
+            "~1.FTP",
+            "~a0f.ftp .",
+            ".ftpdlite-1-2.to",
+            "FTPDLI~1.TO",
+            "ft~1a2b.to",
+        ] {
             assert!(is_reserved(name.as_bytes()), "{name}");
         }
-        for name in ["ftpdlite-1", ".ftpdlit", "a~1.ftp", "~", "~1.txt", "x.ftp", ""] {
+        for name in
+            ["ftpdlite-1", ".ftpdlit", "a~1.ftp", "~", "~1.txt", "x.ftp", "FTPDLI~1", "to", ".to", "TO~1.TO", ""]
+        {
             assert!(!is_reserved(name.as_bytes()), "{name}");
         }
     }
@@ -202,7 +245,16 @@ mod tests {
             ("/d", "/d. /x", 4),
             ("/a/d", "/A/d/x", 4),
             ("/longname", "/LONGNA~1/x", 9),
-            ("/ä", "/Ä", 3),
+            ("/ä", "/å", 3),
+            ("/à", "/Ã", 3),
+            ("/longname", "/LO12AB~1", 9),
+            ("/a+b c.html", "/A_BC~2.HTM", 11),
+            ("/.profile", "/~1.PRO", 7),
+            ("/longname", "/ZONGNA~1", 0),
+            ("/longname", "/longname~", 0),
+            ("/longname", "/LONGNA~X", 0),
+            ("/ä.txt", "/ö.txt", 0),
+            ("/Ü", "/ü", 0),
             ("/Foo", "/foo", 4),
             ("/d", "/dx/y", 0),
             ("/d", "/", 0),

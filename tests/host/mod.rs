@@ -8,14 +8,16 @@ use ftpdlite::protocol::glob;
 use ftpdlite::protocol::hash::{DIGEST_MAX, Hasher};
 use ftpdlite::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};
 use ftpdlite::protocol::path::{is_unfinished, name, overlap, parent};
-use ftpdlite::protocol::security::Tls;
-use ftpdlite::protocol::session::{Action, Config, End, Outcome, Session, Step, Transfer, Turn, Workspace};
+use ftpdlite::protocol::session::{
+    self, Access, Action, Config, End, Outcome, Session, Stat, Step, Tls, Transfer, Turn, Workspace,
+};
 use ftpdlite::protocol::time;
 use ftpdlite::protocol::writer::Writer;
 use std::collections::BTreeMap;
 
 const NOW: u32 = 1_800_000_000;
 const NOT_FOUND: u32 = 2;
+const BUSY: u32 = 16;
 const EXISTS: u32 = 17;
 const NOT_A_DIRECTORY: u32 = 20;
 const IS_A_DIRECTORY: u32 = 21;
@@ -85,6 +87,16 @@ impl Files {
     }
 }
 
+impl session::Host for Files {
+    fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
+        Files::stat(self, path).map(|(content, modified)| Stat {
+            directory: content.is_none(),
+            size: content.as_ref().map_or(0, |content| content.len() as u64),
+            modified: *modified,
+        })
+    }
+}
+
 /// The host: one session and everything around it.
 pub struct Host {
     session: Session,
@@ -99,6 +111,8 @@ pub struct Host {
     pub connects: bool,
     /// Whether the server has closed the control connection.
     pub closed: bool,
+    /// What other sessions have open.
+    pub busy: Vec<Vec<u8>>,
     open: Option<Vec<u8>>,
     listing: Vec<u8>,
     renaming: Vec<u8>,
@@ -157,12 +171,13 @@ impl Host {
         let mut host = Host {
             session: Session::new(Endpoint { ip: Ip::V4([127, 0, 0, 1]), port: 40000 }),
             buffer: vec![0; 512],
-            work: Workspace::default(),
+            work: Workspace::new(0),
             replies: Vec::new(),
             files: Files::new(fixture),
             downloaded: Vec::new(),
             connects: true,
             closed: false,
+            busy: Vec::new(),
             open: None,
             listing: Vec::new(),
             renaming: Vec::new(),
@@ -177,11 +192,7 @@ impl Host {
             private_data: true,
             address: "127.0.0.1".into(),
         };
-        let mut bytes = [0; 256];
-        let mut out = Writer::new(&mut bytes);
-        let config = host.config();
-        host.session.greet(&mut Turn { config: &config, work: &mut host.work, out: &mut out });
-        host.replies.extend(out.bytes());
+        host.step(|session, _, turn| session.greet(turn));
         host
     }
 
@@ -195,11 +206,23 @@ impl Host {
             passwordless: false,
             foreign_data: self.foreign_data,
             atomic_uploads: self.atomic_uploads,
+            owner: 0,
             sets_times: self.sets_times,
             tls: self.tls,
             private_data: self.private_data,
             handshake_timeout: 60,
         }
+    }
+
+    /// One call of the session; what it says goes to the client.
+    fn step<T>(&mut self, call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, Files>) -> T) -> T {
+        let mut bytes = [0; session::REPLY_MAX];
+        let config = self.config();
+        let mut turn = Turn::new(&config, &mut self.work, &mut bytes, &mut self.files);
+        let step = call(&mut self.session, &mut self.buffer, &mut turn);
+        assert!(!turn.out.overflowed(), "a reply is longer than REPLY_MAX");
+        self.replies.extend(turn.out.bytes());
+        step
     }
 
     /// `key=value` of an `@config` line.
@@ -315,30 +338,21 @@ impl Host {
 
     /// Lets the session go on until it waits.
     fn run(&mut self) {
-        let config = self.config();
         let mut action = None;
         while !self.closed {
-            let mut bytes = [0; ftpdlite::protocol::session::REPLY_MAX];
-            let mut out = Writer::new(&mut bytes);
-            let address = self.address.clone();
-            let text;
             let step = match action.take() {
-                None => self
-                    .session
-                    .next(&mut self.buffer, &mut Turn { config: &config, work: &mut self.work, out: &mut out }),
+                None => self.step(|session, line, turn| session.next(line, turn)),
                 Some(action) => {
-                    let outcome;
-                    (outcome, text) = self.act(action);
+                    let address = self.address.clone();
+                    let (outcome, text) = self.try_to(action);
                     let outcome = match outcome {
                         Outcome::Passive(port, _) => Outcome::Passive(port, address.as_bytes()),
-                        other => other,
+                        other if text.is_empty() => other,
+                        _ => Outcome::Text(&text),
                     };
-                    let outcome = if text.is_empty() { outcome } else { Outcome::Text(&text) };
-                    self.session.resume(outcome, &mut Turn { config: &config, work: &mut self.work, out: &mut out })
+                    self.step(|session, _, turn| session.resume(outcome, turn))
                 }
             };
-            assert!(!out.overflowed(), "a reply is longer than REPLY_MAX");
-            self.replies.extend(out.bytes());
             match step {
                 // What comes from here on has come through TLS.
                 Step::Again | Step::Secure => {}
@@ -353,22 +367,27 @@ impl Host {
         }
     }
 
+    /// Does an action, unless somebody else has the file open.
+    fn try_to(&mut self, action: Action) -> (Outcome<'static>, Vec<u8>) {
+        let changed = [&self.work.path[..], if action == Action::Rename { &self.renaming } else { b"" }];
+        let is_busy = |path: &Vec<u8>| changed.iter().any(|changed| overlap(changed, path) > 0);
+        if action.access() == Access::Change && self.busy.iter().any(is_busy) {
+            return (Outcome::Failed(BUSY), Vec::new());
+        }
+        self.act(action)
+    }
+
     fn act(&mut self, action: Action) -> (Outcome<'static>, Vec<u8>) {
         let path = self.work.path.to_vec();
         let outcome = match action {
             Action::Login => {
-                let granted = match (self.session.user(), &self.work.text[..]) {
+                let granted = match (self.session.user_name(), &self.work.text[..]) {
                     (b"tester", b"secret") => Permission::ALL,
                     (b"guest", b"guest") => Permission::READ_ONLY,
                     _ => return (Outcome::Failed(REFUSED), Vec::new()),
                 };
                 Ok(Outcome::Login(granted))
             }
-            Action::Stat => self.files.stat(&path).map(|(content, modified)| Outcome::Stat {
-                directory: content.is_none(),
-                size: content.as_ref().map_or(0, |content| content.len() as u64),
-                modified: *modified,
-            }),
             Action::MakeDirectory => match self.files.stat(&path) {
                 Ok(_) => Err(EXISTS),
                 Err(_) => self.files.add(&path, (None, NOW)).map(|()| Outcome::Done),

@@ -599,6 +599,13 @@ static void *realloc_(void *memory, size_t size, _Bool allow_move) {
     return allocate(size);
 }
 
+static mp_obj_t obj_new_bytearray_by_ref(size_t size, void *items) {
+    text_t *made = new_object(&type_bytearray, sizeof(text_t));
+    made->bytes = items;
+    made->length = size;
+    return made;
+}
+
 static const mp_obj_type_t *obj_get_type(mp_const_obj_t obj) {
     return type_of(obj);
 }
@@ -712,6 +719,7 @@ __attribute__((visibility("default"))) const mp_fun_table_t mp_fun_table = {
     .obj_get_type = obj_get_type,
     .obj_new_str = obj_new_str,
     .obj_new_bytes = obj_new_bytes,
+    .obj_new_bytearray_by_ref = obj_new_bytearray_by_ref,
     .get_buffer = get_buffer,
     .get_stream_raise = get_stream_raise,
     .type_type = &type_type,
@@ -873,7 +881,7 @@ static mp_obj_t execute(uint8_t command) {
     size_t count;
     uint8_t *bytes;
     stream_t *stream;
-    mp_obj_t obj, args[8];
+    mp_obj_t obj, args[16];
     switch (command) {
         case 'I':
             bytes = get_bytes(&count);

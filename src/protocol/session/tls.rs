@@ -1,19 +1,11 @@
 //! TLS for the control connection and for data connections: AUTH, PBSZ, PROT and CCC (RFC 2228, RFC 4217).
 
-use super::arguments::parse_offset;
-use super::command::Verb;
-use super::session::{Action, BAD_ARGUMENT, Config, Session, State, Step, Turn};
-
-/// The server's policy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Tls {
-    /// There is no TLS.
-    Off,
-    /// Clients may use it.
-    Optional,
-    /// Nobody logs in without it, and data connections that may have it need it.
-    Required,
-}
+use super::host::{Action, Config, Host, Outcome, Step, Tls, Turn};
+use super::replies::{Answer, BAD_ARGUMENT, SAID};
+use super::{After, Session};
+use crate::protocol::arguments::parse_offset;
+use crate::protocol::command::Verb;
+use core::ops::ControlFlow::Break;
 
 /// What protects the control connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,59 +81,66 @@ impl Session {
         if self.security.is_handshake() { config.handshake_timeout } else { config.idle_timeout }
     }
 
-    pub(super) fn auth_command(&mut self, argument: &[u8], turn: &mut Turn<'_, '_>) -> Step {
+    /// AUTH: the control connection goes on through TLS.
+    pub(super) fn auth(&mut self, argument: &[u8]) -> Answer {
         // SSL is what clients older than the RFC call TLS.
         let is_known = [&b"TLS"[..], b"TLS-C", b"SSL"].iter().any(|name| argument.eq_ignore_ascii_case(name));
-        let line: &[u8] = if argument.is_empty() {
-            BAD_ARGUMENT
+        if argument.is_empty() {
+            Break(BAD_ARGUMENT)
         } else if !is_known {
-            b"504 Mechanism not supported, use TLS."
+            Break(b"504 Mechanism not supported, use TLS.")
         } else if self.security.channel != Channel::Clear {
-            b"503 TLS is on already."
+            Break(b"503 TLS is on already.")
         } else {
-            return self.act(Action::StartTls, State::Auth);
-        };
-        turn.say(line);
-        Step::Again
+            self.act(Action::StartTls, After::Auth)
+        }
     }
 
-    /// AUTH goes on: the host has a TLS stream. What came in clear behind AUTH is thrown away, for anyone on the way may have put it there, and
+    /// The host has a TLS stream, or none. What came in clear behind AUTH is thrown away, for anyone on the way may have put it there, and
     /// who was logged in is not any more (RFC 2228 3, AUTH).
-    pub(super) fn tls_begins(&mut self, turn: &mut Turn<'_, '_>) -> Step {
+    pub(super) fn auth_done(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
+        if let Outcome::Failed(_) = outcome {
+            return Break(b"431 Not enough memory for TLS.");
+        }
         self.forget();
         self.input.clear();
         self.security = Security { channel: Channel::Handshake, ..Security::CLEAR };
         turn.say(b"234 Beginning TLS.");
-        Step::Secure
+        self.step = Step::Secure;
+        SAID
     }
 
-    /// What PBSZ, PROT and CCC answer.
-    pub(super) fn protection_command(&mut self, verb: Verb, argument: &[u8], config: &Config<'_>) -> &'static [u8] {
-        let secured = self.security.channel != Channel::Clear;
-        match verb {
-            Verb::Ccc => b"533 The control connection stays protected.",
-            Verb::Pbsz if !secured => b"503 Send AUTH TLS first.",
-            Verb::Pbsz if parse_offset(argument).is_none() => BAD_ARGUMENT,
-            Verb::Pbsz => {
-                self.security.sized = true;
-                b"200 PBSZ=0"
-            }
-            _ if !self.security.sized => b"503 Send PBSZ 0 first.",
-            _ => match argument {
-                b"P" | b"p" if !config.private_data => b"534 Data connections stay clear.",
-                b"P" | b"p" => {
-                    self.security.private = true;
-                    b"200 Data connections are private."
-                }
-                b"C" | b"c" if requires_private(config) => b"534 Data connections need PROT P.",
-                b"C" | b"c" => {
-                    self.security.private = false;
-                    b"200 Data connections are clear."
-                }
-                b"S" | b"s" | b"E" | b"e" => b"536 Level not supported, use P or C.",
-                _ => b"504 Unknown level, use P or C.",
-            },
+    /// PBSZ: TLS has no buffer size.
+    pub(super) fn pbsz(&mut self, argument: &[u8]) -> Answer {
+        if self.security.channel == Channel::Clear {
+            return Break(b"503 Send AUTH TLS first.");
         }
+        if parse_offset(argument).is_none() {
+            return Break(BAD_ARGUMENT);
+        }
+        self.security.sized = true;
+        Break(b"200 PBSZ=0")
+    }
+
+    /// PROT: whether data connections go through TLS.
+    pub(super) fn prot(&mut self, argument: &[u8], config: &Config<'_>) -> Answer {
+        if !self.security.sized {
+            return Break(b"503 Send PBSZ 0 first.");
+        }
+        Break(match argument {
+            b"P" | b"p" if !config.private_data => b"534 Data connections stay clear.",
+            b"P" | b"p" => {
+                self.security.private = true;
+                b"200 Data connections are private."
+            }
+            b"C" | b"c" if requires_private(config) => b"534 Data connections need PROT P.",
+            b"C" | b"c" => {
+                self.security.private = false;
+                b"200 Data connections are clear."
+            }
+            b"S" | b"s" | b"E" | b"e" => b"536 Level not supported, use P or C.",
+            _ => b"504 Unknown level, use P or C.",
+        })
     }
 }
 
@@ -150,8 +149,16 @@ mod tests {
     use super::*;
     use crate::protocol::address::{Endpoint, Ip};
     use crate::protocol::input::LINE_MAX;
-    use crate::protocol::session::{Dismissal, Outcome, Tick, Workspace};
-    use crate::protocol::writer::Writer;
+    use crate::protocol::session::{Dismissal, Stat, Tick, Workspace};
+
+    /// There are no files.
+    struct Nothing;
+
+    impl Host for Nothing {
+        fn stat(&mut self, _: &[u8]) -> Result<Stat, u32> {
+            Err(2)
+        }
+    }
 
     struct Server {
         session: Session,
@@ -173,6 +180,7 @@ mod tests {
                     passwordless: true,
                     foreign_data: false,
                     atomic_uploads: false,
+                    owner: 0,
                     sets_times: false,
                     tls: Tls::Optional,
                     private_data: true,
@@ -182,13 +190,16 @@ mod tests {
         }
 
         /// One call of the session, and what it says.
-        fn call(&mut self, call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, '_>) -> Step) -> (Step, String) {
+        fn call(
+            &mut self,
+            call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, Nothing>) -> Step,
+        ) -> (Step, String) {
             let mut bytes = [0; 1024];
-            let mut out = Writer::new(&mut bytes);
-            let mut work = Workspace::default();
-            let mut turn = Turn { config: &self.config, work: &mut work, out: &mut out };
+            let mut work = Workspace::new(0);
+            let mut host = Nothing;
+            let mut turn = Turn::new(&self.config, &mut work, &mut bytes, &mut host);
             let step = call(&mut self.session, &mut self.line, &mut turn);
-            (step, String::from_utf8_lossy(out.bytes()).into_owned())
+            (step, String::from_utf8_lossy(turn.out.bytes()).into_owned())
         }
 
         fn hears(&mut self, bytes: &[u8]) {

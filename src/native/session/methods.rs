@@ -1,0 +1,279 @@
+//! The methods and attributes of `Session`, as the shim knows them.
+
+use super::stepping::{ENDED, WAIT_READ, WAIT_WRITE, YIELD};
+use super::{Inside, Method, admit, endpoint, enter, make_new};
+use crate::native::ffi;
+use crate::native::holders::slot;
+use crate::native::obj::{self, Obj};
+use crate::native::place::real_path;
+use crate::native::pump::{Filled, Pumped};
+use crate::native::qstr::Qstr;
+use crate::native::stream;
+use crate::protocol::address::{Endpoint, Ip};
+use crate::protocol::ascii;
+use crate::protocol::hash::{DIGEST_MAX, Hasher};
+use crate::protocol::path::{name, parent};
+use crate::protocol::session::{Dismissal, End, Tick, Transfer};
+use crate::protocol::writer::Writer;
+
+/// Functions for the runtime, each with what it does to a session.
+macro_rules! methods {
+    ($($(#[$note:meta])* $name:ident = $code:expr;)*) => {$(
+        $(#[$note])*
+        unsafe extern "C" fn $name(count: usize, arguments: *const Obj) -> Obj {
+            let method: Method = $code;
+            // SAFETY: a method of the type, so there is a first argument, which is a session.
+            unsafe { enter(count, arguments, method) }
+        }
+    )*};
+}
+
+methods! {
+    /// `step(outcome)`: goes on until something must be waited for or done; returns its number.
+    step = |inside| {
+        // SAFETY: a block of that length, made in `make_new` for this session alone.
+        let line = unsafe { core::slice::from_raw_parts_mut(inside.body.line, inside.body.line_length) };
+        let outcome = inside.argument(1);
+        Obj::from_u32(inside.step(line, outcome))
+    };
+
+    /// `pump()`: moves bytes until something must be waited for, the share is used up or the transfer is over.
+    pump = |inside| Obj::from_u32(match inside.pump() {
+        Pumped::WaitRead => WAIT_READ,
+        Pumped::WaitWrite => WAIT_WRITE,
+        Pumped::Share => YIELD,
+        Pumped::Ended(end) => ENDED + end as u32,
+    });
+
+    /// `hash()`: reads more of the file into its digest; gives the digest, or that other tasks are to run first.
+    hash = |inside| inside.hash();
+
+    /// `attach(buffer)`: the data connection stands, and the transfer uses this bytearray; None when it is over.
+    attach = |inside| {
+        let buffer = inside.argument(1);
+        inside.body.pump.attach(buffer);
+        inside.body.hasher = core::ptr::null_mut();
+        if !buffer.is_none() {
+            inside.body.core.data_connected();
+        }
+        obj::none()
+    };
+
+    /// `list(names, now, inside)`: what `os.ilistdir` gave for `path`, or, when `inside` is true, for `parent`; None is the single file `path`. `now` as `time.time()`
+    /// tells it; None closes the listing, and the call tells whether it was not at its end.
+    list = |inside| inside.list();
+
+    /// `claim(path, target)`: the session opens the file `path`, which becomes `target`; None when it becomes nothing, "" when it is written in place.
+    claim = |inside| {
+        inside.head.set(Qstr::old_path, inside.argument(1));
+        inside.head.set(Qstr::new_path, inside.argument(2));
+        inside.settings.holders.add(inside.head);
+        obj::none()
+    };
+
+    /// `release()`: the session has no file open any more.
+    release = |inside| {
+        inside.settings.holders.remove(inside.head);
+        obj::none()
+    };
+
+    /// `contested()`: the upload is whole, and nobody may begin to read the file that it replaces; whether another session has that open.
+    contested = |inside| Obj::from_bool(inside.settings.holders.contest(inside.head));
+
+    /// `settle()`: the upload was interrupted, and what is in its buffer goes to the file. The number of the [`End`] that this made.
+    settle = |inside| {
+        let is_upload = inside.body.core.transfer().is_some_and(Transfer::is_upload);
+        let settled = if is_upload { inside.body.pump.settle(inside.head.get(Qstr::file)) } else { Ok(()) };
+        Obj::from_u32(settled.err().unwrap_or(End::Complete) as u32)
+    };
+
+    /// `tick()`: one second has passed. 0, or 1 when the control task must wake, or when the transfer's time is up, 1 and the number of its [`End`].
+    tick = |inside| Obj::from_u32(match inside.body.core.tick(&inside.settings.config) {
+        Tick::Nothing => 0,
+        Tick::Control => 1,
+        Tick::Transfer(end) => 1 + end as u32,
+    });
+
+    /// `finish(end)`: the transfer is over.
+    finish = |inside| {
+        inside.body.core.finish(End::from_number(inside.argument(1).to_u64() as u32));
+        obj::none()
+    };
+
+    /// `dismiss(why)`: the session is to end with the 421 of that number.
+    dismiss = |inside| {
+        inside.body.core.dismiss(match inside.argument(1).to_u64() {
+            0 => Dismissal::Idle,
+            1 => Dismissal::Kicked,
+            2 => Dismissal::Shutdown,
+            4 => Dismissal::Blocked,
+            6 => Dismissal::Displaced,
+            _ => Dismissal::TooMany,
+        });
+        obj::none()
+    };
+
+    /// `accepts(address)`: whether a data connection from there belongs to the session.
+    accepts = |inside| {
+        let from = endpoint(inside.argument(1));
+        Obj::from_bool(from.is_some_and(|from| inside.body.core.accepts_data_from(&inside.settings.config, from.ip)))
+    };
+}
+
+impl Inside<'_> {
+    fn pump(&mut self) -> Pumped {
+        let file = self.head.get(Qstr::file);
+        let data = self.head.get(Qstr::data);
+        let settings = self.settings;
+        let clock = &settings.clock;
+        let body = &mut *self.body;
+        match body.core.transfer() {
+            Some(Transfer::Retrieve) => body.pump.send(data, &mut body.core, clock, |core, out, _, _| {
+                let converts = core.converts();
+                match stream::read(file, if converts { ascii::source(out) } else { out }) {
+                    Ok(count) => {
+                        Ok(Filled { length: if converts { ascii::fill(out, count) } else { count }, paused: false })
+                    }
+                    Err(_) => Err(End::LocalError),
+                }
+            }),
+            Some(transfer) if transfer.is_upload() => body.pump.receive(data, file, &mut body.core, clock),
+            Some(_) => {
+                let listing = &mut body.listing;
+                body.pump.send(data, &mut body.core, clock, |core, out, used, share| {
+                    let mut out = Writer::behind(out, used);
+                    let paused = listing.fill(core, settings, &mut out, share)?;
+                    Ok(Filled { length: out.len(), paused })
+                })
+            }
+            None => Pumped::Ended(End::LocalError),
+        }
+    }
+
+    fn hash(&mut self) -> Obj {
+        let body = &mut *self.body;
+        if body.hasher.is_null() {
+            let memory = obj::allocate(size_of::<Hasher>()).cast::<Hasher>();
+            // SAFETY: a fresh block of that size, aligned for any object; nothing with a destructor is overwritten.
+            unsafe { memory.write(Hasher::new(body.core.algorithm())) };
+            body.hasher = memory;
+        }
+        // SAFETY: the block was made above, and belongs to this session alone.
+        let hasher = unsafe { &mut *body.hasher };
+        match body.pump.digest(self.head.get(Qstr::file), hasher, &self.settings.clock) {
+            Ok(false) => Obj::from_u32(YIELD),
+            Ok(true) => {
+                let mut digest = [0; DIGEST_MAX];
+                let length = hasher.finish(&mut digest);
+                obj::new_bytes(digest.get(..length).unwrap_or_default())
+            }
+            Err(error) => obj::raise_os_error(error as u32),
+        }
+    }
+
+    fn list(&mut self) -> Obj {
+        let [names, now, globbed] = [1, 2, 3].map(|index| self.argument(index));
+        let listing = &mut self.body.listing;
+        let unfinished = !listing.is_done();
+        listing.close();
+        if now.is_none() {
+            return Obj::from_bool(unfinished);
+        }
+        let work = &self.shared.work;
+        let globbed = globbed.is_true();
+        let virtual_path = if globbed { parent(&work.path) } else { &work.path[..] };
+        let pattern = if globbed { name(&work.path) } else { b"" };
+        let before = if globbed || names.is_none() { &work.text[..] } else { b"" };
+        if names.is_none() && self.body.core.transfer() == Some(Transfer::Machine) {
+            obj::raise_os_error(20);
+        }
+        let now = self.settings.unix_seconds(now);
+        listing.open(names, self.head.get(Qstr::home), virtual_path, pattern, before, now);
+        obj::none()
+    }
+
+    /// The value of an attribute that is no slot.
+    fn attribute(&mut self) -> Obj {
+        let core = &self.body.core;
+        let work = &self.shared.work;
+        let home = self.head.get(Qstr::home);
+        match Qstr::from_number(self.argument(1).to_u64() as u16) {
+            Qstr::dial => core.active_endpoint().map_or(obj::none(), endpoint_tuple),
+            Qstr::glob => Obj::from_bool(core.is_glob(work)),
+            Qstr::idle => Obj::from_u32(core.idle().into()),
+            Qstr::logged_in => Obj::from_bool(core.logged_in()),
+            Qstr::moved => Obj::from_u64(core.moved()),
+            Qstr::offset => Obj::from_u64(core.offset()),
+            Qstr::parent => real_path(home, parent(&work.path)),
+            Qstr::part if work.text.is_empty() => obj::none(),
+            Qstr::part => real_path(home, &work.text),
+            Qstr::path => real_path(home, &work.path),
+            Qstr::peer => endpoint_tuple(core.peer()),
+            Qstr::private => Obj::from_bool(core.protects_data()),
+            Qstr::text => obj::new_text(&work.text),
+            Qstr::time => Obj::from_u32(self.settings.port_seconds(core.time())),
+            Qstr::transfer => core.transfer().map_or(obj::none(), |transfer| obj::new_str(transfer.verb())),
+            _ => obj::new_text(core.user_name()),
+        }
+    }
+}
+
+fn ip_text(ip: Ip) -> Obj {
+    let mut text = [0; 48];
+    let mut out = Writer::new(&mut text);
+    ip.write(&mut out);
+    obj::new_str(out.bytes())
+}
+
+fn endpoint_tuple(endpoint: Endpoint) -> Obj {
+    obj::new_tuple(&[ip_text(endpoint.ip), Obj::from_u32(endpoint.port.into())])
+}
+
+/// The attributes: the slots to load and store, and what the session knows to load.
+unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
+    // SAFETY: the runtime passes two words.
+    let dest = unsafe { &mut *dest.cast::<[Obj; 2]>() };
+    let (is_load, value) = (dest[0].is_null(), dest[1]);
+    let Some(wanted) = Qstr::attribute(name) else {
+        if is_load {
+            // The methods.
+            dest[1] = Obj::SENTINEL;
+        }
+        return;
+    };
+    // SAFETY: a session, for it is of this type.
+    let (head, _) = unsafe { admit(this) };
+    if slot(wanted) > slot(Qstr::verdict) {
+        if is_load {
+            let arguments = [this, Obj::from_u32(wanted as u32)];
+            // SAFETY: as above.
+            dest[0] = unsafe { enter(2, arguments.as_ptr(), |inside| inside.attribute()) };
+        }
+    } else if is_load {
+        dest[0] = head.get(wanted);
+    } else if !value.is_null() {
+        // Deleting an attribute is refused.
+        head.set(wanted, value);
+        dest[0] = Obj::NULL;
+    }
+}
+
+/// Makes the type.
+pub fn new_type() -> Obj {
+    obj::TypeBuilder::new(Qstr::Session, make_new, 13)
+        .attr(attr)
+        .method(Qstr::accepts, obj::function_n(2, accepts))
+        .method(Qstr::attach, obj::function_n(2, attach))
+        .method(Qstr::claim, obj::function_n(3, claim))
+        .method(Qstr::contested, obj::function_n(1, contested))
+        .method(Qstr::dismiss, obj::function_n(2, dismiss))
+        .method(Qstr::finish, obj::function_n(2, finish))
+        .method(Qstr::hash, obj::function_n(1, hash))
+        .method(Qstr::list, obj::function_n(4, list))
+        .method(Qstr::pump, obj::function_n(1, pump))
+        .method(Qstr::release, obj::function_n(1, release))
+        .method(Qstr::settle, obj::function_n(1, settle))
+        .method(Qstr::step, obj::function_n(2, step))
+        .method(Qstr::tick, obj::function_n(1, tick))
+        .build()
+}

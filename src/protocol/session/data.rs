@@ -1,0 +1,112 @@
+//! The data connection: PASV, EPSV, PORT, EPRT (RFC 959 4.1.2, RFC 2428).
+
+use super::host::{Action, Host, Outcome, Turn};
+use super::replies::{Answer, BAD_ARGUMENT};
+use super::{After, Data, Session};
+use crate::protocol::address::{
+    Endpoint, EprtError, Epsv, Ip, parse_eprt, parse_epsv, parse_ip, parse_port, write_passive,
+};
+use core::ops::ControlFlow::Break;
+
+const ONLY_EPSV: &[u8] = b"501 Only EPSV is allowed after EPSV ALL.";
+
+impl Session {
+    /// PASV: the client dials in, by IPv4.
+    pub(super) fn pasv(&mut self) -> Answer {
+        if self.extended_only {
+            return Break(ONLY_EPSV);
+        }
+        if matches!(self.peer.ip, Ip::V6(_)) {
+            return self.no_address(b"425 PASV is for IPv4, use EPSV.");
+        }
+        self.act(Action::PassiveIpv4, After::Passive)
+    }
+
+    /// EPSV: the client dials in.
+    pub(super) fn epsv(&mut self, argument: &[u8]) -> Answer {
+        let v6 = matches!(self.peer.ip, Ip::V6(_));
+        match parse_epsv(argument) {
+            Ok(Epsv::All) => {
+                self.extended_only = true;
+                Break(b"200 EPSV ALL accepted.")
+            }
+            Ok(protocol) if protocol != if v6 { Epsv::V4 } else { Epsv::V6 } => {
+                self.act(Action::Passive, After::ExtendedPassive)
+            }
+            Err(EprtError::Syntax) => Break(BAD_ARGUMENT),
+            _ if v6 => Break(b"522 Network protocol not supported, use (2)."),
+            _ => Break(b"522 Network protocol not supported, use (1)."),
+        }
+    }
+
+    /// The host listens for the data connection, or cannot.
+    pub(super) fn passive_done(
+        &mut self,
+        extended: bool,
+        outcome: Outcome<'_>,
+        turn: &mut Turn<'_, impl Host>,
+    ) -> Answer {
+        let Outcome::Passive(port, address) = outcome else {
+            self.data = Data::Unset;
+            return Break(b"425 Can't open passive connection.");
+        };
+        let line: &[u8] = if extended {
+            turn.out.put(b"229 Entering Extended Passive Mode (|||");
+            turn.out.dec(port.into());
+            b"|)."
+        } else if let Some(Ip::V4(address)) = parse_ip(address) {
+            turn.out.put(b"227 Entering Passive Mode (");
+            write_passive(address, port, &mut turn.out);
+            b")."
+        } else {
+            return self.no_address(b"425 The server's address is not known: use EPSV, or set host.");
+        };
+        self.data = Data::Passive;
+        Break(line)
+    }
+
+    /// There is no address for PASV to tell, and nothing listens any more.
+    fn no_address(&mut self, line: &'static [u8]) -> Answer {
+        self.data = Data::Unset;
+        self.act_and_say(Action::Unlisten, line)
+    }
+
+    /// PORT: the server dials.
+    pub(super) fn port(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        let endpoint = parse_port(argument).ok_or(EprtError::Syntax);
+        self.dial(endpoint, b"500 Illegal PORT command.", b"200 PORT command successful.", turn)
+    }
+
+    /// EPRT: the server dials.
+    pub(super) fn eprt(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.dial(parse_eprt(argument), b"500 Illegal EPRT command.", b"200 EPRT command successful.", turn)
+    }
+
+    /// Only the client's own address and no privileged port, so that nobody can be attacked through the server (RFC 2577 3).
+    #[inline(never)]
+    fn dial(
+        &mut self,
+        endpoint: Result<Endpoint, EprtError>,
+        illegal: &'static [u8],
+        done: &'static [u8],
+        turn: &mut Turn<'_, impl Host>,
+    ) -> Answer {
+        if self.extended_only {
+            return Break(ONLY_EPSV);
+        }
+        match endpoint {
+            Err(EprtError::Syntax) => Break(BAD_ARGUMENT),
+            Err(EprtError::Protocol) => Break(b"522 Network protocol not supported, use (1,2)."),
+            Ok(endpoint)
+                if endpoint.port == 0
+                    || !turn.config.foreign_data && (endpoint.ip != self.peer.ip || endpoint.port < 1024) =>
+            {
+                Break(illegal)
+            }
+            Ok(endpoint) => {
+                self.data = Data::Active(endpoint);
+                self.act_and_say(Action::Unlisten, done)
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What is known about a file: SIZE, MDTM, MLST (RFC 3659), MFMT, AVBL, and its digest by HASH and its older kin.
+
+use super::host::{Action, Host, Outcome, Turn};
+use super::replies::{Answer, BAD_ARGUMENT, LOCAL_ERROR, NO_PERMISSION, NO_SPACE};
+use super::{After, Session};
+use crate::protocol::arguments::{Representation, parse_allo, split_time, unquote};
+use crate::protocol::command::Verb;
+use crate::protocol::listing::{Entry, Kind, Permission, facts_line};
+use crate::protocol::time::write_stamp;
+use core::ops::ControlFlow::Break;
+
+const CANNOT_SET_TIMES: &[u8] = b"504 The file system cannot set times.";
+const NO_ALLOCATION: &[u8] = b"202 No storage allocation necessary.";
+
+impl Session {
+    /// SIZE: how many bytes RETR would send, which is known only where nothing is converted.
+    pub(super) fn size(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        if self.representation == Representation::Ascii {
+            return Break(b"550 SIZE not allowed in ASCII mode.");
+        }
+        self.find_file(argument, turn)?;
+        turn.out.put(b"213 ");
+        turn.out.dec(turn.found.size);
+        Break(b"")
+    }
+
+    /// MDTM: the time of a file, or, with a time before the name, MFMT.
+    pub(super) fn mdtm(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        let wanted = split_time(argument);
+        if wanted.is_some() {
+            return self.set_time(wanted, turn);
+        }
+        self.find(argument, turn)?;
+        if turn.found.modified == 0 {
+            return Break(b"550 The file system does not know its time.");
+        }
+        turn.out.put(b"213 ");
+        write_stamp(turn.found.modified, &mut turn.out);
+        Break(b"")
+    }
+
+    /// MFMT: sets the time of a file.
+    pub(super) fn mfmt(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.set_time(split_time(argument), turn)
+    }
+
+    /// For MFMT and what else sets a time: `wanted` is the time and the path.
+    #[inline(never)]
+    pub(super) fn set_time(&mut self, wanted: Option<(u32, &[u8])>, turn: &mut Turn<'_, impl Host>) -> Answer {
+        match wanted {
+            _ if !turn.config.sets_times => Break(CANNOT_SET_TIMES),
+            _ if !self.permission().contains(Permission::WRITE) => Break(NO_PERMISSION),
+            None | Some((_, b"")) => Break(BAD_ARGUMENT),
+            Some((time, path)) => {
+                self.number = time.into();
+                self.resolve(path, turn)?;
+                self.act(Action::SetTime, After::SetTime)
+            }
+        }
+    }
+
+    /// The time is set.
+    pub(super) fn set_time_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
+        turn.out.put(b"213 Modify=");
+        write_stamp(self.time(), &mut turn.out);
+        turn.out.put(b"; ");
+        turn.out.name(&turn.work.path);
+        Break(b"")
+    }
+
+    /// MLST.
+    pub(super) fn mlst(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find(argument, turn)?;
+        turn.out.put(b"250-Listing ");
+        turn.out.name(&turn.work.path);
+        turn.say(b"");
+        let kind = if turn.found.directory { Kind::Directory } else { Kind::File };
+        let entry = Entry {
+            name: &turn.work.path,
+            directory: turn.found.directory,
+            size: turn.found.size,
+            modified: turn.found.modified,
+            unique: None,
+        };
+        facts_line(&entry, kind, self.facts, self.permission(), true, &mut turn.out);
+        Break(b"250 End")
+    }
+
+    /// AVBL: the bytes that are free.
+    pub(super) fn avbl(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.resolve(argument, turn)?;
+        self.act(Action::Space, After::Avbl)
+    }
+
+    /// The file system is measured.
+    pub(super) fn avbl_done(&self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
+        let Outcome::Space(free, _) = outcome else { return Break(LOCAL_ERROR) };
+        turn.out.put(b"213 ");
+        turn.out.dec(free);
+        Break(b"")
+    }
+
+    /// ALLO: whether there is room for so much.
+    pub(super) fn allo(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        let Some(size) = parse_allo(argument) else { return Break(BAD_ARGUMENT) };
+        self.number = size;
+        self.resolve(b"", turn)?;
+        self.act(Action::Space, After::Allo)
+    }
+
+    /// The file system is measured, or cannot be, which is no reason not to try.
+    pub(super) fn allo_done(&self, outcome: Outcome<'_>) -> Answer {
+        match outcome {
+            Outcome::Space(free, _) if self.number > free => Break(NO_SPACE),
+            _ => Break(NO_ALLOCATION),
+        }
+    }
+
+    /// HASH, XSHA256 and XCRC: the digest of a file.
+    pub(super) fn hash(&mut self, verb: Verb, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find_file(unquote(argument), turn)?;
+        self.hash = verb;
+        self.number = turn.found.size;
+        self.act(Action::Hash, After::Hash)
+    }
+
+    /// The digest is known.
+    pub(super) fn hash_done(&self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
+        let Outcome::Text(digest) = outcome else { return Break(LOCAL_ERROR) };
+        if self.hash == Verb::Hash {
+            turn.out.put(b"213 SHA-256 0-");
+            turn.out.dec(self.number);
+            turn.out.byte(b' ');
+        } else {
+            turn.out.put(b"250 ");
+        }
+        digest.iter().for_each(|&byte| turn.out.hex2(byte));
+        if self.hash == Verb::Hash {
+            turn.out.byte(b' ');
+            turn.out.name(&turn.work.path);
+        }
+        Break(b"")
+    }
+}

@@ -1,0 +1,392 @@
+//! What a session and its host say to each other: the settings, the file system that is asked, the actions and their outcomes.
+
+use crate::protocol::listing::Permission;
+use crate::protocol::path::Path;
+use crate::protocol::writer::Writer;
+
+/// No single call of [`Session::next`](super::Session::next) or [`Session::resume`](super::Session::resume) writes more than this, in bytes.
+pub const REPLY_MAX: usize = 1024;
+
+/// Errors of the operating system that have a reply of their own (`errno` numbers, the same on every MicroPython port but for `ENOTEMPTY`).
+pub(super) mod errno {
+    pub const EPERM: u32 = 1;
+    pub const ENOENT: u32 = 2;
+    pub const ENOMEM: u32 = 12;
+    pub const EACCES: u32 = 13;
+    /// Another session has the file open, or something in the folder.
+    pub const EBUSY: u32 = 16;
+    pub const EEXIST: u32 = 17;
+    pub const ENOTDIR: u32 = 20;
+    pub const EISDIR: u32 = 21;
+    pub const EINVAL: u32 = 22;
+    pub const ENOSPC: u32 = 28;
+    pub const EROFS: u32 = 30;
+    pub const ENAMETOOLONG: u32 = 36;
+    /// No socket for a data connection.
+    pub const EADDRINUSE: u32 = 98;
+    /// Too many sessions of one user.
+    pub const EUSERS: u32 = 87;
+    pub const ENOTEMPTY: u32 = 39;
+    /// A folder is to be moved into itself.
+    pub const ELOOP: u32 = 40;
+    /// `ENOTEMPTY` where newlib numbers the errors.
+    pub const ENOTEMPTY_NEWLIB: u32 = 90;
+}
+
+/// The server's policy about TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tls {
+    /// There is no TLS.
+    Off,
+    /// Clients may use it.
+    Optional,
+    /// Nobody logs in without it, and data connections that may have it need it.
+    Required,
+}
+
+/// What the server's settings mean to a session.
+pub struct Config<'a> {
+    /// What the greeting and STAT call the server.
+    pub server_name: &'a [u8],
+    /// Seconds without a command until 421; 0 is never.
+    pub idle_timeout: u16,
+    /// Seconds from the connection until the login must be complete; 0 is never.
+    pub login_timeout: u16,
+    /// Seconds until a data connection must stand; 0 is for ever.
+    pub data_timeout: u16,
+    /// Seconds a data connection may stand still; 0 is for ever.
+    pub stall_timeout: u16,
+    /// Whether USER alone logs in, because there are no accounts.
+    pub passwordless: bool,
+    /// Whether PORT and EPRT may name any address and port.
+    pub foreign_data: bool,
+    /// Whether an upload goes to a file beside the old one until it is whole.
+    pub atomic_uploads: bool,
+    /// A number that no other running server has where several share files; 0 is none. It is part of the names of unfinished uploads.
+    pub owner: u32,
+    /// Whether the host can set the time of a file.
+    pub sets_times: bool,
+    /// Whether there is TLS, and whether it must be used.
+    pub tls: Tls,
+    /// Whether data connections may go through TLS.
+    pub private_data: bool,
+    /// Seconds from AUTH until the first command must come through TLS; 0 is for ever.
+    pub handshake_timeout: u16,
+}
+
+/// What one action needs beside the session: shared by all sessions of a server, valid from the step that gives the action to the next step.
+pub struct Workspace {
+    /// The virtual path that the action is about.
+    pub path: Path,
+    /// The password, what stands before each name of a listing, the unfinished upload's path or the argument of SITE that belongs to the action.
+    pub text: Path,
+    /// The number of the next unfinished upload.
+    pub(super) upload: u32,
+    /// The last number that STOU gave.
+    pub(super) unique: u32,
+}
+
+impl Workspace {
+    /// An empty one. The names of unfinished uploads count from `seed`, which is another one after each restart, so that a new upload never takes the name of an
+    /// old one that was left behind.
+    pub fn new(seed: u32) -> Self {
+        Workspace { path: Path::new(), text: Path::new(), upload: seed, unique: 0 }
+    }
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stat {
+    /// Whether it is a directory.
+    pub directory: bool,
+    /// Bytes.
+    pub size: u64,
+    /// Unix seconds; 0 when unknown.
+    pub modified: u32,
+}
+
+/// The file system, to look at. A look is a call, for it changes nothing and is over at once; what changes or opens something is an [`Action`].
+pub trait Host {
+    /// What stands at a virtual path.
+    ///
+    /// # Errors
+    /// The `errno`.
+    fn stat(&mut self, path: &[u8]) -> Result<Stat, u32>;
+}
+
+/// What only the host can do. The comment says what it finds in the workspace, and the outcome it brings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Action {
+    /// Make a TLS stream of the control connection, which [`Step::Secure`] then puts in its place, and close the passive listener: `Done`.
+    StartTls = 7,
+    /// Check [`Session::user`](super::Session::user) and the password in `text`: `Login` with the permissions, `Failed` when refused (after the delay that hinders guessing).
+    Login,
+    /// Log out and close the passive listener and whatever else the session holds: `Done`.
+    Reset,
+    /// Make the directory `path`: `Done`.
+    MakeDirectory = 11,
+    /// Remove the directory `path`: `Done`.
+    RemoveDirectory,
+    /// Remove the file `path`: `Done`.
+    RemoveFile,
+    /// Keep `path` for the next `Rename`: `Done`.
+    RenameFrom,
+    /// Rename the path that was kept to `path`, replacing a file that is there: `Done`. A folder that is there stays (`EISDIR`), unless it is the same one in
+    /// another case; a folder is not moved into itself (`ELOOP`).
+    Rename,
+    /// Open a passive listener in place of the former one: `Passive` with its port.
+    Passive,
+    /// Close the passive listener: `Done`.
+    Unlisten,
+    /// Open `path` for reading at [`Session::offset`](super::Session::offset) and begin the transfer, in a task of its own that ends with [`Session::finish`](super::Session::finish): `Done`. The host has
+    /// all that it needs for the transfer before it says so.
+    OpenRead,
+    /// Open `path` for writing, at [`Session::offset`](super::Session::offset) in the old file when that is not 0, and begin the transfer: `Done`. When `text` is not empty, open
+    /// that path instead; it becomes `path` when the transfer is `Complete`, and is removed when it is not.
+    OpenWrite,
+    /// Open `path` for appending and begin the transfer: `Done`.
+    OpenAppend,
+    /// Open the directory or the single file `path`; if there is none and [`Session::is_glob`](super::Session::is_glob), open its parent and list what matches the path's name. Then begin the
+    /// transfer, if [`Session::transfer`](super::Session::transfer) tells one: `Done`.
+    OpenList,
+    /// As `Passive`, for PASV: `Passive` has the address that the client can reach, too.
+    PassiveIpv4,
+    /// Cut the transfer that runs: `Done`.
+    Abort,
+    /// Close what `OpenList` and the like opened, for no transfer will come: `Done`.
+    CloseFile,
+    /// Write the opened listing on the control connection: `Done` at its end.
+    ListHere,
+    /// Measure the file system that holds `path`: `Space`.
+    Space,
+    /// Measure the GC heap: `Space`.
+    Memory,
+    /// Collect garbage: `Space` as the heap is afterwards.
+    Collect,
+    /// How long the server has been up: `Seconds`.
+    Uptime,
+    /// Write [`Session::describe`](super::Session::describe) of each session on the control connection: `Done` at the end.
+    Who,
+    /// Hash the password in `text`: `Text`.
+    HashPassword,
+    /// End the sessions of the user or address in `text`: `Count`.
+    Kick,
+    /// Stop the server, and restart the board when `text` is `-r`: `Done`.
+    Shutdown,
+    /// Digest the file `path`, which may take long, by [`Session::algorithm`](super::Session::algorithm): `Text` with the digest's bytes. `path` is to be the same afterwards.
+    Hash,
+    /// Set the time of `path` to [`Session::time`](super::Session::time): `Done`.
+    SetTime,
+}
+
+/// What an action does to the file or folder at its path, which others may have open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Nothing, or no more than to measure it.
+    None,
+    /// It opens it for reading.
+    Read,
+    /// It makes, changes, moves or removes it.
+    Change,
+}
+
+impl Action {
+    /// What it does to the file at [`Workspace::path`], and for `Rename` to that of the last `RenameFrom`.
+    pub fn access(self) -> Access {
+        match self {
+            Action::OpenRead | Action::OpenList | Action::Hash => Access::Read,
+            Action::OpenWrite
+            | Action::OpenAppend
+            | Action::MakeDirectory
+            | Action::RemoveDirectory
+            | Action::RemoveFile
+            | Action::RenameFrom
+            | Action::Rename
+            | Action::SetTime => Access::Change,
+            _ => Access::None,
+        }
+    }
+}
+
+/// What came of an action.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome<'a> {
+    /// It is done.
+    Done,
+    /// It failed with this `errno`.
+    Failed(u32),
+    /// The account that logged in, and whether it is the administrator's ([`Permission::SITE`]).
+    Login(Permission),
+    /// A listener's port, and the server's address as text where it is known.
+    Passive(u16, &'a [u8]),
+    /// Bytes free and bytes in all.
+    Space(u64, u64),
+    /// A time, a number of sessions.
+    Number(u64),
+    /// Words of the host.
+    Text(&'a [u8]),
+}
+
+/// What the host does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Call again.
+    Again,
+    /// Read more of the control connection first.
+    Input,
+    /// The line buffer is full of commands that wait for the transfer's end.
+    Blocked,
+    /// Write what is left to write, then go on through the TLS stream.
+    Secure,
+    /// Do this, then [`Session::resume`](super::Session::resume).
+    Act(Action),
+    /// Write what is left to write and close the control connection.
+    Close,
+}
+
+/// How a transfer came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum End {
+    /// Whole.
+    Complete,
+    /// The data connection never stood.
+    NoConnection,
+    /// It broke, or stood still for too long.
+    Broken,
+    /// Reading or writing the file failed.
+    LocalError,
+    /// The file system is full.
+    NoSpace,
+    /// Cut by ABOR, or with the session.
+    Aborted,
+    /// The data connection's TLS handshake failed.
+    Negotiation,
+    /// An upload is whole, but others read the file that it was to replace for too long.
+    Busy,
+}
+
+impl End {
+    /// The end with that number; an unknown one is a local error.
+    pub fn from_number(number: u32) -> End {
+        match number {
+            0 => End::Complete,
+            1 => End::NoConnection,
+            2 => End::Broken,
+            4 => End::NoSpace,
+            5 => End::Aborted,
+            6 => End::Negotiation,
+            7 => End::Busy,
+            _ => End::LocalError,
+        }
+    }
+}
+
+/// What [`Session::tick`](super::Session::tick) found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tick {
+    /// All is well.
+    Nothing,
+    /// The control task must wake: the session is to end.
+    Control,
+    /// The transfer's task must wake and end so: its time is up.
+    Transfer(End),
+}
+
+/// What moves over the data connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transfer {
+    /// RETR: from the file.
+    Retrieve,
+    /// STOR: to the file, from its start or from where REST said.
+    Store,
+    /// STOU: to a file that was not there.
+    Unique,
+    /// APPE: to the file's end.
+    Append,
+    /// LIST.
+    List,
+    /// NLST.
+    Names,
+    /// MLSD.
+    Machine,
+}
+
+impl Transfer {
+    /// Whether the client sends.
+    pub fn is_upload(self) -> bool {
+        matches!(self, Transfer::Store | Transfer::Unique | Transfer::Append)
+    }
+
+    /// The command that starts it, for STAT and WHO.
+    pub fn verb(self) -> &'static [u8] {
+        match self {
+            Transfer::Retrieve => b"RETR",
+            Transfer::Store => b"STOR",
+            Transfer::Unique => b"STOU",
+            Transfer::Append => b"APPE",
+            Transfer::List => b"LIST",
+            Transfer::Names => b"NLST",
+            Transfer::Machine => b"MLSD",
+        }
+    }
+}
+
+/// Why a session is made to end, as its 421 says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dismissal {
+    /// No command came for too long.
+    Idle,
+    /// SITE KICK.
+    Kicked,
+    /// The server stops.
+    Shutdown,
+    /// More connections than the server serves, in all or to one address.
+    TooMany,
+    /// Too many failed logins from its address.
+    Blocked,
+    /// The login was not complete in time.
+    Login,
+    /// A newcomer needs its place.
+    Displaced,
+}
+
+impl Dismissal {
+    pub(super) fn text(self) -> &'static [u8] {
+        match self {
+            Dismissal::Idle => b"421 No command for too long, closing.",
+            Dismissal::Kicked => b"421 Session ended by the administrator.",
+            Dismissal::Shutdown => b"421 Server is shutting down.",
+            Dismissal::TooMany => b"421 Too many connections.",
+            Dismissal::Blocked => b"421 Too many failed logins, try again later.",
+            Dismissal::Login => b"421 Login took too long.",
+            Dismissal::Displaced => b"421 Idle, and another client needs the place.",
+        }
+    }
+}
+
+/// What a session works with for one step.
+///
+/// In this order, so that the writer, which is used most, has the address of the whole.
+#[repr(C)]
+pub struct Turn<'a, H> {
+    /// Where the reply goes: at least [`REPLY_MAX`] bytes.
+    pub out: Writer<'a>,
+    /// The server's settings.
+    pub config: &'a Config<'a>,
+    /// What the action needs.
+    pub work: &'a mut Workspace,
+    /// The file system.
+    pub host: &'a mut H,
+    /// What stood at the path that was looked at last.
+    pub(super) found: Stat,
+}
+
+impl<'a, H: Host> Turn<'a, H> {
+    /// For one call of the session. `buffer` is for the reply: at least [`REPLY_MAX`] bytes.
+    pub fn new(config: &'a Config<'a>, work: &'a mut Workspace, buffer: &'a mut [u8], host: &'a mut H) -> Self {
+        let found = Stat { directory: false, size: 0, modified: 0 };
+        Turn { out: Writer::new(buffer), config, work, host, found }
+    }
+}

@@ -1,0 +1,84 @@
+//! Listings: LIST, NLST, MLSD on the data connection, STAT with a path on the control connection (RFC 959 4.1.3, RFC 3659 7).
+
+use super::host::{Action, Host, Outcome, Transfer, Turn, errno};
+use super::replies::{Answer, NO_PERMISSION, PATH_TOO_LONG, SAID};
+use super::{After, Session, set};
+use crate::protocol::arguments::list_path;
+use crate::protocol::listing::Permission;
+use crate::protocol::path::name;
+use core::ops::ControlFlow::Break;
+
+impl Session {
+    /// LIST: as `ls -l` shows it.
+    pub(super) fn list(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.open_list(Transfer::List, list_path(argument), turn)?;
+        self.act(Action::OpenList, After::List)
+    }
+
+    /// NLST: names alone, as RETR and DELE take them, so with the folder before them that the client wrote (RFC 1123 4.1.2.7).
+    pub(super) fn nlst(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        let path = list_path(argument);
+        self.open_list(Transfer::Names, path, turn)?;
+        if let Some(folder) = path.strip_suffix(name(&turn.work.path))
+            && !set(&mut turn.work.text, folder)
+        {
+            return Break(PATH_TOO_LONG);
+        }
+        self.act(Action::OpenList, After::List)
+    }
+
+    /// MLSD: facts.
+    pub(super) fn mlsd(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.open_list(Transfer::Machine, argument, turn)?;
+        self.act(Action::OpenList, After::List)
+    }
+
+    #[inline(never)]
+    fn open_list(&mut self, transfer: Transfer, path: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.ask_for(transfer, turn)?;
+        turn.work.text.clear();
+        self.resolve(path, turn)
+    }
+
+    /// The directory is open, or cannot be.
+    pub(super) fn list_done(&self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
+        match outcome {
+            // RFC 3659 7.2.1: a file has no MLSD.
+            Outcome::Failed(errno::ENOTDIR) if self.transfer == Some(Transfer::Machine) => {
+                Break(b"501 Not a directory.")
+            }
+            Outcome::Failed(error) => Break(turn.failure(error)),
+            _ => {
+                turn.say(b"150 Opening data connection for directory listing.");
+                SAID
+            }
+        }
+    }
+
+    /// STAT: with a path the listing of it, else where the session stands.
+    pub(super) fn stat(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        if argument.is_empty() {
+            self.say_status(turn);
+            return SAID;
+        }
+        if !self.permission().contains(Permission::READ) {
+            return Break(NO_PERMISSION);
+        }
+        turn.work.text.clear();
+        self.resolve(list_path(argument), turn)?;
+        self.act(Action::OpenList, After::StatOpen)
+    }
+
+    /// The directory is open.
+    pub(super) fn stat_opened(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
+        turn.out.put(b"213-Listing ");
+        turn.out.name(&turn.work.path);
+        turn.say(b"");
+        self.act(Action::ListHere, After::StatList)
+    }
+
+    /// It is listed.
+    pub(super) fn stat_done(&mut self) -> Answer {
+        self.act_and_say(Action::CloseFile, b"213 End of listing.")
+    }
+}

@@ -1,0 +1,105 @@
+//! Who the client is: USER, PASS, REIN and QUIT (RFC 959 4.1.1).
+
+use super::host::{Action, Host, Outcome, Step, Turn, errno};
+use super::replies::{Answer, SAID};
+use super::{After, Data, Session, set};
+use crate::protocol::arguments::Representation;
+use crate::protocol::listing::Facts;
+use core::ops::ControlFlow::Break;
+
+/// Failed logins before the connection is closed.
+const FAILURES_MAX: u8 = 3;
+
+impl Session {
+    /// Back to the state before USER.
+    pub(super) fn forget(&mut self) {
+        self.permission = None;
+        self.user_given = false;
+        self.user.clear();
+        set(&mut self.cwd, b"/");
+        self.representation = Representation::Ascii;
+        self.facts = Facts::ALL;
+        self.offset = 0;
+        self.data = Data::Unset;
+        self.extended_only = false;
+    }
+
+    /// USER: who logs in. Where there are no accounts, that is all.
+    pub(super) fn user(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.forget();
+        if self.user.extend_from_slice(argument).is_err() {
+            return Break(b"501 User name too long.");
+        }
+        if turn.config.passwordless {
+            turn.work.text.clear();
+            return self.act(Action::Login, After::Login);
+        }
+        self.user_given = true;
+        turn.out.put(b"331 Password required for ");
+        turn.out.name(argument);
+        Break(b".")
+    }
+
+    /// PASS.
+    pub(super) fn pass(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        if self.logged_in() {
+            return Break(b"202 Already logged in.");
+        }
+        if !self.user_given {
+            return Break(b"503 Login with USER first.");
+        }
+        if !set(&mut turn.work.text, argument) {
+            return Break(b"501 Password too long.");
+        }
+        self.act(Action::Login, After::Login)
+    }
+
+    /// The host has checked the password.
+    pub(super) fn login_done(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
+        // The password is not needed any more.
+        turn.work.text.fill(0);
+        match outcome {
+            Outcome::Login(permission) => {
+                self.permission = Some(permission);
+                self.failures = 0;
+                self.anonymous = 0;
+                turn.out.put(b"230 User ");
+                turn.out.name(&self.user);
+                Break(b" logged in.")
+            }
+            Outcome::Failed(errno::EUSERS) => Break(b"530 Too many sessions of this user."),
+            // What the session ends for is said in its turn.
+            _ if self.is_dismissed() => SAID,
+            Outcome::Failed(error @ errno::ENOMEM) => Break(turn.failure(error)),
+            _ => {
+                self.failures += 1;
+                self.user_given = false;
+                if self.failures >= FAILURES_MAX {
+                    turn.say(b"421 Too many failed logins.");
+                    self.step = Step::Close;
+                    return SAID;
+                }
+                Break(b"530 Login incorrect.")
+            }
+        }
+    }
+
+    /// REIN: as if the client had just connected, but for TLS.
+    pub(super) fn rein(&mut self) -> Answer {
+        self.forget();
+        self.security.reset();
+        self.act_and_say(Action::Reset, b"220 Ready for new user.")
+    }
+
+    /// QUIT.
+    pub(super) fn quit(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
+        turn.out.put(b"221 Bye");
+        if self.logged_in() {
+            turn.out.put(b", ");
+            turn.out.name(&self.user);
+        }
+        turn.say(b".");
+        self.step = Step::Close;
+        SAID
+    }
+}

@@ -1,0 +1,104 @@
+//! Files and folders by their names: PWD, CWD, CDUP, MKD, RMD, DELE, RNFR, RNTO (RFC 959 4.1.1 and 4.1.3).
+//!
+//! A path is resolved first, then looked at, and these stay apart: a name that nobody may use must not look like one that is free.
+
+use super::host::{Action, Host, Turn};
+use super::replies::{
+    Answer, IS_A_DIRECTORY, NAME_NOT_ALLOWED, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, PATH_TOO_LONG, SAID,
+};
+use super::{After, Session, set};
+use crate::protocol::path::{PathError, is_reserved, name, resolve};
+use core::ops::ControlFlow::Break;
+
+impl Session {
+    /// Puts the argument into the workspace as a path, for every command that takes one.
+    #[inline(never)]
+    pub(super) fn resolve(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        match resolve(&self.cwd, argument, &mut turn.work.path) {
+            Err(PathError::TooLong) => Break(PATH_TOO_LONG),
+            Err(PathError::NotAllowed) => Break(NAME_NOT_ALLOWED),
+            Ok(()) if is_reserved(name(&turn.work.path)) => Break(NOT_FOUND),
+            Ok(()) => SAID,
+        }
+    }
+
+    /// Resolves the argument and looks at what stands there.
+    #[inline(never)]
+    pub(super) fn find(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.resolve(argument, turn)?;
+        turn.look()
+    }
+
+    /// As [`find`](Self::find), but only a file will do.
+    #[inline(never)]
+    pub(super) fn find_file(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find(argument, turn)?;
+        if turn.found.directory { Break(IS_A_DIRECTORY) } else { SAID }
+    }
+
+    /// PWD.
+    pub(super) fn pwd(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
+        turn.out.put(b"257 ");
+        turn.out.quoted(&self.cwd);
+        Break(b" is the current directory.")
+    }
+
+    /// CWD, and CDUP with the argument `..`.
+    pub(super) fn cwd(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find(argument, turn)?;
+        if !turn.found.directory {
+            return Break(NOT_A_DIRECTORY);
+        }
+        set(&mut self.cwd, &turn.work.path);
+        turn.out.put(b"250 Directory changed to ");
+        turn.out.quoted(&self.cwd);
+        Break(b".")
+    }
+
+    /// MKD.
+    pub(super) fn mkd(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.resolve(argument, turn)?;
+        self.act(Action::MakeDirectory, After::Mkd)
+    }
+
+    /// The folder is made.
+    pub(super) fn mkd_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
+        turn.out.put(b"257 ");
+        turn.out.quoted(&turn.work.path);
+        Break(b" created.")
+    }
+
+    /// RMD.
+    pub(super) fn rmd(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find_movable(argument, turn)?;
+        if !turn.found.directory {
+            return Break(NOT_A_DIRECTORY);
+        }
+        self.act_and_say(Action::RemoveDirectory, b"250 Directory removed.")
+    }
+
+    /// DELE.
+    pub(super) fn dele(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find_file(argument, turn)?;
+        self.act_and_say(Action::RemoveFile, b"250 File deleted.")
+    }
+
+    /// RNFR: the next command must be RNTO.
+    pub(super) fn rnfr(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find_movable(argument, turn)?;
+        self.rename_pending = true;
+        self.act_and_say(Action::RenameFrom, b"350 Ready for RNTO.")
+    }
+
+    /// RNTO.
+    pub(super) fn rnto(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.resolve(argument, turn)?;
+        self.act_and_say(Action::Rename, b"250 File renamed.")
+    }
+
+    /// As [`find`](Self::find), but the root stays where it is.
+    fn find_movable(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find(argument, turn)?;
+        if turn.work.path == b"/" { Break(NO_PERMISSION) } else { SAID }
+    }
+}

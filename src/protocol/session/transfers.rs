@@ -1,0 +1,237 @@
+//! Files over the data connection: RETR, STOR, STOU, APPE, and what a client may do while one is on its way: ABOR, STAT, NOOP (RFC 959 4.1.3).
+
+use super::host::{Action, End, Host, Outcome, Step, Transfer, Turn, errno};
+use super::replies::{Answer, IS_A_DIRECTORY, LOCAL_ERROR, NO_DATA_CONNECTION, NO_SPACE, PATH_TOO_LONG, SAID};
+use super::{After, Data, Session};
+use crate::protocol::input::Line;
+use crate::protocol::path::{append, name, unfinished};
+use crate::protocol::writer::Writer;
+use core::ops::ControlFlow::Break;
+
+/// How many names STOU tries. The later ones are far apart, so that hardly any number of files can take them all.
+const UNIQUE_TRIES: u64 = 24;
+const PAST_THE_END: &[u8] = b"554 Restart offset past the end of the file.";
+
+impl Session {
+    /// A transfer is asked for: from here on it has a kind, but nothing moves before the host has opened what it needs.
+    #[inline(never)]
+    pub(super) fn ask_for(&mut self, transfer: Transfer, turn: &mut Turn<'_, impl Host>) -> Answer {
+        let unprotected = self.unprotected_data(turn.config);
+        if self.data == Data::Unset || unprotected.is_some() {
+            self.offset = 0;
+            return Break(unprotected.unwrap_or(b"425 Use PASV, EPSV, PORT or EPRT first."));
+        }
+        self.transfer = Some(transfer);
+        self.number = 0;
+        self.moved = 0;
+        self.stalled = 0;
+        self.connected = false;
+        SAID
+    }
+
+    /// RETR: a file goes to the client, from where REST said.
+    pub(super) fn retr(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.ask_for(Transfer::Retrieve, turn)?;
+        self.find_file(argument, turn)?;
+        if self.offset > turn.found.size {
+            return Break(PAST_THE_END);
+        }
+        self.number = turn.found.size;
+        self.act(Action::OpenRead, After::Retr)
+    }
+
+    /// The file is open.
+    pub(super) fn retr_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
+        turn.out.put(b"150 Opening data connection for ");
+        turn.out.name(name(&turn.work.path));
+        // Converted, it will be of another size.
+        if !self.converts() {
+            turn.out.put(b" (");
+            turn.out.dec(self.number);
+            turn.out.put(b" bytes)");
+        }
+        turn.say(b".");
+        SAID
+    }
+
+    /// STOR: a file comes from the client, to where REST said.
+    pub(super) fn stor(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find_place(Transfer::Store, argument, turn)?;
+        if self.offset > turn.found.size {
+            return Break(PAST_THE_END);
+        }
+        self.open_upload(turn)
+    }
+
+    /// APPE: what comes goes to the end of the file, whatever REST said.
+    pub(super) fn appe(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.find_place(Transfer::Append, argument, turn)?;
+        self.offset = 0;
+        self.act(Action::OpenAppend, After::Stor)
+    }
+
+    /// Looks at where an upload goes. A file that is not there has no bytes.
+    #[inline(never)]
+    fn find_place(&mut self, transfer: Transfer, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.ask_for(transfer, turn)?;
+        self.resolve(argument, turn)?;
+        match turn.host.stat(&turn.work.path) {
+            Ok(found) if found.directory => return Break(IS_A_DIRECTORY),
+            Ok(found) => turn.found = found,
+            Err(errno::ENOENT) => turn.found.size = 0,
+            Err(error) => return Break(turn.failure(error)),
+        }
+        SAID
+    }
+
+    /// STOU: to a name of its own, made of the one that is given and a number.
+    pub(super) fn stou(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.ask_for(Transfer::Unique, turn)?;
+        self.resolve(if argument.is_empty() { b"upload" } else { argument }, turn)?;
+        self.store_unique(turn)
+    }
+
+    /// Looks for a name that is free.
+    #[inline(never)]
+    fn store_unique(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
+        while self.number < UNIQUE_TRIES {
+            let path = &mut turn.work.path;
+            if self.number == 0 {
+                // Without room for it, there is none for the number.
+                let _ = append(path, b".");
+            } else {
+                // The number of the last try goes.
+                while path.last().is_some_and(u8::is_ascii_digit) {
+                    path.pop();
+                }
+            }
+            // The next number, and after some that were taken, one that is further and further away.
+            let step = 1u32 << self.number.saturating_sub(UNIQUE_TRIES / 2);
+            self.number += 1;
+            turn.work.unique = turn.work.unique.wrapping_add(step);
+            let mut digits = [0; 10];
+            let mut text = Writer::new(&mut digits);
+            text.dec(turn.work.unique.into());
+            if append(path, text.bytes()).is_err() {
+                return Break(PATH_TOO_LONG);
+            }
+            match turn.host.stat(path) {
+                Ok(_) => {}
+                Err(errno::ENOENT) => return self.open_upload(turn),
+                Err(error) => return Break(turn.failure(error)),
+            }
+        }
+        Break(b"450 No free name found.")
+    }
+
+    /// What is to be stored at the path may begin: beside the old file, or in it from where REST said.
+    fn open_upload(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
+        let work = &mut *turn.work;
+        work.text.clear();
+        work.upload = work.upload.wrapping_add(1);
+        if turn.config.atomic_uploads
+            && self.offset == 0
+            && unfinished(&work.path, turn.config.owner, work.upload, &mut work.text).is_err()
+        {
+            return Break(PATH_TOO_LONG);
+        }
+        self.act(Action::OpenWrite, After::Stor)
+    }
+
+    /// The file of an upload is open, or cannot be.
+    pub(super) fn stor_done(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
+        let unique = self.transfer == Some(Transfer::Unique);
+        match outcome {
+            // Somebody else stores to that name.
+            Outcome::Failed(errno::EBUSY) if unique => self.store_unique(turn),
+            Outcome::Failed(error) => Break(turn.failure(error)),
+            _ => {
+                turn.out.put(if unique { b"150 FILE: " } else { b"150 Opening data connection for " });
+                turn.out.name(name(&turn.work.path));
+                turn.say(if unique { b"" } else { b"." });
+                SAID
+            }
+        }
+    }
+
+    /// ABOR without a transfer.
+    pub(super) fn abor(&mut self) -> Answer {
+        self.data = Data::Unset;
+        self.act_and_say(Action::Unlisten, b"226 No transfer to abort.")
+    }
+
+    /// While a transfer runs, ABOR, STAT and NOOP act at once; the others wait in the line buffer.
+    pub(super) fn next_during_transfer(&mut self, buffer: &mut [u8], turn: &mut Turn<'_, impl Host>) -> Step {
+        if self.input.take_verb(buffer, b"ABOR") {
+            self.abort_asked = true;
+            return self.abort();
+        }
+        if self.cut || self.closing && !self.is_upload() && !self.quits_next(buffer) {
+            return self.abort();
+        }
+        match self.input.peek(buffer) {
+            Line::TooLong => turn.say(b"500 Command line too long."),
+            Line::Whole(line) => {
+                let line = buffer.get(line).unwrap_or_default();
+                if line.eq_ignore_ascii_case(b"NOOP") {
+                    turn.say(b"200 NOOP ok.");
+                } else if line.eq_ignore_ascii_case(b"STAT") {
+                    self.say_status(turn);
+                } else if self.closing || self.input.is_full(buffer) {
+                    return Step::Blocked;
+                } else {
+                    return Step::Input;
+                }
+            }
+            Line::Partial if self.closing => return Step::Blocked,
+            Line::Partial => return Step::Input,
+        }
+        self.input.consume(buffer);
+        Step::Again
+    }
+
+    /// A client that has hung up after QUIT still gets its transfer.
+    fn quits_next(&mut self, buffer: &[u8]) -> bool {
+        match self.input.peek(buffer) {
+            Line::Whole(line) => buffer.get(line).is_some_and(|line| line.eq_ignore_ascii_case(b"QUIT")),
+            _ => false,
+        }
+    }
+
+    /// Whether an upload runs or is about to.
+    pub(super) fn is_upload(&self) -> bool {
+        self.transfer.is_some_and(Transfer::is_upload)
+    }
+
+    /// Has the transfer cut, once; its task then ends it.
+    #[inline(never)]
+    pub(super) fn abort(&mut self) -> Step {
+        if core::mem::replace(&mut self.cut, true) {
+            return Step::Blocked;
+        }
+        self.after = After::Silent;
+        Step::Act(Action::Abort)
+    }
+
+    /// The transfer is over.
+    pub(super) fn say_end(&mut self, end: End, turn: &mut Turn<'_, impl Host>) {
+        turn.say(match end {
+            End::Complete => b"226 Transfer complete.",
+            End::NoConnection => NO_DATA_CONNECTION,
+            End::Broken => b"426 Data connection broken, transfer aborted.",
+            End::LocalError => LOCAL_ERROR,
+            End::NoSpace => NO_SPACE,
+            End::Aborted => b"426 Transfer aborted.",
+            End::Negotiation => b"522 Data connection TLS negotiation failed.",
+            End::Busy => b"450 File is busy, it was not replaced.",
+        });
+        if core::mem::take(&mut self.abort_asked) {
+            turn.say(b"226 Abort successful.");
+        }
+        self.transfer = None;
+        self.cut = false;
+        self.data = Data::Unset;
+        self.offset = 0;
+        self.idle = 0;
+    }
+}
