@@ -1,8 +1,17 @@
-# The address that a client reached, where the system is Linux: only the Unix port loads this, and boards need not have it.
+# What Linux tells: the address that a client reached, and which processes run. Only the Unix port loads this, and boards need not have it.
 import sys
 
 # Where Linux tells its connections, and how it begins an IPv4 address there.
 _TABLES = (("/proc/net/tcp", b""), ("/proc/net/tcp6", b"0000000000000000FFFF0000"))
+
+
+def process():
+    """The number of this process; 0 when it cannot be told."""
+    try:
+        with open("/proc/self/stat") as stat:
+            return int(stat.read(16).split()[0])
+    except (OSError, ValueError):
+        return 0
 
 
 def local_address(own_port, peer, port):

@@ -94,6 +94,8 @@ def check(server, native):
     for name in ("allow_foreign_data", "atomic_uploads", "private_data"):
         if getattr(server, name) not in (False, True):
             raise TypeError("%s must be True or False" % name)
+    if server.partial_uploads not in ("new", "never"):
+        raise ValueError('partial_uploads must be "new" or "never"')
     for name in ("log", "on_event"):
         value = getattr(server, name)
         if value is not None and not callable(value):

@@ -3,6 +3,9 @@ import os
 import socket
 import time
 
+from .life import _accept, _sweep, _tick
+from .tasks import _firmly, _is_linux, _once, _say, core, native
+
 _READ = 1
 _ALL = 63
 
@@ -16,19 +19,27 @@ def _accounts(server):
     entry = server._credentials
     if entry is False and not found and server._default_account:
         entry = server._default_account
-        server._print("WARNING: The account is %s, which everyone knows: set credentials.", entry)
+        _say(server, "WARNING: The account is %s, which everyone knows: set credentials.", entry)
     if entry:
         found.append(tuple(entry.split(":", 1)) + (_ALL, None, None))
     elif not found and server.anonymous is None:
-        server._print("WARNING: There is no account: anyone can log in, ftpadmin may write.")
+        _say(server, "WARNING: There is no account: anyone can log in, ftpadmin may write.")
     return found
 
 
-def listen(server, native):
-    """The server's listening socket. Raises OSError when the address cannot be had."""
+def _seed():
+    # Where the numbers of unfinished uploads begin: elsewhere after each start, for old ones may be there still.
+    seed = time.ticks_us() ^ int(time.time())
+    if hasattr(os, "urandom"):
+        seed ^= int.from_bytes(os.urandom(4), "big")
+    return seed & 0xFFFFFFFF
+
+
+def _listen(server):
+    # The server's listening socket. Raises OSError when the address cannot be had.
     server._entries = _accounts(server)
     if time.gmtime()[0] < 2023:
-        server._print("WARNING: The clock is not set: files will have wrong times.")
+        _say(server, "WARNING: The clock is not set: files will have wrong times.")
     host = server._host if server.host is None else server.host or "0.0.0.0"
     server._address = host
     server._family, kind, protocol, _, address = socket.getaddrinfo(
@@ -48,9 +59,9 @@ def listen(server, native):
         | server.atomic_uploads << 2
         | hasattr(os, "utime") << 3
         | (server._tls.flag if server._tls else 0),
-        server._print if server.debug else None,
-        0,
-        0,
+        (lambda line: _say(server, line)) if server.debug else None,
+        _once("linux").process() if _is_linux else 0,
+        _seed(),
         native.holders,
     )
     listener = socket.socket(server._family, kind, protocol)
@@ -63,3 +74,29 @@ def listen(server, native):
         listener.close()
         raise
     return listener
+
+
+def start(server):
+    """Listens, and makes the tasks that serve. Raises OSError when the address cannot be had, and MemoryError."""
+    server._listener = listener = _listen(server)
+    server._uptime = 0
+    server._warned = -1
+    server._failures = {}
+    server._tasks = tasks = []
+    try:
+        from asyncio import Event
+
+        if server.on_event:
+            from . import events
+        server._stop_event = Event()
+        tasks.append(core.create_task(_accept(server, listener)))
+        tasks.append(core.create_task(_tick(server)))
+        # It ends by itself, and nobody is to hold its code then.
+        core.create_task(_sweep(server))
+    except MemoryError:
+        server._stop_event = None
+        for task in tasks:
+            task.cancel()
+        _firmly(listener)
+        raise
+    _say(server, "Listening on %s:%d", (server._address, server.port))

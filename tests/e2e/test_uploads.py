@@ -100,16 +100,18 @@ def test_an_upload_that_ends_early_leaves_the_old_file(server, ending):
         server.start()
 
 
-def test_two_uploads_of_one_name_are_each_whole(server):
+def test_one_name_has_one_upload_at_a_time(server):
     with server.login() as one, server.login() as two:
-        first, second = begin(one), begin(two)
-        arrived(server, 2)
-        second.close()
-        assert two.reply().startswith("226") and content(server) == NEW[:100_000]
+        first = begin(one)
+        arrived(server)
+        for command in ("STOR file", "STOR FILE" if server.files.folds_case else "STOR ./file", "APPE file", "DELE file", "RNFR file"):
+            two.data().close()
+            assert two(command) == "450 File is busy."
         first.sendall(NEW[100_000:])
         first.close()
         assert one.reply().startswith("226") and content(server) == NEW
-    assert names(server) == ["file"]
+        two.store("STOR file", OLD)
+    assert content(server) == OLD and names(server) == ["file"]
 
 
 # What a power cut left.
@@ -136,7 +138,7 @@ def test_leftovers_are_swept_at_start(start_board):
 
 def test_the_sweep_spares_uploads_that_run(start_board):
     # It starts with the server, and an upload may begin before it comes to its folder.
-    slow = MAIN.replace("s.run()", "import asyncio\nsweep = s._sweep\n\ndef later():\n    yield from asyncio.sleep_ms(1500)\n    yield from sweep()\n\ns._sweep = later\ns.run()")
+    slow = MAIN.replace("s.run()", "import asyncio\nimport ftpdlite\n\nsweep = ftpdlite._sweep\n\ndef later(server):\n    yield from asyncio.sleep_ms(1500)\n    yield from sweep(server)\n\nftpdlite._sweep = later\ns.run()")
     server = start_board(program=slow)
     server.files.write("/.ftpdlite-99", b"")
     with server.login() as control:

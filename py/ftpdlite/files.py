@@ -1,0 +1,225 @@
+# Files: what a transfer reads or writes, how an upload gets its name, and the buffers.
+import gc
+import os
+import time
+from micropython import const
+
+from .tasks import _complain, _errno_of, _firmly, _once, _tell, core, native
+
+_YIELD = const(3)
+_OPEN_READ = const(18)
+_OPEN_WRITE = const(19)
+_OPEN_APPEND = const(20)
+_OPEN_LIST = const(21)
+
+_BROKEN = const(2)
+_LOCAL_ERROR = const(3)
+_NO_SPACE = const(4)
+_ABORTED = const(5)
+
+_ENOENT = const(2)
+_EIO = const(5)
+_ENOMEM = const(12)
+_EISDIR = const(21)
+_ENOSPC = const(28)
+_DIRECTORY = const(0x4000)
+
+
+def _open_file(s, action):
+    # From here on the session holds the file: others may not change it.
+    path = s.path
+    if action == _OPEN_LIST:
+        _open_list(s)
+    elif action == _OPEN_WRITE and not s.offset:
+        # Beside the old file until it is whole, if that is wanted.
+        part = s.part
+        s.claim(part or path, path if part else "")
+        if not part:
+            # LittleFS frees what the old file had only when the empty one is closed.
+            error = _firmly(open(path, "wb"))
+            if error:
+                raise OSError(error)
+        s.file = open(part or path, "wb")
+    else:
+        s.claim(path, None)
+        s.file = open(path, "rb" if action == _OPEN_READ else "ab" if action == _OPEN_APPEND else "r+b")
+        if s.offset and action != _OPEN_APPEND:
+            s.file.seek(s.offset)
+
+
+def _open_list(s):
+    path = s.path
+    globbed = False
+    try:
+        directory = os.stat(path)[0] & _DIRECTORY
+    except OSError:
+        # A pattern is only what does not exist as a name.
+        if not s.glob:
+            raise
+        path = s.parent
+        directory = os.stat(path)[0] & _DIRECTORY
+        globbed = True
+    names = None
+    if directory:
+        try:
+            # As bytes: a name that is not UTF-8 is listed too.
+            names = os.ilistdir(path.encode() if isinstance(path, str) else path)
+        except TypeError:
+            names = os.ilistdir(path)
+    try:
+        s.list(names, int(time.time()), globbed)
+    except MemoryError:
+        names = None
+        # It closes the directory.
+        gc.collect()
+        raise
+
+
+def _close_file(server, s, end):
+    # Closes what is open; an upload gets its name, or it is removed. Gives the transfer's end: that one, or a worse.
+    file = s.file
+    path = s.old_path
+    target = s.new_path
+    s.file = s.new_path = None
+    try:
+        if s.list(None, None, False):
+            # A directory that was not read to its end is closed by the GC.
+            gc.collect()
+        error = file and _firmly(file)
+        if error:
+            end = _end_of(error)
+        keeps = not end
+        if target:
+            if end == _BROKEN or end == _ABORTED:
+                # What has arrived of a new file stays for REST.
+                keeps = server.partial_uploads == "new" and s.moved and _firmly(os.stat, target) == _ENOENT
+            if keeps:
+                error = _put(server, path, target)
+                if error:
+                    end = _end_of(abs(error))
+                    keeps = error < 0
+        elif end and end != _NO_SPACE:
+            # It was written in place: the old file is gone anyway.
+            keeps = server.partial_uploads == "new"
+        if not keeps and (target or target == "" and file) and _firmly(os.remove, path) not in (0, _ENOENT):
+            server._litter = 1
+    finally:
+        s.release()
+    return end
+
+
+def _end_of(error):
+    return _NO_SPACE if error == _ENOSPC else _LOCAL_ERROR
+
+
+def _put(server, path, target):
+    # A whole upload takes the place of the old file. Gives 0, or the errno of what went wrong: a negative one when the upload must stay, for the old file may be gone.
+    error = _firmly(_folds, path)
+    if error and error != _ENOMEM:
+        return _firmly(os.rename, path, target)
+    # FAT's rename removes the old file first. The note tells the sweep that the upload is whole.
+    error = error or _firmly(_note, path, target) or _firmly(os.remove, target)
+    there = _firmly(os.stat, target)
+    if there == _ENOENT:
+        error = -_firmly(os.rename, path, target)
+    elif there or not error:
+        error = -(error or _EIO)
+    if error < 0 or _firmly(_note, path) not in (0, _ENOENT):
+        server._litter = 1
+    return error
+
+
+def _folds(path):
+    # Raises OSError when the file system tells the path's name from the same in capitals; FAT does not.
+    if isinstance(path, bytes):
+        # FAT has no name that is not UTF-8.
+        raise OSError(_ENOENT)
+    start = path.rfind("/")
+    os.stat(path[:start] + path[start:].upper())
+
+
+def _note(path, target=None):
+    # Writes what an upload is to be called, or removes that.
+    path += ".to"
+    if target:
+        with open(path, "wb") as note:
+            note.write(target[target.rfind("/") + 1 :].encode())
+    else:
+        os.remove(path)
+
+
+# async
+def _digest(server, s):
+    # The digest of a file, or the errno of what went wrong.
+    buffer = None
+    try:
+        buffer = _take_buffer(server)
+        path = s.path
+        s.claim(path, None)
+        s.file = open(path, "rb")
+        s.attach(buffer)
+        while True:
+            outcome = s.hash()
+            if outcome != _YIELD:
+                return outcome
+            yield from core.sleep_ms(0)
+    finally:
+        s.attach(None)
+        _give_buffer(server, buffer)
+        _close_file(server, s, 0)
+
+
+def _rename(server, s, old, new):
+    # File systems do not refuse to move a folder into itself, and some put a file in a folder's place.
+    may_be_same = native.overlap(old, new)
+    if may_be_same:
+        error = _once("aliases").objection(native, old, new)
+        if error:
+            return error
+    try:
+        if old != new and os.stat(new)[0] & _DIRECTORY and not may_be_same:
+            return _EISDIR
+    except OSError as error:
+        if error.errno != _ENOENT:
+            raise
+    if old != new:
+        os.rename(old, new)
+    _tell(server, "rename", s, new, old)
+
+
+def _take_buffer(server):
+    if server._buffers:
+        return server._buffers.pop()
+    size = server.transfer_buffer_size
+    if not size:
+        # An eighth of what is free, as a power of two.
+        size = 512
+        free = gc.mem_free() // 8
+        while size < 262144 and size * 2 <= free:
+            size *= 2
+    while True:
+        try:
+            return bytearray(size)
+        except MemoryError:
+            if size <= 512:
+                raise
+            size //= 2
+
+
+def _give_buffer(server, buffer):
+    if buffer:
+        try:
+            server._buffers.append(buffer)
+        except MemoryError:
+            pass
+        _trim_buffers(server, max(1, len(server.sessions)))
+
+
+def _trim_buffers(server, most):
+    # There are no more buffers than sessions, but one for the next.
+    while len(server._buffers) > most:
+        try:
+            server._buffers.pop()
+        except MemoryError:
+            # It is removed, but the list could not be made smaller.
+            pass
