@@ -13,7 +13,7 @@ except ImportError:
 import os
 import vfs
 
-from ftpdlite import FTPdLite
+import ftpdlite
 
 ROOT = "/flash"
 OLD = b"".join(b"old %04d " % number for number in range(330))
@@ -192,10 +192,20 @@ class FaultyFile(io.IOBase):
                 self.file = None
                 file.close()
 
+    def read(self, count):
+        self.plan.call("read")
+        return self.file.read(count)
+
     def ioctl(self, request, argument):
         if request == 4:
             self.close()
         return 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 class FaultyFiles:
@@ -405,7 +415,7 @@ class Rig:
 
     def __init__(self, port, **settings):
         self.port = port
-        self.server = FTPdLite(
+        self.server = ftpdlite.FTPdLite(
             host="127.0.0.1",
             port=port,
             root=ROOT,
@@ -426,12 +436,16 @@ class Rig:
         else:
             raise AssertionError("a transfer never ends")
         for _ in range(5):
-            self.server._litter = False
-            await self.server._sweep()
+            self.server._litter = 0
+            await ftpdlite._sweep(self.server)
             if not self.server._litter:
                 break
         else:
             raise AssertionError("the sweep never comes to its end")
+
+
+def told(content):
+    return "missing" if content is None else "%d bytes, %r" % (len(content), content[:30])
 
 
 def complain(where, what):
@@ -488,7 +502,7 @@ def check_image(where, job, cuts, before, is_fat):
             cuts.missing += 1
             content = [found[path] for path in strange if found[path] is not None and job.right(found[path])][0]
     if not job.right(content):
-        complain(where, "the file is %s" % (None if content is None else (len(content), content[:30])))
+        complain(where, "the file is %s" % told(content))
     # The rest of the space is free, and in no other file.
     figures = os.statvfs(ROOT)
     free = figures[0] * figures[3]
@@ -628,7 +642,7 @@ async def faults(rig, kind, folder, what, name, size=96 * 1024, blocks=False):
                     complain(where, "strange names in %s" % list(found))
                 content = found.get(job.path())
                 if not job.right(content):
-                    complain(where, "the file is %s" % (None if content is None else (len(content), content[:30])))
+                    complain(where, "the file is %s" % told(content))
                 if not answer.startswith("226") and not job.breaks and not struck:
                     complain(where, "it failed without a fault")
                 if answer.startswith("226"):
