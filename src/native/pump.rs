@@ -175,11 +175,7 @@ impl Pump {
                         }
                     }
                     Err(WOULD_BLOCK) => return Pumped::WaitRead,
-                    Err(_) => {
-                        // What came before the connection broke is kept, for REST.
-                        let _ = self.store(file, buffer, self.end);
-                        return Pumped::Ended(End::Broken);
-                    }
+                    Err(_) => return Pumped::Ended(End::Broken),
                 }
             }
             let settled = if converts { ascii::settled(buffer) } else { self.end };
