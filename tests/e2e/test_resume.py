@@ -380,6 +380,7 @@ class TestClients:
             data.sendall(self.CONTENT[:2_000_000])
             # The network is gone: nobody says good-bye.
             wait_until(lambda: any((server.root / name).stat().st_size == 2_000_000 // 4096 * 4096 for name in server.files.names()), server.describe)
+            ftp.file.close()
             reset(ftp.sock)
             ftp.sock = None
             reset(data)
