@@ -123,4 +123,23 @@ proptest! {
             prop_assert!(finals == 1 || line.contains(&255) || line.contains(&b'\n'), "{:?}", String::from_utf8_lossy(&line));
         }
     }
+
+    /// Clients that send a file may close both connections at once: an upload is whole when all its bytes have come, whenever its control connection ended.
+    #[test]
+    fn an_upload_outlives_its_control_connection(
+        pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..6), at in 0usize..6, command in "STOR x|APPE x|STOU x",
+    ) {
+        let mut host = Host::new(FIXTURE);
+        host.send(format!("USER tester\r\nPASS secret\r\nTYPE I\r\nCWD /upload\r\nEPSV\r\n{command}\r\n").as_bytes());
+        for (index, piece) in pieces.iter().enumerate() {
+            if index == at {
+                host.hang_up();
+            }
+            prop_assert!(host.upload(piece) && !host.closed);
+        }
+        host.end_upload();
+        let name: &[u8] = if command == "STOU x" { b"/upload/x.1" } else { b"/upload/x" };
+        prop_assert_eq!(host.files.content(name), Some(pieces.concat()));
+        prop_assert_eq!(host.closed, at < pieces.len());
+    }
 }

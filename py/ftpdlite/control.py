@@ -1,5 +1,4 @@
 # One control connection: its task, its login, and the actions that the core asks for.
-import gc
 import os
 from micropython import const
 
@@ -15,7 +14,6 @@ _WAIT = const(4)
 _START_TLS = const(7)
 _LOGIN = const(8)
 _RESET = const(9)
-_STAT = const(10)
 _MAKE_DIRECTORY = const(11)
 _REMOVE_DIRECTORY = const(12)
 _REMOVE_FILE = const(13)
@@ -28,21 +26,13 @@ _OPEN_LIST = const(21)
 _PASSIVE_IPV4 = const(22)
 _ABORT = const(23)
 _CLOSE_FILE = const(24)
-_SPACE = const(26)
-_MEMORY = const(27)
-_COLLECT = const(28)
-_UPTIME = const(29)
 _WHO = const(30)
 _HASH_PASSWORD = const(31)
-_KICK = const(32)
-_SHUTDOWN = const(33)
 _HASH = const(34)
-_SET_TIME = const(35)
 
 _ABORTED = const(5)
 
 # Why a session is dismissed.
-_KICKED = const(1)
 _BLOCKED = const(4)
 
 # What an account may do.
@@ -51,7 +41,6 @@ _ALL = const(63)
 
 _EPERM = const(1)
 _EACCES = const(13)
-_ENOSYS = const(38)
 _EUSERS = const(87)
 
 # Failed logins that an address has left while somebody guesses at an account: one connection's.
@@ -138,9 +127,7 @@ def _log_in(server, s):
 
 def _act(server, s, action):
     # Does the one thing; returns the outcome.
-    if action == _STAT:
-        return os.stat(s.path)
-    elif action == _START_TLS:
+    if action == _START_TLS:
         s.tls = server._tls.wrap(s.sock)
         _unlisten(s)
     elif _OPEN_READ <= action <= _OPEN_LIST:
@@ -166,7 +153,7 @@ def _act(server, s, action):
             os.rmdir(path)
         except OSError as error:
             # There may be unfinished uploads in it, which no client sees.
-            error = _once("sweep").remove_folder(server, path, _errno_of(error))
+            error = _once("sweep").remove(server, path, _errno_of(error))
             if error:
                 return error
         _tell(server, "rmdir", s, path)
@@ -178,52 +165,15 @@ def _act(server, s, action):
         s.old_path = s.path
     elif action == _RENAME:
         return _rename(server, s, s.old_path, s.path)
-    elif action == _SET_TIME:
-        os.utime(s.path, (s.time, s.time))
-    elif action == _SPACE:
-        v = os.statvfs(s.path)
-        return v[1] * v[4], v[1] * v[2]
-    elif action == _MEMORY or action == _COLLECT:
-        if action == _COLLECT:
-            gc.collect()
-        free = gc.mem_free()
-        return free, free + gc.mem_alloc()
-    elif action == _UPTIME:
-        return (server._uptime,)
     elif action == _WHO:
         return server.sessions
-    elif action == _KICK:
-        return (_kick(server, s.text),)
-    elif action == _SHUTDOWN:
-        core.create_task(_shutdown(server, s.text == "-r"))
     else:
-        return _ENOSYS
-
-
-def _kick(server, who):
-    count = 0
-    for s in server.sessions:
-        if s.logged_in and s.user == who or s.peer[0] == who:
-            _dismiss(s, _KICKED)
-            count += 1
-    return count
+        return _once("site").act(server, s, action)
 
 
 def _dismiss(s, why):
     s.dismiss(why)
     _wake(s.task)
-
-
-async def _shutdown(server, reset):
-    # The reply goes out first.
-    await core.sleep_ms(50)
-    await server.stop()
-    try:
-        import machine
-
-        machine.reset() if reset else machine.deepsleep()
-    except (ImportError, AttributeError):
-        _say(server, "INFO: Server stopped.")
 
 
 def _forget(server, s):

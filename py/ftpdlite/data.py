@@ -3,7 +3,7 @@ import socket
 from micropython import const
 
 from .files import _close_file, _give_buffer, _open_file, _take_buffer
-from .tasks import _complain, _errno_of, _firmly, _is_linux, _make_sure, _next_connection, _queued, _say, _tell, _tune, _wake, core, native
+from .tasks import _complain, _errno_of, _firmly, _make_sure, _next_connection, _queued, _say, _tell, _tune, _wake, core
 
 # What Session.pump() asks for.
 _WAIT_WRITE = const(2)
@@ -86,23 +86,13 @@ def _listen(server, s, ipv4):
             raise
         s.listener = listener
         server._port_at = (server._port_at + i + 1) % len(ports)
-        return port, ipv4 and (server.masquerade_address or _own_address(server, s))
+        address = ipv4 and server.masquerade_address
+        if ipv4 and not address:
+            from .interfaces import own_address
+
+            address = own_address(server, s)
+        return port, address
     return _EADDRINUSE
-
-
-def _own_address(server, s):
-    # The address that the client reached, or "": sockets cannot tell it, so ask who can.
-    address = server._address
-    if native.is_ipv4(address) and address != "0.0.0.0":
-        return address
-    from . import interfaces
-
-    address = interfaces.address_for(s.peer[0])
-    if not address and _is_linux:
-        from . import linux
-
-        address = linux.local_address(server.port, *s.peer)
-    return address
 
 
 def _unlisten(s):

@@ -142,8 +142,11 @@ def _note(path, target=None):
     # Writes what an upload is to be called, or removes that.
     path += ".to"
     if target:
-        with open(path, "wb") as note:
+        note = open(path, "wb")
+        try:
             note.write(target[target.rfind("/") + 1 :].encode())
+        finally:
+            note.close()
     else:
         os.remove(path)
 

@@ -1,5 +1,18 @@
-# The addresses of a board's network interfaces: only a server that listens on all of them asks, for PASV.
-from . import native
+# The address that PASV tells: sockets cannot tell it, so ask who can. Loaded at the first PASV.
+from .tasks import _is_linux, native
+
+
+def own_address(server, s):
+    """The address that the client reached, or ""."""
+    address = server._address
+    if native.is_ipv4(address) and address != "0.0.0.0":
+        return address
+    address = _address_for(s.peer[0])
+    if not address and _is_linux:
+        from . import linux
+
+        address = linux.local_address(server.port, *s.peer)
+    return address
 
 
 def _interfaces():
@@ -27,8 +40,8 @@ def _interfaces():
                     pass
 
 
-def address_for(client):
-    """The IPv4 address of the interface in whose network the client is, else the only one there is; "" when that cannot be told."""
+def _address_for(client):
+    # The IPv4 address of the interface in whose network the client is, else the only one there is; "" when that cannot be told.
     found = ""
     count = 0
     for interface in _interfaces():

@@ -36,8 +36,10 @@ def _once(name):
     # A part of the shim that is let go again after its use.
     path = "ftpdlite." + name
     module = __import__(path, None, None, (name,))
-    sys.modules.pop(path, None)
-    sys.modules["ftpdlite"].__dict__.pop(name, None)
+    for names, name in ((sys.modules, path), (sys.modules["ftpdlite"].__dict__, name)):
+        # What is only taken out of a dict may still be held by it.
+        names[name] = None
+        del names[name]
     return module
 
 

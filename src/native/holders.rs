@@ -55,8 +55,9 @@ impl Head {
         }
     }
 
-    fn paths(&self) -> [Obj; 2] {
-        [Qstr::old_path, Qstr::new_path].map(|name| self.get(name))
+    /// The slots `new_path` and `old_path`.
+    fn paths(&self) -> &[Cell<Obj>] {
+        self.slots.get(slot(Qstr::new_path)..=slot(Qstr::old_path)).unwrap_or_default()
     }
 }
 
@@ -80,9 +81,11 @@ impl Holders {
         }
     }
 
-    /// Takes a session into the list.
-    pub fn add(&self, session: &Head) {
+    /// Takes a session into the list: the file that it has open, and what becomes of that.
+    pub fn add(&self, session: &Head, path: Obj, target: Obj) {
         self.remove(session);
+        session.set(Qstr::old_path, path);
+        session.set(Qstr::new_path, target);
         session.ending.set(false);
         let first = self.first();
         session.next.set(first.get());
@@ -103,32 +106,46 @@ impl Holders {
     }
 
     /// Whether a session has the place open, or a file below it.
-    pub fn hold(&self, place: Place<'_>) -> bool {
-        self.any(|_| true, place, false)
+    pub fn hold(&self, place: &Place<'_>) -> bool {
+        self.any(place, Hold::Any)
     }
 
-    /// Whether a session is about to put an upload into that place.
-    pub fn replace(&self, place: Place<'_>) -> bool {
-        self.any(|holder| holder.ending.get(), place, true)
+    /// Whether a session is about to put an upload into that very place.
+    pub fn replace(&self, place: &Place<'_>) -> bool {
+        self.any(place, Hold::Ending)
     }
 
     /// The session's upload is whole: whether another session has the file open that it replaces.
     pub fn contest(&self, session: &Head) -> bool {
         session.ending.set(true);
-        let others = |holder: &Head| !core::ptr::eq(holder, session);
-        session.paths().into_iter().any(|path| self.any(others, Place::whole(path), true))
+        session.paths().iter().any(|path| self.any(&Place::whole(path.get()), Hold::Other(session)))
     }
 
-    fn any(&self, is_meant: impl Fn(&Head) -> bool, place: Place<'_>, alone: bool) -> bool {
+    fn any(&self, place: &Place<'_>, hold: Hold) -> bool {
         let mut link = self.first();
         // SAFETY: as in `remove`.
         while let Some(holder) = unsafe { link.get().as_ref() } {
-            let mut paths = holder.paths().into_iter().filter_map(Obj::bytes);
-            if is_meant(holder) && paths.any(|held| place.holds(held, alone)) {
+            let (is_meant, alone) = match hold {
+                Hold::Any => (true, false),
+                Hold::Ending => (holder.ending.get(), true),
+                Hold::Other(session) => (!core::ptr::eq(holder, session), true),
+            };
+            if is_meant && holder.paths().iter().any(|path| place.holds(path.get(), alone)) {
                 return true;
             }
             link = &holder.next;
         }
         false
     }
+}
+
+/// Which sessions count.
+#[derive(Clone, Copy)]
+enum Hold {
+    /// All that have the place open, or a file below it.
+    Any,
+    /// Those that are about to put an upload into it.
+    Ending,
+    /// All that have just the place open, but for this one.
+    Other(*const Head),
 }

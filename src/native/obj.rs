@@ -427,38 +427,27 @@ pub fn check_arguments(n_args: usize, n_kw: usize, wanted: usize) {
     }
 }
 
-/// A method's or function's code.
-pub type Function1 = unsafe extern "C" fn(Obj) -> Obj;
-/// With two arguments.
-pub type Function2 = unsafe extern "C" fn(Obj, Obj) -> Obj;
-/// With any number, told with how many.
-pub type FunctionN = unsafe extern "C" fn(usize, *const Obj) -> Obj;
-
-fn builtin(ty: *const ffi::mp_obj_type_t, code: *const ()) -> Obj {
-    let memory = allocate(size_of::<ffi::mp_obj_fun_builtin_fixed_t>()).cast::<[*const (); 2]>();
-    // SAFETY: a fresh block of two words: the type and the code.
-    unsafe { memory.write([ty.cast(), code]) };
-    Obj::from_ptr(memory)
-}
-
-/// A function object of one argument.
-pub fn function_1(code: Function1) -> Obj {
-    builtin(ffi::table().type_fun_builtin_1, code as *const ())
-}
-
-/// A function object of two arguments.
-pub fn function_2(code: Function2) -> Obj {
-    builtin(ffi::table().type_fun_builtin_2, code as *const ())
+/// A function of the module, or a method.
+#[repr(C)]
+pub struct Function {
+    /// Called with the number of arguments, and where they are.
+    pub code: unsafe extern "C" fn(usize, *const Obj) -> Obj,
+    /// Its name.
+    pub name: Qstr,
+    /// How many arguments it takes, `self` included.
+    pub count: u16,
 }
 
 /// A function object of exactly `count` positional arguments.
-pub fn function_n(count: u32, code: FunctionN) -> Obj {
+#[inline(never)]
+fn new_function(function: &Function) -> Obj {
     let memory = allocate(size_of::<ffi::mp_obj_fun_builtin_var_t>()).cast::<ffi::mp_obj_fun_builtin_var_t>();
+    let count = u32::from(function.count);
     // SAFETY: a fresh block of that size. The signature holds the least and the most arguments (py/obj.h, MP_OBJ_FUN_MAKE_SIG).
     unsafe {
         (&raw mut (*memory).base).write(ffi::mp_obj_base_t { type_: ffi::table().type_fun_builtin_var });
         (&raw mut (*memory).sig).write(count << 17 | count << 1);
-        (&raw mut (*memory).fun).cast::<*const ()>().write(code as *const ());
+        (&raw mut (*memory).fun).cast::<*const ()>().write(function.code as *const ());
     }
     Obj::from_ptr(memory)
 }
@@ -475,59 +464,38 @@ struct TypeMemory {
     slots: [*const (); 3],
 }
 
-/// Makes a type with a constructor, attributes and methods. A slot number of 0 says that the slot is empty.
-pub struct TypeBuilder {
-    memory: *mut TypeMemory,
-    methods: Obj,
+/// Makes a type, with attributes if there are any that are no methods.
+pub fn new_type(name: Qstr, make_new: MakeNew, attr: Option<Attr>, methods: &[Function]) -> Obj {
+    let table = ffi::table();
+    let memory = allocate(size_of::<TypeMemory>()).cast::<TypeMemory>();
+    // SAFETY: a fresh block of that size; all its fields are numbers or pointers, for which zero is a value. A slot number of 0 says that the slot is empty.
+    // `methods` becomes a dict; a key is a str made of a qstr.
+    unsafe {
+        memory.write_bytes(0, 1);
+        let dict = table.new_dict.unwrap_unchecked()(methods.len() as _);
+        for method in methods {
+            let key = table.native_to_obj.unwrap_unchecked()(method.name.value() as _, ffi::MP_NATIVE_TYPE_QSTR as _);
+            table.dict_store.unwrap_unchecked()(dict, key, new_function(method).raw());
+        }
+        let head = &mut (*memory).head;
+        head.base.type_ = table.type_type;
+        head.name = name.value() as _;
+        head.slot_index_make_new = 1;
+        head.slot_index_locals_dict = 2;
+        (*memory).slots[0] = make_new as *const ();
+        (*memory).slots[1] = dict.cast_const().cast();
+        if let Some(attr) = attr {
+            head.slot_index_attr = 3;
+            (*memory).slots[2] = attr as *const ();
+        }
+    }
+    Obj::from_ptr(memory)
 }
 
-impl TypeBuilder {
-    /// A type of that name.
-    pub fn new(name: Qstr, make_new: MakeNew, methods: u32) -> Self {
-        let memory = allocate(size_of::<TypeMemory>()).cast::<TypeMemory>();
-        // SAFETY: a fresh block of that size; all its fields are numbers or pointers, for which zero is a value.
-        unsafe {
-            memory.write_bytes(0, 1);
-            let head = &mut (*memory).head;
-            head.base.type_ = ffi::table().type_type;
-            head.name = name.value() as _;
-            head.slot_index_make_new = 1;
-            (*memory).slots[0] = make_new as *const ();
-        }
-        // SAFETY: makes a dict with room for so many.
-        let methods = unsafe { Obj::from_raw(ffi::table().new_dict.unwrap_unchecked()(methods as _)) };
-        TypeBuilder { memory, methods }
-    }
-
-    /// What loads and stores attributes.
-    pub fn attr(self, attr: Attr) -> Self {
-        // SAFETY: the block was made by `new`.
-        unsafe {
-            (*self.memory).head.slot_index_attr = 2;
-            (*self.memory).slots[1] = attr as *const ();
-        }
-        self
-    }
-
-    /// Adds a method.
-    pub fn method(self, name: Qstr, function: Obj) -> Self {
-        // SAFETY: `methods` is a dict; the key is a str made of a qstr.
-        unsafe {
-            let table = ffi::table();
-            let key = table.native_to_obj.unwrap_unchecked()(name.value() as _, ffi::MP_NATIVE_TYPE_QSTR as _);
-            table.dict_store.unwrap_unchecked()(self.methods.raw(), key, function.raw());
-        }
-        self
-    }
-
-    /// The type object.
-    pub fn build(self) -> Obj {
-        // SAFETY: the block was made by `new`.
-        unsafe {
-            (*self.memory).head.slot_index_locals_dict = 3;
-            (*self.memory).slots[2] = self.methods.as_ptr();
-        }
-        Obj::from_ptr(self.memory)
+/// Puts functions into the module that is being imported.
+pub fn store_functions(functions: &[Function]) {
+    for function in functions {
+        store_global(function.name, new_function(function));
     }
 }
 

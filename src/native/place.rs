@@ -33,7 +33,8 @@ impl<'a> Place<'a> {
     }
 
     /// Whether the path `held` may be this one, and if not `alone`, whether it may be below it.
-    pub fn holds(self, held: &[u8], alone: bool) -> bool {
+    pub fn holds(&self, held: Obj, alone: bool) -> bool {
+        let held = held.bytes().unwrap_or_default();
         let start = overlap(self.home, held);
         let rest = held.get(start..).unwrap_or_default();
         let length = overlap(self.path, rest);

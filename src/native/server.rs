@@ -181,13 +181,15 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
 }
 
 /// `is_open(path)`: whether a session has that file open, or one in that folder, or is going to put one there.
-unsafe extern "C" fn is_open(this: Obj, path: Obj) -> Obj {
-    // SAFETY: a method of the type, so `this` is one; its settings never change.
-    let settings = unsafe { &(*this.as_ptr::<ServerObj>()).settings };
-    Obj::from_bool(settings.holders.hold(Place::whole(path)))
+unsafe extern "C" fn is_open(_: usize, arguments: *const Obj) -> Obj {
+    // SAFETY: a method of the type with one argument; a server's settings are never borrowed to be changed.
+    let (settings, path) = unsafe { (&(*(*arguments).as_ptr::<ServerObj>()).settings, *arguments.add(1)) };
+    Obj::from_bool(settings.holders.hold(&Place::whole(path)))
 }
+
+static METHODS: [obj::Function; 1] = [obj::Function { code: is_open, name: Qstr::is_open, count: 2 }];
 
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::TypeBuilder::new(Qstr::Server, make_new, 1).method(Qstr::is_open, obj::function_2(is_open)).build()
+    obj::new_type(Qstr::Server, make_new, None, &METHODS)
 }

@@ -238,6 +238,48 @@ mod tests {
     }
 
     #[test]
+    fn unfinished_uploads_are_beside_their_file() {
+        let mut out = Path::new();
+        for (path, owner, number, expected) in [
+            ("/a/b", 0, 7, "/a/.ftpdlite-7"),
+            ("/b", 5, u32::MAX, "/.ftpdlite-5-4294967295"),
+            ("/a/b/c", u32::MAX, 0, "/a/b/.ftpdlite-4294967295-0"),
+        ] {
+            assert_eq!(unfinished(path.as_bytes(), owner, number, &mut out), Ok(()));
+            assert_eq!(out, expected.as_bytes());
+            assert!(is_unfinished(name(&out)));
+        }
+        let long = [b"/".as_slice(), &[b'x'; 250], b"/b"].concat();
+        assert_eq!(unfinished(&long, 0, 1, &mut out), Err(PathError::TooLong));
+    }
+
+    /// The characters that MicroPython's FAT takes for one another, as it was asked for each pair of bytes from 0x80 on.
+    #[test]
+    fn bytes_are_alike_that_fat_does_not_tell_apart() {
+        let alike: [&[u8]; 15] = [
+            b"\x80\x87",
+            b"\x81\x9a",
+            b"\x84\x8e",
+            b"\x86\x8f",
+            b"\x91\x92",
+            b"\x94\x99",
+            b"\xa4\xa5",
+            b"\xe4\xe5",
+            b"\xe8\xed",
+            b"\x82\x88\x89\x8a\x90Ee",
+            b"\x83\x85\xa0Aa",
+            b"\x8b\x8c\x8d\xa1Ii",
+            b"\x93\x95\xa2Oo",
+            b"\x96\x97\xa3Uu",
+            b"\x98Yy",
+        ];
+        for (a, b) in (0..=255u8).flat_map(|a| (0x80..=255u8).map(move |b| (a, b))) {
+            let expected = a == b || alike.iter().any(|bytes| bytes.contains(&a) && bytes.contains(&b));
+            assert_eq!(fold(a) == fold(b), expected, "{a:02x} {b:02x}");
+        }
+    }
+
+    #[test]
     fn what_may_be_a_folder_or_in_it() {
         for (old, new, length) in [
             ("/d", "/d/e/x", 2),
@@ -285,6 +327,13 @@ mod tests {
         fn whatever_is_below_a_folder_overlaps_it(old in "(/[a-zA-Zä~]{1,5}){1,4}", below in "(/[a-z]{1,5}){0,3}", ends in "[. ]{0,2}") {
             let new = format!("{}{ends}{below}", old.to_uppercase().replace("Ä", "ä"));
             prop_assert_eq!(overlap(old.as_bytes(), new.as_bytes()), old.len() + ends.len());
+        }
+
+        #[test]
+        fn either_of_two_names_may_be_the_other(left in "/[a-c~1.Ää ]{1,6}", right in "/[A-C~1.Åå ]{1,6}") {
+            let (left, right) = (left.as_bytes(), right.as_bytes());
+            prop_assert_eq!(overlap(left, right) > 0, overlap(right, left) > 0);
+            prop_assert_eq!(overlap(left, left), left.len());
         }
 
         #[test]

@@ -171,7 +171,8 @@ impl Host {
         let mut host = Host {
             session: Session::new(Endpoint { ip: Ip::V4([127, 0, 0, 1]), port: 40000 }),
             buffer: vec![0; 512],
-            work: Workspace::new(0),
+            // The next unfinished upload has the number 0, whatever STOU counts.
+            work: Workspace::new(u32::MAX),
             replies: Vec::new(),
             files: Files::new(fixture),
             downloaded: Vec::new(),
@@ -284,6 +285,12 @@ impl Host {
         if self.uploading && self.uploaded {
             self.end(End::Complete);
         }
+    }
+
+    /// The client closes the control connection.
+    pub fn hang_up(&mut self) {
+        self.session.end_of_input();
+        self.run();
     }
 
     /// The client breaks the data connection.

@@ -96,6 +96,9 @@ typedef struct {
     mp_obj_dict_t *globals;
     size_t qstr_count;
     const char *qstrs[512];
+    // The built-in exceptions that were named.
+    size_t class_count;
+    mp_obj_t classes[16];
     long ticks;
     mp_module_context_t context;
     mp_obj_fun_bc_t function;
@@ -239,9 +242,20 @@ static __attribute__((noreturn)) void raise(mp_obj_t exception) {
     long_jump(((handler_t *)handler)->registers);
 }
 
-static mp_obj_t new_class(const char *name) {
+static mp_obj_t find_class(const char *name) {
+    for (size_t i = 0; i < STATE->class_count; ++i) {
+        class_t *known = STATE->classes[i];
+        size_t length = length_of(name);
+        if (length_of(known->name) == length && is_equal(known->name, name, length)) {
+            return known;
+        }
+    }
+    if (STATE->class_count == 16) {
+        die("loader: too many exceptions");
+    }
     class_t *made = new_object(&type_class, sizeof(class_t));
     made->name = name;
+    STATE->classes[STATE->class_count++] = made;
     return made;
 }
 
@@ -257,7 +271,7 @@ static __attribute__((noreturn)) void raise_msg(const mp_obj_type_t *class, cons
 }
 
 static __attribute__((noreturn)) void raise_named(const char *class, const char *message) {
-    raise_msg(new_class(class), message);
+    raise_msg(find_class(class), message);
 }
 
 // -- names
@@ -401,7 +415,7 @@ static mp_obj_dict_t *swap_globals(mp_obj_dict_t *globals) {
 }
 
 static mp_obj_t load_global(qstr name) {
-    return new_class(qstr_text(name));
+    return find_class(qstr_text(name));
 }
 
 static void store_global(qstr name, mp_obj_t value) {
@@ -430,6 +444,9 @@ static mp_obj_t load_attr(mp_obj_t base, qstr name) {
         class_t *made = new_object(&type_host, sizeof(class_t));
         made->name = qstr_text(name);
         return made;
+    }
+    if (type == &type_exception && is_equal(qstr_text(name), "errno", sizeof("errno"))) {
+        return ((exception_t *)base)->argument;
     }
     mp_obj_t dest[2] = {0, 0};
     attr_t attr = (attr_t)slot(type, SLOT_ATTR);
@@ -522,7 +539,7 @@ static mp_obj_t host_stat(mp_obj_t path) {
     put_bytes(text->bytes, text->length);
     uint32_t error = get_word(), mode = get_word(), low = get_word(), high = get_word(), modified = get_word();
     if (error) {
-        raise(new_exception(new_class("OSError"), new_int(error)));
+        raise(new_exception(find_class("OSError"), new_int(error)));
     }
     mp_obj_t items[10];
     for (int i = 0; i < 10; ++i) {
@@ -607,7 +624,8 @@ static mp_obj_t obj_new_bytearray_by_ref(size_t size, void *items) {
 }
 
 static const mp_obj_type_t *obj_get_type(mp_const_obj_t obj) {
-    return type_of(obj);
+    type_t type = type_of(obj);
+    return type == &type_exception ? ((exception_t *)obj)->class : type;
 }
 
 static mp_obj_t obj_new_str(const char *bytes, size_t length) {

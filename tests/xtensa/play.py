@@ -292,10 +292,6 @@ class Host:
             return EACCES
         return known[user][1], ""
 
-    def do_stat(self):
-        error, mode, size, modified = self.stat(self.path())
-        return error or (mode, 0, 0, 0, 0, 0, size, 0, modified, 0)
-
     def open_read(self):
         content = self.files.find(self.path())[0]
         self.open(content[self.loader.get(self.session, "offset") :])
@@ -570,7 +566,7 @@ def fill_actions():
     numbers = {name: int(number) for name, number in re.findall(r"^_([A-Z0-9_]+) = const\((\d+)\)$", text, re.M)}
     nothing = ("CLOSE_FILE", "UNLISTEN", "RESET", "SHUTDOWN", "LIST_HERE")
     done = {
-        "START_TLS": Host.start_tls, "LOGIN": Host.login, "STAT": Host.do_stat, "OPEN_READ": lambda host: host.begin(Host.open_read),
+        "START_TLS": Host.start_tls, "LOGIN": Host.login, "OPEN_READ": lambda host: host.begin(Host.open_read),
         "OPEN_WRITE": lambda host: host.begin(Host.open_write), "OPEN_LIST": lambda host: host.begin(Host.open_list),
         "OPEN_APPEND": lambda host: host.begin(lambda host: host.open_write(True)),
         "ABORT": Host.abort, "PASSIVE": Host.passive, "PASSIVE_IPV4": Host.passive, "MAKE_DIRECTORY": Host.make_directory,

@@ -16,93 +16,56 @@ use crate::protocol::path::{name, parent};
 use crate::protocol::session::{Dismissal, End, Tick, Transfer};
 use crate::protocol::writer::Writer;
 
-/// Functions for the runtime, each with what it does to a session.
+/// The methods, and the table of them.
 macro_rules! methods {
-    ($($(#[$note:meta])* $name:ident = $code:expr;)*) => {$(
-        $(#[$note])*
-        unsafe extern "C" fn $name(count: usize, arguments: *const Obj) -> Obj {
-            let method: Method = $code;
-            // SAFETY: a method of the type, so there is a first argument, which is a session.
-            unsafe { enter(count, arguments, method) }
-        }
-    )*};
+    ($($(#[$note:meta])* $name:ident($inside:ident $(, $argument:ident)*) $body:block)*) => {
+        $($(#[$note])*
+        unsafe extern "C" fn $name(_: usize, arguments: *const Obj) -> Obj {
+            let method: Method = |$inside| {
+                // SAFETY: it is declared for so many.
+                let [_, $($argument),*] = unsafe { *$inside.arguments.cast::<[Obj; [$(stringify!($argument),)* "self"].len()]>() };
+                $body
+            };
+            // SAFETY: a method of the type, so the first argument is a session.
+            unsafe { enter(arguments, method) }
+        })*
+
+        static METHODS: [obj::Function; [$(stringify!($name)),*].len()] =
+            [$(obj::Function { code: $name, name: Qstr::$name, count: [$(stringify!($argument),)* "self"].len() as u16 }),*];
+    };
 }
 
 methods! {
-    /// `step(outcome)`: goes on until something must be waited for or done; returns its number.
-    step = |inside| {
-        // SAFETY: a block of that length, made in `make_new` for this session alone.
-        let line = unsafe { core::slice::from_raw_parts_mut(inside.body.line, inside.body.line_length) };
-        let outcome = inside.argument(1);
-        Obj::from_u32(inside.step(line, outcome))
-    };
-
-    /// `pump()`: moves bytes until something must be waited for, the share is used up or the transfer is over.
-    pump = |inside| Obj::from_u32(match inside.pump() {
-        Pumped::WaitRead => WAIT_READ,
-        Pumped::WaitWrite => WAIT_WRITE,
-        Pumped::Share => YIELD,
-        Pumped::Ended(end) => ENDED + end as u32,
-    });
-
-    /// `hash()`: reads more of the file into its digest; gives the digest, or that other tasks are to run first.
-    hash = |inside| inside.hash();
+    /// `accepts(address)`: whether a data connection from there belongs to the session.
+    accepts(inside, address) {
+        let from = endpoint(address);
+        Obj::from_bool(from.is_some_and(|from| inside.body.core.accepts_data_from(&inside.settings.config, from.ip)))
+    }
 
     /// `attach(buffer)`: the data connection stands, and the transfer uses this bytearray; None when it is over.
-    attach = |inside| {
-        let buffer = inside.argument(1);
+    attach(inside, buffer) {
         inside.body.pump.attach(buffer);
         inside.body.hasher = core::ptr::null_mut();
         if !buffer.is_none() {
             inside.body.core.data_connected();
         }
         obj::none()
-    };
-
-    /// `list(names, now, inside)`: what `os.ilistdir` gave for `path`, or, when `inside` is true, for `parent`; None is the single file `path`. `now` as `time.time()`
-    /// tells it; None closes the listing, and the call tells whether it was not at its end.
-    list = |inside| inside.list();
+    }
 
     /// `claim(path, target)`: the session opens the file `path`, which becomes `target`; None when it becomes nothing, "" when it is written in place.
-    claim = |inside| {
-        inside.head.set(Qstr::old_path, inside.argument(1));
-        inside.head.set(Qstr::new_path, inside.argument(2));
-        inside.settings.holders.add(inside.head);
+    claim(inside, path, target) {
+        inside.settings.holders.add(inside.head, path, target);
         obj::none()
-    };
-
-    /// `release()`: the session has no file open any more.
-    release = |inside| {
-        inside.settings.holders.remove(inside.head);
-        obj::none()
-    };
+    }
 
     /// `contested()`: the upload is whole, and nobody may begin to read the file that it replaces; whether another session has that open.
-    contested = |inside| Obj::from_bool(inside.settings.holders.contest(inside.head));
-
-    /// `settle()`: the upload was interrupted, and what is in its buffer goes to the file. The number of the [`End`] that this made.
-    settle = |inside| {
-        let is_upload = inside.body.core.transfer().is_some_and(Transfer::is_upload);
-        let settled = if is_upload { inside.body.pump.settle(inside.head.get(Qstr::file)) } else { Ok(()) };
-        Obj::from_u32(settled.err().unwrap_or(End::Complete) as u32)
-    };
-
-    /// `tick()`: one second has passed. 0, or 1 when the control task must wake, or when the transfer's time is up, 1 and the number of its [`End`].
-    tick = |inside| Obj::from_u32(match inside.body.core.tick(&inside.settings.config) {
-        Tick::Nothing => 0,
-        Tick::Control => 1,
-        Tick::Transfer(end) => 1 + end as u32,
-    });
-
-    /// `finish(end)`: the transfer is over.
-    finish = |inside| {
-        inside.body.core.finish(End::from_number(inside.argument(1).to_u64() as u32));
-        obj::none()
-    };
+    contested(inside) {
+        Obj::from_bool(inside.settings.holders.contest(inside.head))
+    }
 
     /// `dismiss(why)`: the session is to end with the 421 of that number.
-    dismiss = |inside| {
-        inside.body.core.dismiss(match inside.argument(1).to_u64() {
+    dismiss(inside, why) {
+        inside.body.core.dismiss(match why.to_u64() {
             0 => Dismissal::Idle,
             1 => Dismissal::Kicked,
             2 => Dismissal::Shutdown,
@@ -111,13 +74,63 @@ methods! {
             _ => Dismissal::TooMany,
         });
         obj::none()
-    };
+    }
 
-    /// `accepts(address)`: whether a data connection from there belongs to the session.
-    accepts = |inside| {
-        let from = endpoint(inside.argument(1));
-        Obj::from_bool(from.is_some_and(|from| inside.body.core.accepts_data_from(&inside.settings.config, from.ip)))
-    };
+    /// `finish(end)`: the transfer is over.
+    finish(inside, end) {
+        inside.body.core.finish(End::from_number(end.to_u64() as u32));
+        obj::none()
+    }
+
+    /// `hash()`: reads more of the file into its digest; gives the digest, or that other tasks are to run first.
+    hash(inside) {
+        inside.hash()
+    }
+
+    /// `list(names, now, inside)`: what `os.ilistdir` gave for `path`, or, when `inside` is true, for `parent`; None is the single file `path`. `now` as `time.time()`
+    /// tells it; None closes the listing, and the call tells whether it was not at its end.
+    list(inside, names, now, globbed) {
+        inside.list(names, now, globbed)
+    }
+
+    /// `pump()`: moves bytes until something must be waited for, the share is used up or the transfer is over.
+    pump(inside) {
+        Obj::from_u32(match inside.pump() {
+            Pumped::WaitRead => WAIT_READ,
+            Pumped::WaitWrite => WAIT_WRITE,
+            Pumped::Share => YIELD,
+            Pumped::Ended(end) => ENDED + end as u32,
+        })
+    }
+
+    /// `release()`: the session has no file open any more.
+    release(inside) {
+        inside.settings.holders.remove(inside.head);
+        obj::none()
+    }
+
+    /// `settle()`: the upload was interrupted, and what is in its buffer goes to the file. The number of the [`End`] that this made.
+    settle(inside) {
+        let is_upload = inside.body.core.transfer().is_some_and(Transfer::is_upload);
+        let settled = if is_upload { inside.body.pump.settle(inside.head.get(Qstr::file)) } else { Ok(()) };
+        Obj::from_u32(settled.err().unwrap_or(End::Complete) as u32)
+    }
+
+    /// `step(outcome)`: goes on until something must be waited for or done; returns its number.
+    step(inside, outcome) {
+        // SAFETY: a block of that length, made in `make_new` for this session alone.
+        let line = unsafe { core::slice::from_raw_parts_mut(inside.body.line, inside.body.line_length) };
+        Obj::from_u32(inside.step(line, outcome))
+    }
+
+    /// `tick()`: one second has passed. 0, or 1 when the control task must wake, or when the transfer's time is up, 1 and the number of its [`End`].
+    tick(inside) {
+        Obj::from_u32(match inside.body.core.tick(&inside.settings.config) {
+            Tick::Nothing => 0,
+            Tick::Control => 1,
+            Tick::Transfer(end) => 1 + end as u32,
+        })
+    }
 }
 
 impl Inside<'_> {
@@ -171,8 +184,7 @@ impl Inside<'_> {
         }
     }
 
-    fn list(&mut self) -> Obj {
-        let [names, now, globbed] = [1, 2, 3].map(|index| self.argument(index));
+    fn list(&mut self, names: Obj, now: Obj, globbed: Obj) -> Obj {
         let listing = &mut self.body.listing;
         let unfinished = !listing.is_done();
         listing.close();
@@ -193,11 +205,11 @@ impl Inside<'_> {
     }
 
     /// The value of an attribute that is no slot.
-    fn attribute(&mut self) -> Obj {
+    fn attribute(&mut self, wanted: Qstr) -> Obj {
         let core = &self.body.core;
         let work = &self.shared.work;
         let home = self.head.get(Qstr::home);
-        match Qstr::from_number(self.argument(1).to_u64() as u16) {
+        match wanted {
             Qstr::dial => core.active_endpoint().map_or(obj::none(), endpoint_tuple),
             Qstr::glob => Obj::from_bool(core.is_glob(work)),
             Qstr::idle => Obj::from_u32(core.idle().into()),
@@ -246,8 +258,13 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
     if slot(wanted) > slot(Qstr::verdict) {
         if is_load {
             let arguments = [this, Obj::from_u32(wanted as u32)];
+            let method: Method = |inside| {
+                // SAFETY: the two from here.
+                let number = unsafe { *inside.arguments.add(1) };
+                inside.attribute(Qstr::from_number(number.to_u64() as u16))
+            };
             // SAFETY: as above.
-            dest[0] = unsafe { enter(2, arguments.as_ptr(), |inside| inside.attribute()) };
+            dest[0] = unsafe { enter(arguments.as_ptr(), method) };
         }
     } else if is_load {
         dest[0] = head.get(wanted);
@@ -260,20 +277,5 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
 
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::TypeBuilder::new(Qstr::Session, make_new, 13)
-        .attr(attr)
-        .method(Qstr::accepts, obj::function_n(2, accepts))
-        .method(Qstr::attach, obj::function_n(2, attach))
-        .method(Qstr::claim, obj::function_n(3, claim))
-        .method(Qstr::contested, obj::function_n(1, contested))
-        .method(Qstr::dismiss, obj::function_n(2, dismiss))
-        .method(Qstr::finish, obj::function_n(2, finish))
-        .method(Qstr::hash, obj::function_n(1, hash))
-        .method(Qstr::list, obj::function_n(4, list))
-        .method(Qstr::pump, obj::function_n(1, pump))
-        .method(Qstr::release, obj::function_n(1, release))
-        .method(Qstr::settle, obj::function_n(1, settle))
-        .method(Qstr::step, obj::function_n(2, step))
-        .method(Qstr::tick, obj::function_n(1, tick))
-        .build()
+    obj::new_type(Qstr::Session, make_new, Some(attr), &METHODS)
 }

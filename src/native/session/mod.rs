@@ -65,18 +65,12 @@ struct Inside<'a> {
     body: &'a mut Body,
     settings: &'a Settings,
     shared: &'a mut Shared,
-    arguments: &'a [Obj],
+    /// The arguments, the session first.
+    arguments: *const Obj,
 }
 
 /// A method. What it raises leaves it by a long jump, so nothing in it may have a destructor.
 type Method = fn(&mut Inside<'_>) -> Obj;
-
-impl Inside<'_> {
-    /// The method's argument of that number; the session is number 0.
-    fn argument(&self, index: usize) -> Obj {
-        self.arguments.get(index).copied().unwrap_or(obj::none())
-    }
-}
 
 /// The core of a session of the same server as the one that is inside.
 fn core_of<'a>(session: Obj, head: &Head, own: &'a Session, settings: &Settings) -> Option<&'a Session> {
@@ -115,11 +109,11 @@ unsafe fn admit<'a>(this: Obj) -> (&'a Head, &'a Cell<bool>) {
 /// Calls `method` on the session that is the first argument. Raises RuntimeError as [`admit`] does.
 ///
 /// # Safety
-/// There are `count` arguments, and the first one is a session.
+/// The first argument is a session, and there are as many as `method` looks at.
 #[inline(never)]
-unsafe fn enter(count: usize, arguments: *const Obj, method: Method) -> Obj {
-    struct Visit<'a> {
-        arguments: &'a [Obj],
+unsafe fn enter(arguments: *const Obj, method: Method) -> Obj {
+    struct Visit {
+        arguments: *const Obj,
         method: Method,
         result: Obj,
     }
@@ -127,8 +121,8 @@ unsafe fn enter(count: usize, arguments: *const Obj, method: Method) -> Obj {
         // SAFETY: `enter` passes its own, which lives on its frame. The head and the settings are never borrowed to be changed, and the rest belongs to whoever has
         // made the server busy.
         unsafe {
-            let visit = &mut *context.cast::<Visit<'_>>();
-            let session = visit.arguments[0].as_ptr::<SessionObj>();
+            let visit = &mut *context.cast::<Visit>();
+            let session = (*visit.arguments).as_ptr::<SessionObj>();
             let server = (*session).server;
             (*server).busy.set(true);
             visit.result = (visit.method)(&mut Inside {
@@ -141,7 +135,7 @@ unsafe fn enter(count: usize, arguments: *const Obj, method: Method) -> Obj {
         }
     }
     // SAFETY: the caller's promise.
-    let (arguments, (_, busy)) = unsafe { (core::slice::from_raw_parts(arguments, count), admit(*arguments)) };
+    let (_, busy) = unsafe { admit(*arguments) };
     let mut visit = Visit { arguments, method, result: Obj::NULL };
     let result = obj::catch(call, (&raw mut visit).cast());
     // Here it comes whatever was raised.

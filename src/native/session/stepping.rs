@@ -30,10 +30,10 @@ impl Inside<'_> {
         let place = Place::below(self.head.get(Qstr::home), &self.shared.work.path);
         match action.access() {
             Access::None => false,
-            Access::Read => holders.replace(place),
+            Access::Read => holders.replace(&place),
             Access::Change => {
-                let is_moved = action == Action::Rename && holders.hold(Place::whole(self.head.get(Qstr::old_path)));
-                is_moved || holders.hold(place)
+                let is_moved = action == Action::Rename && holders.hold(&Place::whole(self.head.get(Qstr::old_path)));
+                is_moved || holders.hold(&place)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The data connection: PASV, EPSV, PORT, EPRT (RFC 959 4.1.2, RFC 2428).
 
-use super::host::{Action, Host, Outcome, Turn};
+use super::host::{Action, Config, Host, Outcome, Turn};
 use super::replies::{Answer, BAD_ARGUMENT};
 use super::{After, Data, Session};
 use crate::protocol::address::{
@@ -11,6 +11,37 @@ use core::ops::ControlFlow::Break;
 const ONLY_EPSV: &[u8] = b"501 Only EPSV is allowed after EPSV ALL.";
 
 impl Session {
+    /// Where to dial for an active data connection; `None` when the client dials in.
+    pub fn active_endpoint(&self) -> Option<Endpoint> {
+        match self.data {
+            Data::Active(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    /// Whether the session wants its data connection to be made now, and whether this address may make it.
+    pub fn accepts_data_from(&self, config: &Config<'_>, ip: Ip) -> bool {
+        config.foreign_data || ip == self.peer.ip
+    }
+
+    /// The data connection stands.
+    pub fn data_connected(&mut self) {
+        self.connected = true;
+        self.stalled = 0;
+    }
+
+    /// `count` more bytes have moved over the data connection.
+    #[inline(never)]
+    pub fn data_moved(&mut self, count: u64) {
+        self.moved = self.moved.saturating_add(count);
+        self.stalled = 0;
+    }
+
+    /// The bytes that the transfer has moved so far.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
     /// PASV: the client dials in, by IPv4.
     pub(super) fn pasv(&mut self) -> Answer {
         if self.extended_only {

@@ -17,6 +17,8 @@ mod parameters;
 mod replies;
 mod site;
 mod status;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod transfers;
 
@@ -24,7 +26,7 @@ pub use host::{
     Access, Action, Config, Dismissal, End, Host, Outcome, REPLY_MAX, Stat, Step, Tick, Tls, Transfer, Turn, Workspace,
 };
 
-use super::address::{Endpoint, Ip};
+use super::address::Endpoint;
 use super::arguments::Representation;
 use super::command::Verb;
 use super::glob;
@@ -224,37 +226,6 @@ impl Session {
     /// The transfer that runs or is about to.
     pub fn transfer(&self) -> Option<Transfer> {
         self.transfer
-    }
-
-    /// Where to dial for an active data connection; `None` when the client dials in.
-    pub fn active_endpoint(&self) -> Option<Endpoint> {
-        match self.data {
-            Data::Active(endpoint) => Some(endpoint),
-            _ => None,
-        }
-    }
-
-    /// Whether the session wants its data connection to be made now, and whether this address may make it.
-    pub fn accepts_data_from(&self, config: &Config<'_>, ip: Ip) -> bool {
-        config.foreign_data || ip == self.peer.ip
-    }
-
-    /// The data connection stands.
-    pub fn data_connected(&mut self) {
-        self.connected = true;
-        self.stalled = 0;
-    }
-
-    /// `count` more bytes have moved over the data connection.
-    #[inline(never)]
-    pub fn data_moved(&mut self, count: u64) {
-        self.moved = self.moved.saturating_add(count);
-        self.stalled = 0;
-    }
-
-    /// The bytes that the transfer has moved so far.
-    pub fn moved(&self) -> u64 {
-        self.moved
     }
 
     /// The transfer has come to its end; the next [`next`](Self::next) words it.

@@ -147,100 +147,34 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::address::{Endpoint, Ip};
-    use crate::protocol::input::LINE_MAX;
-    use crate::protocol::session::{Dismissal, Stat, Tick, Workspace};
+    use crate::protocol::session::testing::Server;
+    use crate::protocol::session::{Dismissal, Tick};
 
-    /// There are no files.
-    struct Nothing;
-
-    impl Host for Nothing {
-        fn stat(&mut self, _: &[u8]) -> Result<Stat, u32> {
-            Err(2)
-        }
-    }
-
-    struct Server {
-        session: Session,
-        line: [u8; LINE_MAX],
-        config: Config<'static>,
-    }
-
-    impl Server {
-        fn new() -> Server {
-            Server {
-                session: Session::new(Endpoint { ip: Ip::V4([127, 0, 0, 1]), port: 40000 }),
-                line: [0; LINE_MAX],
-                config: Config {
-                    server_name: b"",
-                    idle_timeout: 5,
-                    login_timeout: 0,
-                    data_timeout: 0,
-                    stall_timeout: 0,
-                    passwordless: true,
-                    foreign_data: false,
-                    atomic_uploads: false,
-                    owner: 0,
-                    sets_times: false,
-                    tls: Tls::Optional,
-                    private_data: true,
-                    handshake_timeout: 2,
-                },
-            }
-        }
-
-        /// One call of the session, and what it says.
-        fn call(
-            &mut self,
-            call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, Nothing>) -> Step,
-        ) -> (Step, String) {
-            let mut bytes = [0; 1024];
-            let mut work = Workspace::new(0);
-            let mut host = Nothing;
-            let mut turn = Turn::new(&self.config, &mut work, &mut bytes, &mut host);
-            let step = call(&mut self.session, &mut self.line, &mut turn);
-            (step, String::from_utf8_lossy(turn.out.bytes()).into_owned())
-        }
-
-        fn hears(&mut self, bytes: &[u8]) {
-            self.session.space(&mut self.line)[..bytes.len()].copy_from_slice(bytes);
-            self.session.received(&mut self.line, bytes.len());
-        }
-
-        fn next(&mut self) -> (Step, String) {
-            self.call(|session, line, turn| session.next(line, turn))
-        }
-
-        fn resume(&mut self, outcome: Outcome<'_>) -> (Step, String) {
-            self.call(|session, _, turn| session.resume(outcome, turn))
-        }
-
-        fn starts_tls(&mut self) {
-            self.hears(b"AUTH TLS\r\nNOOP\r\nNO");
-            assert_eq!(self.next(), (Step::Act(Action::StartTls), String::new()));
-            assert_eq!(self.resume(Outcome::Done), (Step::Secure, "234 Beginning TLS.\r\n".into()));
-            assert_eq!(self.next(), (Step::Input, String::new()));
-        }
+    fn starting_tls() -> Server {
+        let mut server = Server::new();
+        server.hears(b"AUTH TLS\r\nNOOP\r\nNO");
+        assert_eq!(server.next(), (Step::Act(Action::StartTls), String::new()));
+        assert_eq!(server.resume(Outcome::Done), (Step::Secure, "234 Beginning TLS.\r\n".into()));
+        assert_eq!(server.next(), (Step::Input, String::new()));
+        server
     }
 
     #[test]
     fn a_handshake_has_its_own_time_and_ends_without_a_word() {
-        let mut server = Server::new();
-        server.starts_tls();
-        assert_eq!(server.session.tick(&server.config), Tick::Nothing);
-        assert_eq!(server.session.tick(&server.config), Tick::Nothing);
-        assert_eq!(server.session.tick(&server.config), Tick::Control);
+        let mut server = starting_tls();
+        assert_eq!(server.tick(), Tick::Nothing);
+        assert_eq!(server.tick(), Tick::Nothing);
+        assert_eq!(server.tick(), Tick::Control);
         // A 421 in clear would be no TLS, and TLS does not stand.
         assert_eq!(server.next(), (Step::Close, String::new()));
     }
 
     #[test]
     fn what_comes_through_tls_ends_the_handshakes_time() {
-        let mut server = Server::new();
-        server.starts_tls();
+        let mut server = starting_tls();
         server.hears(b"N");
         for _ in 0..5 {
-            assert_eq!(server.session.tick(&server.config), Tick::Nothing);
+            assert_eq!(server.tick(), Tick::Nothing);
         }
         server.session.dismiss(Dismissal::Kicked);
         let (step, said) = server.next();

@@ -235,3 +235,127 @@ impl Session {
         self.idle = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{FILE, Server};
+    use super::super::{Dismissal, ORPHAN_TIMEOUT, Tick};
+    use super::*;
+    use crate::protocol::listing::Permission;
+
+    /// Somebody has logged in, and sent EPSV.
+    fn listening() -> Server {
+        let mut server = Server::new();
+        server.hears(b"USER x\r\nEPSV\r\n");
+        assert_eq!(server.next().0, Step::Act(Action::Login));
+        server.resume(Outcome::Login(Permission::ALL));
+        assert_eq!(server.next().0, Step::Act(Action::Passive));
+        server.resume(Outcome::Passive(50000, b""));
+        server
+    }
+
+    /// A transfer that has begun: its data connection stands.
+    fn transferring(command: &[u8]) -> Server {
+        let mut server = listening();
+        server.hears(&[command, b" ", FILE, b"\r\n"].concat());
+        assert!(matches!(server.next().0, Step::Act(_)));
+        assert!(server.resume(Outcome::Done).1.starts_with("150 "));
+        server.session.data_connected();
+        server
+    }
+
+    #[test]
+    fn an_upload_goes_on_without_its_control_connection_while_bytes_come() {
+        for command in [&b"STOR"[..], b"APPE", b"STOU"] {
+            let mut server = transferring(command);
+            server.session.end_of_input();
+            assert_eq!(server.next(), (Step::Blocked, String::new()));
+            for _ in 0..20 {
+                assert_eq!(server.tick(), Tick::Nothing);
+                server.session.data_moved(1);
+            }
+            for _ in 0..ORPHAN_TIMEOUT {
+                assert_eq!((server.next().0, server.tick()), (Step::Blocked, Tick::Nothing));
+            }
+            assert_eq!(server.tick(), Tick::Transfer(End::Broken));
+            server.session.finish(End::Broken);
+            assert_eq!(server.next().0, Step::Again);
+            assert_eq!(server.next().0, Step::Close);
+        }
+    }
+
+    #[test]
+    fn a_shorter_stall_timeout_holds_without_a_control_connection_too() {
+        let mut server = transferring(b"STOR");
+        server.config.stall_timeout = 2;
+        server.session.end_of_input();
+        let ticks = [server.tick(), server.tick(), server.tick()];
+        assert_eq!(ticks, [Tick::Nothing, Tick::Nothing, Tick::Transfer(End::Broken)]);
+    }
+
+    #[test]
+    fn what_the_client_said_before_it_hung_up_waits_for_the_end_of_the_upload() {
+        let mut server = transferring(b"STOR");
+        server.hears(b"NOOP\r\nSIZE file\r\nNO");
+        server.session.end_of_input();
+        assert_eq!(server.next(), (Step::Again, "200 NOOP ok.\r\n".into()));
+        assert_eq!(server.next(), (Step::Blocked, String::new()));
+        server.session.finish(End::Complete);
+        assert!(server.next().1.starts_with("226 "));
+        assert!(server.next().1.starts_with("550 "));
+        assert_eq!(server.next(), (Step::Close, String::new()));
+    }
+
+    #[test]
+    fn a_download_is_cut_with_its_control_connection() {
+        let mut server = transferring(b"RETR");
+        server.session.end_of_input();
+        assert_eq!(server.next().0, Step::Act(Action::Abort));
+        // QUIT says that the rest is wanted, and then the time is the usual one.
+        let mut server = transferring(b"RETR");
+        server.hears(b"QUIT\r\n");
+        server.session.end_of_input();
+        assert_eq!(server.next().0, Step::Blocked);
+        for _ in 0..20 {
+            assert_eq!(server.tick(), Tick::Nothing);
+        }
+    }
+
+    #[test]
+    fn an_upload_is_cut_with_its_session_even_if_nobody_listens() {
+        let mut server = transferring(b"STOR");
+        server.session.end_of_input();
+        server.session.dismiss(Dismissal::Shutdown);
+        assert_eq!(server.next().0, Step::Act(Action::Abort));
+    }
+
+    #[test]
+    fn stou_takes_another_name_when_the_first_is_busy() {
+        let mut server = listening();
+        server.hears(b"STOU\r\n");
+        assert_eq!(server.next().0, Step::Act(Action::OpenWrite));
+        assert_eq!(server.resume(Outcome::Failed(errno::EBUSY)), (Step::Act(Action::OpenWrite), String::new()));
+        assert_eq!(server.resume(Outcome::Done), (Step::Again, "150 FILE: upload.2\r\n".into()));
+    }
+
+    #[test]
+    fn stou_gives_up_when_all_names_are_busy() {
+        let mut server = listening();
+        server.hears(b"STOU\r\n");
+        let mut step = server.next();
+        let mut tries = 0;
+        while step.0 == Step::Act(Action::OpenWrite) {
+            tries += 1;
+            step = server.resume(Outcome::Failed(errno::EBUSY));
+        }
+        assert_eq!((tries, step), (UNIQUE_TRIES, (Step::Again, "450 No free name found.\r\n".into())));
+        assert!(server.session.transfer().is_none());
+    }
+
+    #[test]
+    fn an_upload_that_could_not_be_put_in_place_is_told_so() {
+        let mut server = transferring(b"STOR");
+        server.session.finish(End::Busy);
+        assert_eq!(server.next(), (Step::Again, "450 File is busy, it was not replaced.\r\n".into()));
+    }
+}

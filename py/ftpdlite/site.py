@@ -1,0 +1,63 @@
+# What few ask for: SITE, AVBL and MFMT. Loaded for one command, and let go afterwards.
+import gc
+import os
+from micropython import const
+
+from .control import _dismiss
+from .tasks import _say, core
+
+_SPACE = const(26)
+_MEMORY = const(27)
+_COLLECT = const(28)
+_UPTIME = const(29)
+_KICK = const(32)
+_SHUTDOWN = const(33)
+_SET_TIME = const(35)
+
+# Why a session is dismissed.
+_KICKED = const(1)
+
+_ENOSYS = const(38)
+
+
+def act(server, s, action):
+    """Does the one thing that the core asks for; returns the outcome."""
+    if action == _SPACE:
+        v = os.statvfs(s.path)
+        return v[1] * v[4], v[1] * v[2]
+    elif action == _MEMORY or action == _COLLECT:
+        if action == _COLLECT:
+            gc.collect()
+        free = gc.mem_free()
+        return free, free + gc.mem_alloc()
+    elif action == _UPTIME:
+        return (server._uptime,)
+    elif action == _KICK:
+        return (_kick(server, s.text),)
+    elif action == _SHUTDOWN:
+        core.create_task(_shutdown(server, s.text == "-r"))
+    elif action == _SET_TIME:
+        os.utime(s.path, (s.time, s.time))
+    else:
+        return _ENOSYS
+
+
+def _kick(server, user):
+    count = 0
+    for s in server.sessions:
+        if s.logged_in and s.user == user or s.peer[0] == user:
+            _dismiss(s, _KICKED)
+            count += 1
+    return count
+
+
+async def _shutdown(server, reset):
+    # The reply goes out first.
+    await core.sleep_ms(50)
+    await server.stop()
+    try:
+        import machine
+
+        machine.reset() if reset else machine.deepsleep()
+    except (ImportError, AttributeError):
+        _say(server, "INFO: Server stopped.")
