@@ -489,8 +489,9 @@ class Cuts:
     def __init__(self, again=None):
         # Where the power was cut.
         self.points = 0
-        # FAT: a name is known by its short one only, or an old file, an upload or a note is.
+        # FAT: a name is known by its short one only. An upload or a note never is, when the power was cut once.
         self.short = 0
+        self.own = 0
         # FAT: what was in a new cluster of a folder is read as names; and the file is not found among them.
         self.grown = 0
         self.buried = 0
@@ -507,7 +508,7 @@ class Cuts:
             self.examples.append(what)
 
     def told(self):
-        return [self.points, self.short, self.grown, self.buried, self.lost, self.wrong]
+        return [self.points, self.short, self.grown, self.buried, self.lost, self.wrong, self.own]
 
 
 def check_image(where, job, cuts, before, is_fat):
@@ -532,6 +533,8 @@ def check_image(where, job, cuts, before, is_fat):
         if not is_fat:
             complain(where, "strange names: %s" % strange)
         cuts.short += 1
+        if any(path.endswith((".FTP", ".TO")) for path in strange):
+            cuts.own += 1
         cuts.example("%s: %s" % (where, [(path, len(found[path] or b"")) for path in strange]))
         if content is None:
             for path in strange:
