@@ -124,9 +124,6 @@ class FTPdLite:
         self._litter = 0
         self._port_at = 0
         self._interrupted = None
-        self._check()
-
-    def _check(self):
         _once("settings").check(self, native)
 
     # -- accounts
@@ -159,9 +156,6 @@ class FTPdLite:
 
     async def start(self):
         """Listens and serves in tasks of the running event loop. Raises OSError when the address cannot be had."""
-        if self._stop_event:
-            raise RuntimeError("the server runs already")
-        self._check()
         _once("startup").start(self)
 
     async def stop(self, wait=0):
@@ -180,16 +174,7 @@ class FTPdLite:
 
         host, port, debug: in place of what the constructor got. loop: the event loop; default is asyncio's.
         """
-        if not isinstance(host, str) and (host is not None or isinstance(port, bool)):
-            # The second era's run(loop, debug).
-            host, port, loop, debug = None, None, host, port
-        if host is not None:
-            self.host = host
-        if port is not None:
-            self.port = port
-        if debug is not None:
-            self.debug = debug
-        loop = loop or core.get_event_loop()
+        loop = _once("settings").run(self, host, port, loop, debug) or core.get_event_loop()
         try:
             loop.run_until_complete(self._serve())
         except KeyboardInterrupt:

@@ -70,9 +70,7 @@ def _control(server, s, sock):
                     elif action == _HASH:
                         outcome = yield from _digest(server, s)
                     elif action == _HASH_PASSWORD:
-                        from . import hashpass
-
-                        outcome = yield from hashpass.make(native, s.text)
+                        outcome = yield from _once("hashpass", True).make(native, s.text)
                     else:
                         outcome = _act(server, s, action)
                 except (OSError, MemoryError) as error:
@@ -200,9 +198,7 @@ def _login(server, s):
     same = [a for a in server._entries if native.same(user, a[0])]
     for name, secret, permissions, home, sessions in same or server._entries[:1]:
         if secret.startswith(("$5a$", "$pbkdf2-sha256$")):
-            from . import hashpass
-
-            right = yield from hashpass.matches(native, password, secret)
+            right = yield from _once("hashpass", True).matches(native, password, secret)
         else:
             right = native.same(password, secret)
         if right and same:

@@ -3,7 +3,7 @@ import socket
 from micropython import const
 
 from .files import _close_file, _give_buffer, _open_file, _take_buffer
-from .tasks import _complain, _errno_of, _firmly, _make_sure, _next_connection, _queued, _say, _tell, _tune, _wake, core
+from .tasks import _complain, _errno_of, _firmly, _make_sure, _next_connection, _once, _queued, _say, _tell, _tune, _wake, core
 
 # What Session.pump() asks for.
 _WAIT_WRITE = const(2)
@@ -93,9 +93,7 @@ def _listen(server, s, ipv4):
         server._port_at = (server._port_at + i + 1) % len(ports)
         address = ipv4 and server.masquerade_address
         if ipv4 and not address:
-            from .interfaces import own_address
-
-            address = own_address(server, s)
+            address = _once("interfaces", True).own_address(server, s)
         return port, address
     return _EADDRINUSE
 

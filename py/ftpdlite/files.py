@@ -31,10 +31,12 @@ def _open_file(s, action):
     if action == _OPEN_LIST:
         _open_list(s)
     elif action == _OPEN_WRITE and not s.offset:
-        # Beside the old file until it is whole, if that is wanted.
+        # Beside the old file until it is whole, if that is wanted; else it becomes nothing else: "" where it is new, False where there was one.
         part = s.part
-        s.claim(part or path, path if part else "")
-        if not part:
+        if part:
+            s.claim(part, path)
+        else:
+            s.claim(path, "" if _firmly(os.stat, path) else False)
             # LittleFS frees what the old file had only when the empty one is closed.
             error = _firmly(open(path, "wb"))
             if error:
@@ -99,9 +101,9 @@ def _close_file(server, s, end):
                     end = _end_of(abs(error))
                     keeps = error < 0
         elif end and end != _NO_SPACE:
-            # It was written in place: the old file is gone anyway.
-            keeps = server.partial_uploads == "new"
-        if not keeps and (target or target == "" and file) and _firmly(os.remove, path) not in (0, _ENOENT):
+            # It was written in place.
+            keeps = target != "" or server.partial_uploads == "new"
+        if not keeps and (target or file and target is not None) and _firmly(os.remove, path) not in (0, _ENOENT):
             server._litter = 1
     finally:
         s.release()

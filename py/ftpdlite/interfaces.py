@@ -1,5 +1,5 @@
 # The address that PASV tells: sockets cannot tell it, so ask who can. Loaded at the first PASV.
-from .tasks import _is_linux, native
+from .tasks import _is_linux, _once, native
 
 
 def own_address(server, s):
@@ -9,9 +9,7 @@ def own_address(server, s):
         return address
     address = _address_for(s.peer[0])
     if not address and _is_linux:
-        from . import linux
-
-        address = linux.local_address(server.port, *s.peer)
+        address = _once("linux").local_address(server.port, *s.peer)
     return address
 
 

@@ -72,6 +72,20 @@ def account(entry, allowed, home, sessions):
     return name, secret, allowed, home, sessions
 
 
+def run(server, host, port, loop, debug):
+    """Takes over what run() was told; gives the loop, if it is one of that."""
+    if not isinstance(host, str) and (host is not None or isinstance(port, bool)):
+        # The second era's run(loop, debug).
+        host, port, loop, debug = None, None, host, port
+    if host is not None:
+        server.host = host
+    if port is not None:
+        server.port = port
+    if debug is not None:
+        server.debug = debug
+    return loop
+
+
 def check(server, native):
     """Raises ValueError or TypeError, naming the setting, when one cannot be."""
     for name in ("root", "server_name", "host", "masquerade_address", "anonymous"):

@@ -87,6 +87,9 @@ def _listen(server):
 
 def start(server):
     """Listens, and makes the tasks that serve. Raises OSError when the address cannot be had, and MemoryError."""
+    if server._stop_event:
+        raise RuntimeError("the server runs already")
+    _once("settings").check(server, native)
     server._listener = listener = _listen(server)
     server._uptime = 0
     server._warned = -1

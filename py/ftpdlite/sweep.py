@@ -47,7 +47,7 @@ def remove(server, path, error):
     if not names or isinstance(path, bytes):
         return error
     for name in names:
-        if not native.is_unfinished(name) or _is_foreign(name):
+        if not _is_ours(path, name) or _is_foreign(name):
             # FAT says EACCES of that.
             return _ENOTEMPTY
     for _ in _close(server, path, names):
@@ -67,7 +67,7 @@ def _open(server, path, start, tasks):
             # At least one, so that it comes to an end.
             if count > start and (not new or len(tasks) + len(new) < _WAITING):
                 new.append(("%s/%s" % (path, entry[0]), 0))
-        elif not start and native.is_unfinished(entry[0]):
+        elif not start and _is_ours(path, entry[0]):
             if len(found) < _KNOWN:
                 found.append(entry[0])
             else:
@@ -77,6 +77,14 @@ def _open(server, path, start, tasks):
         tasks.append((path, start + len(new)))
     tasks.extend(new)
     yield from _close(server, path, found)
+
+
+def _is_ours(path, name):
+    # Whether it is an unfinished upload or a note, or what FAT has left of one that was cut while it was removed: its short name, ~1.FTP or FTPDLI~1.TO.
+    return native.is_unfinished(name) or (
+        (name[:1] == "~" and name[-4:] == ".FTP" or name[:3] == "FTP" and "~" in name and name[-3:] == ".TO")
+        and bool(_stat("%s/%s" % (path, name.lower())))
+    )
 
 
 def _is_foreign(name):
@@ -102,7 +110,11 @@ def _close(server, path, names):
                 try:
                     if noted:
                         yield from _finish(server, path, file[:-3])
-                    elif not server._hub.is_open(file) and not _stat(file + ".to"):
+                    elif server._hub.is_open(file) or _stat(file + ".to"):
+                        pass
+                    elif name[0] == "~":
+                        yield from _mend(server, path, name)
+                    else:
                         os.remove(file)
                 except OSError as error:
                     if error.errno != _ENOENT:
@@ -158,6 +170,21 @@ def _finish(server, path, name):
         os.remove(name + ".to")
     finally:
         holder.release()
+
+
+def _mend(server, path, name):
+    # Removes what FAT has left of an upload. It may have the clusters of the file that took its place: then it gets a note, as before the cut.
+    torn = "%s/%s" % (path, name)
+    size = os.stat(torn)[6]
+    for entry in [entry for entry in os.ilistdir(path or "/") if size and entry[3] == size]:
+        other = entry[0]
+        if other != name and not native.is_unfinished(other) and (yield from _copy(torn, "%s/%s" % (path, other))):
+            whole = path + "/.ftpdlite-0-0"
+            _write(whole + ".to", other)
+            os.rename(torn, whole)
+            yield from _finish(server, path, whole)
+            return
+    os.remove(torn)
 
 
 def _read(path):

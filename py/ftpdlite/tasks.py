@@ -32,14 +32,20 @@ _spare = []
 _peak = 0
 
 
-def _once(name):
-    # A part of the shim that is let go again after its use.
+def _once(name, keeps=False):
+    # A part of the shim that is loaded when it is needed, and let go again after its use, if nobody keeps it.
     path = "ftpdlite." + name
-    module = __import__(path, None, None, (name,))
-    for names, name in ((sys.modules, path), (sys.modules["ftpdlite"].__dict__, name)):
-        # What is only taken out of a dict may still be held by it.
-        names[name] = None
-        del names[name]
+    try:
+        module = __import__(path, None, None, (name,))
+    except Exception:
+        # Else what is left of it would be taken for the module.
+        sys.modules.pop(path, None)
+        raise
+    if not keeps:
+        for names, name in ((sys.modules, path), (sys.modules["ftpdlite"].__dict__, name)):
+            # What is only taken out of a dict may still be held by it.
+            names[name] = None
+            del names[name]
     return module
 
 
@@ -172,8 +178,6 @@ def _tell(server, kind, s, path=None, old_path=None, end=None, start=0):
     # Tells the program, if it wants that (events.py).
     if server.on_event:
         try:
-            from . import events
-
-            events.tell(server, kind, s, path, old_path, end, start)
+            _once("events", True).tell(server, kind, s, path, old_path, end, start)
         except Exception as error:
             _complain(error)

@@ -303,20 +303,20 @@ def test_the_server_stops_in_the_middle_of_a_handshake(start_server):
 
 
 SHORT_OF_MEMORY = MAIN.replace("s.run()", """\
-class Short:
-    def __init__(self, whole):
-        self.whole, self.flag, self.room = whole, whole.flag, 1
+from ftpdlite import tls
 
-    def wrap(self, sock):
-        if not self.room:
-            raise MemoryError
-        self.room -= 1
-        return self.whole.wrap(sock)
+wrap = tls.Tls.wrap
+room = [1]
 
 
-s._check()
-s._tls = Short(s._tls)
-s._check = lambda: None
+def short(self, sock):
+    if not room:
+        raise MemoryError
+    room.pop()
+    return wrap(self, sock)
+
+
+tls.Tls.wrap = short
 s.run()""")
 
 
