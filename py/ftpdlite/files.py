@@ -133,24 +133,26 @@ def _put(server, path, target):
 
 def _folds(path):
     # Raises OSError when the file system tells the path's name from the same in capitals; FAT does not.
-    if isinstance(path, bytes):
-        # FAT has no name that is not UTF-8.
-        raise OSError(_ENOENT)
-    start = path.rfind("/")
+    start = path.rfind("/" if isinstance(path, str) else b"/")
     os.stat(path[:start] + path[start:].upper())
 
 
 def _note(path, target=None):
     # Writes what an upload is to be called, or removes that.
-    path += ".to"
-    if target:
-        note = open(path, "wb")
-        try:
-            note.write(target[target.rfind("/") + 1 :].encode())
-        finally:
-            note.close()
-    else:
+    path += ".to" if isinstance(path, str) else b".to"
+    if not target:
         os.remove(path)
+        return
+    if isinstance(target, str):
+        target = target.encode()
+    name = target[target.rfind(b"/") + 1 :]
+    note = open(path, "wb")
+    try:
+        # A full FAT file system writes less than asked.
+        if note.write(name) != len(name):
+            raise OSError(_ENOSPC)
+    finally:
+        note.close()
 
 
 # async
