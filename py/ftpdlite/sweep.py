@@ -48,7 +48,7 @@ def remove(server, path, error):
     if not names:
         return error
     for name in names:
-        if not native.is_unfinished(name) or _is_foreign(name):
+        if not _is_ours(path, name) or _is_foreign(name):
             # FAT says EACCES of that.
             return _ENOTEMPTY
     for _ in _close(server, path, names):
@@ -68,7 +68,7 @@ def _open(server, path, start, tasks):
             # At least one, so that it comes to an end.
             if count > start and (not new or len(tasks) + len(new) < _WAITING):
                 new.append((_join(path, "/", entry[0]), 0))
-        elif not start and native.is_unfinished(entry[0]):
+        elif not start and _is_ours(path, _join(entry[0])):
             if len(found) < _KNOWN:
                 found.append(_join(entry[0]))
             else:
@@ -102,6 +102,17 @@ def _join(*names):
         return path
 
 
+def _is_ours(path, name):
+    # Whether it is an unfinished upload or a note, or what FAT has left of one that was cut while it was removed: its short name, ~1.FTP or FTPDLI~1.TO.
+    if native.is_unfinished(name):
+        return True
+    if isinstance(name, bytes) or not (
+        name[:1] == "~" and name[-4:] == ".FTP" or name[:3] == "FTP" and "~" in name and name[-3:] == ".TO"
+    ):
+        return False
+    return _stat(_join(path, "/", name.lower())) is not None
+
+
 def _is_foreign(name):
     # Whether another process that runs owns it, .ftpdlite-PROCESS-NUMBER, or whoever made it.
     if isinstance(name, bytes):
@@ -127,7 +138,11 @@ def _close(server, path, names):
                     file = _join(path, "/", name)
                     if noted:
                         yield from _finish(server, path, file[:-3])
-                    elif not server._hub.is_open(file) and not _stat(_join(file, ".to")):
+                    elif server._hub.is_open(file) or _stat(_join(file, ".to")):
+                        pass
+                    elif name[0] == "~":
+                        yield from _mend(server, path, name)
+                    else:
                         os.remove(file)
                 except OSError as error:
                     if error.errno != _ENOENT:
@@ -183,6 +198,20 @@ def _finish(server, path, name):
         os.remove(_join(name, ".to"))
     finally:
         holder.release()
+
+
+def _mend(server, path, name):
+    # Removes what FAT has left of an upload. It may have the clusters of the file that took its place: then it gets a note, as before the cut.
+    torn = _join(path, "/", name)
+    size = os.stat(torn)[6]
+    for other in [_join(entry[0]) for entry in _list(path) if size and entry[3] == size]:
+        if other != name and not native.is_unfinished(other) and (yield from _copy(torn, _join(path, "/", other))):
+            whole = _join(path, "/.ftpdlite-0-0")
+            _write(_join(whole, ".to"), _bytes(other))
+            os.rename(torn, whole)
+            yield from _finish(server, path, whole)
+            return
+    os.remove(torn)
 
 
 def _read(path):
