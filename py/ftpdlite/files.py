@@ -6,7 +6,6 @@ from micropython import const
 
 from .tasks import _complain, _errno_of, _firmly, _once, _tell, core, native
 
-_YIELD = const(3)
 _OPEN_READ = const(18)
 _OPEN_WRITE = const(19)
 _OPEN_APPEND = const(20)
@@ -153,27 +152,6 @@ def _note(path, target=None):
             raise OSError(_ENOSPC)
     finally:
         note.close()
-
-
-# async
-def _digest(server, s):
-    # The digest of a file, or the errno of what went wrong.
-    buffer = None
-    try:
-        buffer = _take_buffer(server)
-        path = s.path
-        s.claim(path, None)
-        s.file = open(path, "rb")
-        s.attach(buffer)
-        while True:
-            outcome = s.hash()
-            if outcome != _YIELD:
-                return outcome
-            yield from core.sleep_ms(0)
-    finally:
-        s.attach(None)
-        _give_buffer(server, buffer)
-        _close_file(server, s, 0)
 
 
 def _rename(server, s, old, new):
