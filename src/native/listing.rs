@@ -2,6 +2,7 @@
 //!
 //! One entry is in memory at a time, so that a directory of ten thousand needs no more of it than one of ten.
 
+use super::exceptions;
 use super::obj::{self, Obj};
 use super::place::real_path;
 use super::pump::Share;
@@ -15,18 +16,18 @@ use crate::protocol::writer::Writer;
 /// The entries that MLSD shows before those of the directory (RFC 3659 7.2).
 const OWN_ENTRIES: [(&[u8], Kind); 2] = [(b".", Kind::Current), (b"..", Kind::Parent)];
 
-/// A listing that is open, or none.
+/// A listing that is open, or none. What there is not is null.
 #[repr(C)]
 pub struct Listing {
-    /// The iterator; None when nothing is open or all was listed.
+    /// The iterator; null when nothing is open or all was listed.
     names: Obj,
     /// What stands before each name in the path: a bytes or str object that ends in `/`.
     prefix: Obj,
-    /// The glob pattern, a bytes object, or None.
+    /// The glob pattern, a bytes object.
     pattern: Obj,
-    /// What NLST tells before each name, a bytes object, or None.
+    /// What NLST tells before each name, a bytes object.
     before: Obj,
-    /// The entry that did not fit the last time, or None.
+    /// The entry that did not fit the last time.
     waiting: Obj,
     now: u32,
     /// How many of [`OWN_ENTRIES`] are written.
@@ -36,7 +37,7 @@ pub struct Listing {
 impl Listing {
     /// Nothing is open.
     pub fn new() -> Self {
-        let none = obj::none();
+        let none = Obj::NULL;
         Listing { names: none, prefix: none, pattern: none, before: none, waiting: none, now: 0, own: 0 }
     }
 
@@ -47,7 +48,7 @@ impl Listing {
 
     /// Whether all was listed.
     pub fn is_done(&self) -> bool {
-        self.names.is_none()
+        self.names.is_null()
     }
 
     /// Opens the listing of the directory `path`, whose entries are `names`, or, when that is None, of the single file `path`.
@@ -58,8 +59,8 @@ impl Listing {
         let folder_bytes = folder.bytes().unwrap_or_default();
         let slash: &[u8] = if folder_bytes.ends_with(b"/") { b"" } else { b"/" };
         self.prefix = obj::new_bytes_joined(folder_bytes, slash);
-        self.pattern = if pattern.is_empty() { obj::none() } else { obj::new_bytes(pattern) };
-        self.before = if before.is_empty() { obj::none() } else { obj::new_bytes(before) };
+        self.pattern = if pattern.is_empty() { Obj::NULL } else { obj::new_bytes(pattern) };
+        self.before = if before.is_empty() { Obj::NULL } else { obj::new_bytes(before) };
         self.now = now;
         self.own = 0;
         let names = if names.is_none() {
@@ -87,12 +88,12 @@ impl Listing {
         if form == Some(Transfer::Machine) && !self.write_own_entries(session, settings, out)? {
             return Ok(false);
         }
-        while !self.names.is_none() {
-            if self.waiting.is_none() {
-                match obj::next(self.names) {
+        while !self.names.is_null() {
+            if self.waiting.is_null() {
+                match exceptions::next(self.names) {
                     Ok(Some(entry)) => self.waiting = entry,
                     Ok(None) => {
-                        self.names = obj::none();
+                        self.names = Obj::NULL;
                         return Ok(false);
                     }
                     Err(_) => return Err(End::LocalError),
@@ -110,7 +111,7 @@ impl Listing {
                 }
                 // A line that fits no buffer at all is left out.
             }
-            self.waiting = obj::none();
+            self.waiting = Obj::NULL;
             if settings.clock.is_over(share) {
                 return Ok(true);
             }
@@ -132,7 +133,7 @@ impl Listing {
     fn look(&self, name: Obj, settings: &Settings) -> Result<Option<Stat>, End> {
         match settings.look(|| if name.is_null() { self.prefix } else { obj::add(self.prefix, name) }) {
             Ok(found) => Ok(Some(found)),
-            Err(obj::NO_MEMORY) => Err(End::LocalError),
+            Err(exceptions::NO_MEMORY) => Err(End::LocalError),
             Err(_) => Ok(None),
         }
     }

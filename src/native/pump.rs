@@ -51,11 +51,6 @@ impl Clock {
 #[repr(transparent)]
 pub struct Share(u32);
 
-impl Share {
-    /// One that began at some time or other.
-    pub const ANY: Share = Share(0);
-}
-
 /// What was put into a buffer.
 pub struct Filled {
     /// How many bytes are in the buffer now.
@@ -90,7 +85,7 @@ pub struct Pump {
 impl Pump {
     /// Without a buffer.
     pub fn new() -> Self {
-        Pump { owner: obj::none(), start: 0, end: 0, filling: false }
+        Pump { owner: Obj::NULL, start: 0, end: 0, filling: false }
     }
 
     /// Takes a bytearray for a transfer, or None to let the former one go.

@@ -113,10 +113,9 @@ fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
     }
     let mut cargo = project.cargo();
     cargo.arg("rustc");
-    toolchain::prepare(&mut cargo, target.triple)?;
+    toolchain::prepare(&mut cargo, target.triple, &project.target)?;
     cargo.args(["--quiet", "--package", "ftpdlite", "--lib", "--crate-type", "staticlib"]);
-    cargo.args(["--features", "native", "--profile", "module", "--target", target.triple, "--target-dir"]);
-    cargo.arg(&project.target);
+    cargo.args(["--features", "native", "--profile", "module", "--target-dir"]).arg(&project.target);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, BACKENDS, target.flags].concat().join("\x1f"));
     run(&mut cargo).map_err(|error| format!("the module does not compile; {error}"))?;
     Ok(library)

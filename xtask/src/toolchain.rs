@@ -1,6 +1,6 @@
 //! The compilers of the other architectures: whatever of rustup's and Debian's tools this machine has.
 
-use crate::project::{Result, output, program, say, which};
+use crate::project::{Result, output, program, say, which, write_if_changed};
 use crate::setup;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,14 +23,23 @@ enum Core {
     Source(Option<PathBuf>),
 }
 
-/// Sets up a cargo that compiles the module for a target; first installs what it may.
-pub fn prepare(cargo: &mut Command, triple: &str) -> Result {
+/// Sets up a cargo that compiles the module for a target; first installs what it may. `folder` is where the build's own files go.
+pub fn prepare(cargo: &mut Command, triple: &str, folder: &Path) -> Result {
+    cargo.arg("--target");
     match core_for(triple)? {
-        Core::Installed => {}
+        Core::Installed => {
+            cargo.arg(triple);
+        }
         Core::Source(rustc) => {
+            let usual = rustc.is_none();
+            let rustc = rustc.unwrap_or_else(usual_rustc);
+            cargo.arg(description(&rustc, triple, folder)?);
+            if takes_descriptions_when_told() {
+                cargo.arg("-Zjson-target-spec");
+            }
             // Building `core` is one of the things that a stable compiler only does when told so.
             cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core,compiler_builtins");
-            if let Some(rustc) = rustc {
+            if !usual {
                 cargo.env("RUSTC", rustc);
             }
         }
@@ -45,6 +54,31 @@ pub fn prepare(cargo: &mut Command, triple: &str) -> Result {
         }
     }
     Ok(())
+}
+
+/// Writes the compiler's own description of a target, but without frame pointers: Rust has them on every Thumb, where they take one of eight registers and
+/// 3 % of the text.
+fn description(rustc: &Path, triple: &str, folder: &Path) -> Result<PathBuf> {
+    let mut compiler = program(rustc);
+    compiler.env("RUSTC_BOOTSTRAP", "1").args([
+        "-Zunstable-options",
+        "--print",
+        "target-spec-json",
+        "--target",
+        triple,
+    ]);
+    let described = output(&mut compiler)?.replace(r#""frame-pointer": "always""#, r#""frame-pointer": "may-omit""#);
+    let path = folder.join("targets").join(triple).with_extension("json");
+    write_if_changed(&path, described.as_bytes())?;
+    Ok(path)
+}
+
+/// Whether cargo wants to be told that a target may be described by a file: older ones take it as it is.
+fn takes_descriptions_when_told() -> bool {
+    output(program("cargo").arg("--version"))
+        .ok()
+        .and_then(|text| parse_version(&text))
+        .is_some_and(|version| version >= (1, 95))
 }
 
 /// What `setup` does for a target.
@@ -76,9 +110,13 @@ fn core_for(triple: &str) -> Result<Core> {
     ))
 }
 
+fn usual_rustc() -> PathBuf {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()).into()
+}
+
 fn find_core(triple: &str) -> Option<Core> {
-    let usual = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let usual = Path::new(&usual);
+    let usual = usual_rustc();
+    let usual = usual.as_path();
     // The host's own is always there. Elsewhere source is better than what is installed: it is compiled for size.
     let has_source = |rustc: &Path| {
         let sysroot = output(program(rustc).args(["--print", "sysroot"])).ok();

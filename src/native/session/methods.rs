@@ -2,6 +2,7 @@
 
 use super::stepping::{ENDED, WAIT_READ, WAIT_WRITE, YIELD};
 use super::{Inside, Method, admit, endpoint, enter, make_new};
+use crate::native::exceptions;
 use crate::native::ffi;
 use crate::native::holders::slot;
 use crate::native::obj::{self, Obj};
@@ -9,6 +10,7 @@ use crate::native::place::real_path;
 use crate::native::pump::{Filled, Pumped};
 use crate::native::qstr::Qstr;
 use crate::native::stream;
+use crate::native::types;
 use crate::protocol::address::{Endpoint, Ip};
 use crate::protocol::ascii;
 use crate::protocol::hash::{DIGEST_MAX, Hasher};
@@ -30,8 +32,8 @@ macro_rules! methods {
             unsafe { enter(arguments, method) }
         })*
 
-        static METHODS: [obj::Function; [$(stringify!($name)),*].len()] =
-            [$(obj::Function { code: $name, name: Qstr::$name, count: [$(stringify!($argument),)* "self"].len() as u16 }),*];
+        static METHODS: [types::Function; [$(stringify!($name)),*].len()] =
+            [$(types::Function { code: $name, name: Qstr::$name, count: [$(stringify!($argument),)* "self"].len() as u16 }),*];
     };
 }
 
@@ -49,13 +51,13 @@ methods! {
         if !buffer.is_none() {
             inside.body.core.data_connected();
         }
-        obj::none()
+        Obj::NULL
     }
 
     /// `claim(path, target)`: the session opens the file `path`, which becomes `target`; None when it becomes nothing, "" when it is written in place.
     claim(inside, path, target) {
         inside.settings.holders.add(inside.head, path, target);
-        obj::none()
+        Obj::NULL
     }
 
     /// `contested()`: the upload is whole, and nobody may begin to read the file that it replaces; whether another session has that open.
@@ -73,13 +75,13 @@ methods! {
             6 => Dismissal::Displaced,
             _ => Dismissal::TooMany,
         });
-        obj::none()
+        Obj::NULL
     }
 
     /// `finish(end)`: the transfer is over.
     finish(inside, end) {
         inside.body.core.finish(End::from_number(end.to_u64() as u32));
-        obj::none()
+        Obj::NULL
     }
 
     /// `hash()`: reads more of the file into its digest; gives the digest, or that other tasks are to run first.
@@ -106,7 +108,7 @@ methods! {
     /// `release()`: the session has no file open any more.
     release(inside) {
         inside.settings.holders.remove(inside.head);
-        obj::none()
+        Obj::NULL
     }
 
     /// `settle()`: the upload was interrupted, and what is in its buffer goes to the file. The number of the [`End`] that this made.
@@ -166,7 +168,7 @@ impl Inside<'_> {
     fn hash(&mut self) -> Obj {
         let body = &mut *self.body;
         if body.hasher.is_null() {
-            let memory = obj::allocate(size_of::<Hasher>()).cast::<Hasher>();
+            let memory = types::allocate(size_of::<Hasher>()).cast::<Hasher>();
             // SAFETY: a fresh block of that size, aligned for any object; nothing with a destructor is overwritten.
             unsafe { memory.write(Hasher::new(body.core.algorithm())) };
             body.hasher = memory;
@@ -180,7 +182,7 @@ impl Inside<'_> {
                 let length = hasher.finish(&mut digest);
                 obj::new_bytes(digest.get(..length).unwrap_or_default())
             }
-            Err(error) => obj::raise_os_error(error as u32),
+            Err(error) => exceptions::raise_os_error(error as u32),
         }
     }
 
@@ -197,11 +199,11 @@ impl Inside<'_> {
         let pattern = if globbed { name(&work.path) } else { b"" };
         let before = if globbed || names.is_none() { &work.text[..] } else { b"" };
         if names.is_none() && self.body.core.transfer() == Some(Transfer::Machine) {
-            obj::raise_os_error(20);
+            exceptions::raise_os_error(20);
         }
         let now = self.settings.unix_seconds(now);
         listing.open(names, self.head.get(Qstr::home), virtual_path, pattern, before, now);
-        obj::none()
+        Obj::NULL
     }
 
     /// The value of an attribute that is no slot.
@@ -210,21 +212,21 @@ impl Inside<'_> {
         let work = &self.shared.work;
         let home = self.head.get(Qstr::home);
         match wanted {
-            Qstr::dial => core.active_endpoint().map_or(obj::none(), endpoint_tuple),
+            Qstr::dial => core.active_endpoint().map_or(Obj::NULL, endpoint_tuple),
             Qstr::glob => Obj::from_bool(core.is_glob(work)),
             Qstr::idle => Obj::from_u32(core.idle().into()),
             Qstr::logged_in => Obj::from_bool(core.logged_in()),
             Qstr::moved => Obj::from_u64(core.moved()),
             Qstr::offset => Obj::from_u64(core.offset()),
             Qstr::parent => real_path(home, parent(&work.path)),
-            Qstr::part if work.text.is_empty() => obj::none(),
+            Qstr::part if work.text.is_empty() => Obj::NULL,
             Qstr::part => real_path(home, &work.text),
             Qstr::path => real_path(home, &work.path),
             Qstr::peer => endpoint_tuple(core.peer()),
             Qstr::private => Obj::from_bool(core.protects_data()),
             Qstr::text => obj::new_text(&work.text),
             Qstr::time => Obj::from_u32(self.settings.port_seconds(core.time())),
-            Qstr::transfer => core.transfer().map_or(obj::none(), |transfer| obj::new_str(transfer.verb())),
+            Qstr::transfer => core.transfer().map_or(Obj::NULL, |transfer| obj::new_str(transfer.verb())),
             _ => obj::new_text(core.user_name()),
         }
     }
@@ -277,5 +279,5 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
 
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::new_type(Qstr::Session, make_new, Some(attr), &METHODS)
+    types::new_type(Qstr::Session, make_new, Some(attr), &METHODS)
 }
