@@ -3,7 +3,7 @@ import os
 from micropython import const
 
 from .data import _begin, _cut, _listen, _unlisten
-from .files import _close_file, _digest, _open_list, _rename, _trim_buffers
+from .files import _close_file, _open_list, _rename, _trim_buffers
 from .tasks import _complain, _errno_of, _firmly, _once, _queued, _say, _tell, _wake, core, native
 
 # What Session.step() asks for: the same numbers as in src/native and src/protocol.
@@ -68,7 +68,7 @@ def _control(server, s, sock):
                     if action == _LOGIN:
                         outcome = yield from _log_in(server, s)
                     elif action == _HASH:
-                        outcome = yield from _digest(server, s)
+                        outcome = yield from _once("site").digest(server, s)
                     elif action == _HASH_PASSWORD:
                         outcome = yield from _once("hashpass", True).make(native, s.text)
                     else:

@@ -30,7 +30,7 @@ def _begin(server, s, action):
     # Begins a transfer, with all that it needs at hand before anything is opened or said: a buffer, a task, a socket.
     s.verdict = None
     buffer = _take_buffer(server)
-    sock = address = None
+    sock = address = job = None
     try:
         if s.dial:
             try:
@@ -42,19 +42,14 @@ def _begin(server, s, action):
             address = address[-1]
         path = server.on_event and s.path
         job = core.create_task(_transfer(server, s, path, buffer, sock, address))
-    except Exception:
-        _give_buffer(server, buffer)
-        if sock:
-            _firmly(sock)
-        raise
-    try:
         _open_file(s, action)
     except Exception:
-        core._task_queue.remove(job)
+        if job:
+            core._task_queue.remove(job)
+            _close_file(server, s, _LOCAL_ERROR)
         _give_buffer(server, buffer)
         if sock:
             _firmly(sock)
-        _close_file(server, s, _LOCAL_ERROR)
         raise
     s.job = job
     if not sock and s.listener:

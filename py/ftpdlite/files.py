@@ -6,7 +6,6 @@ from micropython import const
 
 from .tasks import _complain, _errno_of, _firmly, _once, _tell, core, native
 
-_YIELD = const(3)
 _OPEN_READ = const(18)
 _OPEN_WRITE = const(19)
 _OPEN_APPEND = const(20)
@@ -133,45 +132,26 @@ def _put(server, path, target):
 
 def _folds(path):
     # Raises OSError when the file system tells the path's name from the same in capitals; FAT does not.
-    if isinstance(path, bytes):
-        # FAT has no name that is not UTF-8.
-        raise OSError(_ENOENT)
-    start = path.rfind("/")
+    start = path.rfind("/" if isinstance(path, str) else b"/")
     os.stat(path[:start] + path[start:].upper())
 
 
 def _note(path, target=None):
     # Writes what an upload is to be called, or removes that.
-    path += ".to"
-    if target:
-        note = open(path, "wb")
-        try:
-            note.write(target[target.rfind("/") + 1 :].encode())
-        finally:
-            note.close()
-    else:
+    path += ".to" if isinstance(path, str) else b".to"
+    if not target:
         os.remove(path)
-
-
-# async
-def _digest(server, s):
-    # The digest of a file, or the errno of what went wrong.
-    buffer = None
+        return
+    if isinstance(target, str):
+        target = target.encode()
+    name = target[target.rfind(b"/") + 1 :]
+    note = open(path, "wb")
     try:
-        buffer = _take_buffer(server)
-        path = s.path
-        s.claim(path, None)
-        s.file = open(path, "rb")
-        s.attach(buffer)
-        while True:
-            outcome = s.hash()
-            if outcome != _YIELD:
-                return outcome
-            yield from core.sleep_ms(0)
+        # A full FAT file system writes less than asked.
+        if note.write(name) != len(name):
+            raise OSError(_ENOSPC)
     finally:
-        s.attach(None)
-        _give_buffer(server, buffer)
-        _close_file(server, s, 0)
+        note.close()
 
 
 def _rename(server, s, old, new):

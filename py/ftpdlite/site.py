@@ -1,10 +1,14 @@
-# What few ask for: SITE, AVBL and MFMT. Loaded for one command, and let go afterwards.
+# What few ask for: SITE, AVBL, MFMT and HASH. Loaded for one command, and let go afterwards.
 import gc
 import os
 from micropython import const
 
 from .control import _dismiss
+from .files import _close_file, _give_buffer, _take_buffer
 from .tasks import _say, core
+
+# What Session.hash() asks for.
+_YIELD = const(3)
 
 _SPACE = const(26)
 _MEMORY = const(27)
@@ -40,6 +44,26 @@ def act(server, s, action):
         os.utime(s.path, (s.time, s.time))
     else:
         return _ENOSYS
+
+
+def digest(server, s):
+    """The digest of a file, or the errno of what went wrong: a generator that lets other tasks run."""
+    buffer = None
+    try:
+        buffer = _take_buffer(server)
+        path = s.path
+        s.claim(path, None)
+        s.file = open(path, "rb")
+        s.attach(buffer)
+        while True:
+            outcome = s.hash()
+            if outcome != _YIELD:
+                return outcome
+            yield from core.sleep_ms(0)
+    finally:
+        s.attach(None)
+        _give_buffer(server, buffer)
+        _close_file(server, s, 0)
 
 
 def _kick(server, user):

@@ -12,6 +12,7 @@ _KNOWN = const(50)
 _LATER = const(8)
 _DIRECTORY = const(0x4000)
 _ENOENT = const(2)
+_ENOSPC = const(28)
 _ENOTEMPTY = const(39)
 _EBUSY = const(16)
 
@@ -21,18 +22,18 @@ def sweep(server):
     start = core.ticks()
     try:
         # Each with how many of its folders are known already.
-        folders = [(account[3], 0) for account in server._entries if account[3]]
+        folders = [(account[3].rstrip("/"), 0) for account in server._entries if account[3]]
         if not _is_linux or server.root != "/":
             # Else that is a whole computer's.
-            folders.append((server.root, 0))
+            folders.append((server.root.rstrip("/"), 0))
         while folders and server._stop_event:
             path, known = folders.pop()
             try:
-                for _ in _open(server, path.rstrip("/"), known, folders):
+                for _ in _open(server, path, known, folders):
                     if core.ticks_diff(core.ticks(), start) > 1:
                         yield from core.sleep_ms(0)
                         start = core.ticks()
-            except (OSError, ValueError):
+            except (OSError, TypeError, ValueError):
                 pass
     except MemoryError:
         server._litter = _LATER
@@ -43,8 +44,8 @@ def remove(server, path, error):
 
     error: the errno that rmdir gave.
     """
-    names = [entry[0] for entry in os.ilistdir(path)]
-    if not names or isinstance(path, bytes):
+    names = [_join(entry[0]) for entry in _list(path)]
+    if not names:
         return error
     for name in names:
         if not _is_ours(path, name) or _is_foreign(name):
@@ -61,15 +62,15 @@ def _open(server, path, start, tasks):
     found = []
     new = []
     count = 0
-    for entry in os.ilistdir(path or "/"):
+    for entry in _list(path):
         if entry[1] & _DIRECTORY:
             count += 1
             # At least one, so that it comes to an end.
             if count > start and (not new or len(tasks) + len(new) < _WAITING):
-                new.append(("%s/%s" % (path, entry[0]), 0))
-        elif not start and _is_ours(path, entry[0]):
+                new.append((_join(path, "/", entry[0]), 0))
+        elif not start and _is_ours(path, _join(entry[0])):
             if len(found) < _KNOWN:
-                found.append(entry[0])
+                found.append(_join(entry[0]))
             else:
                 server._litter = _LATER
         yield
@@ -79,16 +80,43 @@ def _open(server, path, start, tasks):
     yield from _close(server, path, found)
 
 
+def _list(path):
+    # As bytes, for a name need not be UTF-8.
+    try:
+        return os.ilistdir(_bytes(path) or b"/")
+    except TypeError:
+        # A file system written in Python may want a str.
+        return os.ilistdir(path or "/")
+
+
+def _bytes(path):
+    return path if isinstance(path, bytes) else path.encode()
+
+
+def _join(*names):
+    # A path in one piece: a str, if it is UTF-8.
+    path = b"".join([_bytes(name) for name in names])
+    try:
+        return path.decode()
+    except UnicodeError:
+        return path
+
+
 def _is_ours(path, name):
     # Whether it is an unfinished upload or a note, or what FAT has left of one that was cut while it was removed: its short name, ~1.FTP or FTPDLI~1.TO.
-    return native.is_unfinished(name) or (
-        (name[:1] == "~" and name[-4:] == ".FTP" or name[:3] == "FTP" and "~" in name and name[-3:] == ".TO")
-        and bool(_stat("%s/%s" % (path, name.lower())))
-    )
+    if native.is_unfinished(name):
+        return True
+    if isinstance(name, bytes) or not (
+        name[:1] == "~" and name[-4:] == ".FTP" or name[:3] == "FTP" and "~" in name and name[-3:] == ".TO"
+    ):
+        return False
+    return _stat(_join(path, "/", name.lower())) is not None
 
 
 def _is_foreign(name):
-    # Whether another process that runs owns it: .ftpdlite-PROCESS-NUMBER.
+    # Whether another process that runs owns it, .ftpdlite-PROCESS-NUMBER, or whoever made it.
+    if isinstance(name, bytes):
+        return True
     parts = name.split("-")
     if _is_linux and len(parts) > 2 and parts[1].isdigit() and parts[2][:1].isdigit():
         with open("/proc/self/stat") as file:
@@ -105,12 +133,12 @@ def _close(server, path, names):
     # Finishes or removes some unfinished uploads of a folder, those with notes first. A generator.
     for noted in (True, False):
         for name in names:
-            if name.endswith(".to") == noted and not _is_foreign(name):
-                file = "%s/%s" % (path, name)
+            if not _is_foreign(name) and name.endswith(".to") == noted:
                 try:
+                    file = _join(path, "/", name)
                     if noted:
                         yield from _finish(server, path, file[:-3])
-                    elif server._hub.is_open(file) or _stat(file + ".to"):
+                    elif server._hub.is_open(file) or _stat(_join(file, ".to")):
                         pass
                     elif name[0] == "~":
                         yield from _mend(server, path, name)
@@ -133,7 +161,7 @@ def _stat(path):
 
 def _finish(server, path, name):
     # Does what the note of an upload says.
-    note = name + ".to"
+    note = _join(name, ".to")
     upload = _stat(name)
     target = _read(note)
     if not upload or not target:
@@ -142,23 +170,23 @@ def _finish(server, path, name):
             os.remove(name)
         os.remove(note)
         return
-    target = "%s/%s" % (path, target)
-    if server._hub.is_open(name) or server._hub.is_open(target) or _stat(name + "-copy.to"):
+    target = _join(path, "/", target)
+    if server._hub.is_open(name) or server._hub.is_open(target) or _stat(_join(name, "-copy.to")):
         raise OSError(_EBUSY)
     # Meanwhile nobody else may have them.
     holder = native.Session(server._hub, None, ("0.0.0.0", 0), 512)
     holder.claim(name, target)
     try:
         old = _stat(target)
-        original = name[:-5] if name.endswith("-copy") else None
+        original = name[:-5] if _bytes(name).endswith(b"-copy") else None
         if original and _stat(original):
             # The copy is whole, and is to take the place of both others, which share their clusters.
             _remove(original, target)
         elif old and old[6] == upload[6] and (yield from _copy(name, target)):
             # A rename on FAT was cut in the middle: both names share their clusters, and to remove one of them would take them from the other.
-            copy = name + "-copy"
+            copy = _join(name, "-copy")
             yield from _copy(name, copy, True)
-            _write(copy + ".to", _read(note))
+            _write(_join(copy, ".to"), _read(note))
             _remove(name, target)
             name = copy
         elif old:
@@ -167,20 +195,19 @@ def _finish(server, path, name):
             os.remove(note)
             return
         os.rename(name, target)
-        os.remove(name + ".to")
+        os.remove(_join(name, ".to"))
     finally:
         holder.release()
 
 
 def _mend(server, path, name):
     # Removes what FAT has left of an upload. It may have the clusters of the file that took its place: then it gets a note, as before the cut.
-    torn = "%s/%s" % (path, name)
+    torn = _join(path, "/", name)
     size = os.stat(torn)[6]
-    for entry in [entry for entry in os.ilistdir(path or "/") if size and entry[3] == size]:
-        other = entry[0]
-        if other != name and not native.is_unfinished(other) and (yield from _copy(torn, "%s/%s" % (path, other))):
-            whole = path + "/.ftpdlite-0-0"
-            _write(whole + ".to", other)
+    for other in [_join(entry[0]) for entry in _list(path) if size and entry[3] == size]:
+        if other != name and not native.is_unfinished(other) and (yield from _copy(torn, _join(path, "/", other))):
+            whole = _join(path, "/.ftpdlite-0-0")
+            _write(_join(whole, ".to"), _bytes(other))
             os.rename(torn, whole)
             yield from _finish(server, path, whole)
             return
@@ -188,22 +215,29 @@ def _mend(server, path, name):
 
 
 def _read(path):
-    with open(path) as file:
+    with open(path, "rb") as file:
         return file.read()
 
 
 def _write(path, value):
-    with open(path, "w") as file:
-        file.write(value)
+    with open(path, "wb") as file:
+        _put(file, value)
+
+
+def _put(file, value):
+    # A full FAT file system writes less than asked.
+    if file.write(value) != len(value):
+        raise OSError(_ENOSPC)
 
 
 def _remove(path, target):
     # Removes two names of the same clusters. They are emptied first, for a name that is cut while it is removed may come back as a short one.
-    if _stat(path + ".to"):
-        os.remove(path + ".to")
+    note = _join(path, ".to")
+    if _stat(note):
+        os.remove(note)
     names = [name for name in (target, path) if _stat(name)]
     for name in names:
-        _write(name, "")
+        _write(name, b"")
     for name in names:
         os.remove(name)
 
@@ -218,7 +252,7 @@ def _copy(path, target, writes=False):
             if not count:
                 return True
             if writes:
-                two.write(view[:count])
+                _put(two, view[:count])
             elif two.read(count) != view[:count]:
                 return False
             yield

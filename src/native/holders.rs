@@ -1,6 +1,7 @@
 //! Who has which file open: one list of sessions for all servers of the program. Its head is a word in the module's globals, the rest runs through the sessions
 //! themselves, so that to hold a file takes no memory.
 
+use super::exceptions;
 use super::ffi;
 use super::obj::{self, Obj};
 use super::place::Place;
@@ -77,7 +78,7 @@ impl Holders {
         match self.0.bytes_mut() {
             // SAFETY: a word of its own, which only this list uses, and as a cell.
             Some(bytes) if bytes.len() == size_of::<usize>() => unsafe { &*bytes.as_mut_ptr().cast() },
-            _ => obj::raise(Qstr::TypeError, c"ftpdlite: holders are not the module's"),
+            _ => exceptions::raise(Qstr::TypeError, c"ftpdlite: holders are not the module's"),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! One entry is in memory at a time, so that a directory of ten thousand needs no more of it than one of ten.
 
+use super::exceptions;
 use super::obj::{self, Obj};
 use super::place::real_path;
 use super::pump::Share;
@@ -89,7 +90,7 @@ impl Listing {
         }
         while !self.names.is_null() {
             if self.waiting.is_null() {
-                match obj::next(self.names) {
+                match exceptions::next(self.names) {
                     Ok(Some(entry)) => self.waiting = entry,
                     Ok(None) => {
                         self.names = Obj::NULL;
@@ -132,7 +133,7 @@ impl Listing {
     fn look(&self, name: Obj, settings: &Settings) -> Result<Option<Stat>, End> {
         match settings.look(|| if name.is_null() { self.prefix } else { obj::add(self.prefix, name) }) {
             Ok(found) => Ok(Some(found)),
-            Err(obj::NO_MEMORY) => Err(End::LocalError),
+            Err(exceptions::NO_MEMORY) => Err(End::LocalError),
             Err(_) => Ok(None),
         }
     }

@@ -3,6 +3,7 @@
 //! Everything `unsafe` of the crate is in this folder. There are no mutable statics, which a native module cannot have: all state
 //! is in objects of the GC.
 
+mod exceptions;
 mod ffi;
 mod holders;
 mod listing;
@@ -15,6 +16,7 @@ mod runtime;
 mod server;
 mod session;
 mod stream;
+mod types;
 
 use crate::protocol::address::{Ip, parse_ip};
 use crate::protocol::writer::Writer;
@@ -32,8 +34,8 @@ macro_rules! functions {
             $body
         })*
 
-        static FUNCTIONS: [obj::Function; [$(stringify!($name)),*].len()] =
-            [$(obj::Function { code: $name, name: Qstr::$name, count: [$(stringify!($argument)),*].len() as u16 }),*];
+        static FUNCTIONS: [types::Function; [$(stringify!($name)),*].len()] =
+            [$(types::Function { code: $name, name: Qstr::$name, count: [$(stringify!($argument)),*].len() as u16 }),*];
     };
 }
 
@@ -77,7 +79,7 @@ functions! {
     /// `shown(line)`: a line of the log as a str that does nothing to a terminal.
     shown(line) {
         let bytes = line.bytes().unwrap_or_default();
-        let memory = obj::allocate(bytes.len().max(1));
+        let memory = types::allocate(bytes.len().max(1));
         // SAFETY: a fresh block of that size, that nobody else knows.
         let mut out = Writer::new(unsafe { core::slice::from_raw_parts_mut(memory, bytes.len()) });
         out.shown(bytes, obj::is_utf8(bytes));
@@ -89,7 +91,7 @@ functions! {
         let (password, salt) = (password.bytes().unwrap_or_default(), salt.bytes().unwrap_or_default());
         match state.bytes_mut().and_then(|state| state.try_into().ok()) {
             Some(state) => hash::pbkdf2(password, salt, rounds.to_u64() as u32, state),
-            None => obj::raise(Qstr::ValueError, c"ftpdlite: the state has 64 bytes"),
+            None => exceptions::raise(Qstr::ValueError, c"ftpdlite: the state has 64 bytes"),
         }
         obj::none()
     }
@@ -113,11 +115,11 @@ unsafe extern "C" fn mpy_init(this: *const ffi::mp_obj_fun_bc_t, _: usize, _: us
         let globals = (*(*this).context).module.globals;
         ffi::table().swap_globals.unwrap_unchecked()(globals)
     };
-    obj::store_global(Qstr::version, obj::new_str(env!("CARGO_PKG_VERSION").as_bytes()));
-    obj::store_global(Qstr::Server, server::new_type());
-    obj::store_global(Qstr::Session, session::new_type());
-    obj::store_global(Qstr::holders, obj::new_word());
-    obj::store_functions(&FUNCTIONS);
+    types::store_global(Qstr::version, obj::new_str(env!("CARGO_PKG_VERSION").as_bytes()));
+    types::store_global(Qstr::Server, server::new_type());
+    types::store_global(Qstr::Session, session::new_type());
+    types::store_global(Qstr::holders, types::new_word());
+    types::store_functions(&FUNCTIONS);
     // SAFETY: what was swapped in is swapped out.
     unsafe { ffi::table().swap_globals.unwrap_unchecked()(former) };
     obj::none()

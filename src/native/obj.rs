@@ -3,15 +3,11 @@
 
 use super::ffi;
 use super::qstr::Qstr;
-use core::ffi::CStr;
 
 /// A Python object: a pointer, or a small integer with the lowest bit set (object representation A).
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Obj(*mut cty::c_void);
-
-/// `ENOMEM`.
-pub const NO_MEMORY: u32 = 12;
 
 /// How many value bits fit a small integer.
 const SMALL_BITS: u32 = usize::BITS - 1;
@@ -27,7 +23,8 @@ impl Obj {
         self.0.cast()
     }
 
-    fn from_raw(raw: ffi::mp_obj_t) -> Obj {
+    /// The object of a word.
+    pub fn from_raw(raw: ffi::mp_obj_t) -> Obj {
         Obj(raw.cast())
     }
 
@@ -260,17 +257,6 @@ pub fn is_utf8(bytes: &[u8]) -> bool {
     following == 0
 }
 
-/// A new bytearray of one word, which is zero: a place for a pointer that the GC follows.
-pub fn new_word() -> Obj {
-    let memory = allocate(size_of::<usize>());
-    // SAFETY: a fresh block of that size, which is the bytearray's from here on.
-    unsafe {
-        memory.cast::<usize>().write(0);
-        let new = ffi::table().obj_new_bytearray_by_ref.unwrap_unchecked();
-        Obj::from_raw(new(size_of::<usize>() as _, memory.cast()))
-    }
-}
-
 /// A new tuple.
 pub fn new_tuple(items: &[Obj]) -> Obj {
     // SAFETY: copies the items; an `Obj` is the same word as an `mp_obj_t`.
@@ -281,25 +267,6 @@ pub fn new_tuple(items: &[Obj]) -> Obj {
 pub fn iterator(of: Obj) -> Obj {
     // SAFETY: raises TypeError when there is none. Without room for it the runtime makes the iterator on the heap and returns it.
     unsafe { Obj::from_raw(ffi::table().getiter.unwrap_unchecked()(of.raw(), core::ptr::null_mut())) }
-}
-
-/// The next item, `None` at the end, or the exception that was raised.
-pub fn next(iterator: Obj) -> Result<Option<Obj>, Obj> {
-    let found = attempt(|| {
-        let mut buffer = ffi::mp_obj_iter_buf_t {
-            // A null type says that the iterator is a heap object, in the first word.
-            base: ffi::mp_obj_base_t { type_: core::ptr::null() },
-            buf: [iterator.raw(), Obj::NULL.raw(), Obj::NULL.raw()],
-        };
-        // SAFETY: `iterator` is one.
-        unsafe { Obj::from_raw(ffi::table().iternext.unwrap_unchecked()(&mut buffer)) }
-    })?;
-    Ok(Some(found).filter(|item| !item.is_null()))
-}
-
-/// `sequence[index]`, or the exception that was raised.
-pub fn try_item(sequence: Obj, index: u32) -> Result<Obj, Obj> {
-    attempt(|| sequence.item(index))
 }
 
 /// `function()`. Raises what the function raises.
@@ -315,63 +282,6 @@ pub fn call_1(function: Obj, argument: Obj) -> Obj {
     unsafe { Obj::from_raw(ffi::table().call_function_n_kw.unwrap_unchecked()(function.raw(), 1, &argument)) }
 }
 
-/// What `make` gives, or the exception that it raised. Raising leaves `make` by a long jump: nothing in it may have a destructor.
-pub fn attempt<F: FnMut() -> Obj>(make: F) -> Result<Obj, Obj> {
-    extern "C" fn call<F: FnMut() -> Obj>(context: *mut cty::c_void) {
-        // SAFETY: `attempt` passes its own pair, which lives on its frame.
-        let (make, result) = unsafe { &mut *context.cast::<(F, Obj)>() };
-        *result = make();
-    }
-    let mut context = (make, Obj::NULL);
-    protect(call::<F>, (&raw mut context).cast())?;
-    Ok(context.1)
-}
-
-/// Runs `call(context)`; gives the exception that it raised, if it did. Ctrl-C is for the program, and goes on.
-#[inline(never)]
-fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
-    match catch(call, context) {
-        Err(raised) if raised.is_exception(Qstr::KeyboardInterrupt) => raise_again(raised),
-        result => result,
-    }
-}
-
-/// Runs `call(context)`; gives the exception that it raised, whichever it is.
-pub fn catch(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
-    // SAFETY: the glue calls `call` once, with `context`, which lives on the caller's frame.
-    let raised = Obj(unsafe { ffi::ftpdlite_try(Some(call), context) });
-    if raised.is_null() { Ok(()) } else { Err(raised) }
-}
-
-/// Raises an exception that was caught.
-pub fn raise_again(exception: Obj) -> ! {
-    // SAFETY: it is an exception; the call leaves by a long jump.
-    unsafe { ffi::table().raise.unwrap_unchecked()(exception.raw()) };
-    wait()
-}
-
-/// What follows a call that does not return.
-fn wait() -> ! {
-    loop {
-        core::hint::spin_loop();
-    }
-}
-
-/// The `errno` of an exception that stands for one: that of an OSError, which has none when there was no memory for it, or that of a MemoryError. Any other
-/// exception goes on.
-#[inline(never)]
-pub fn errno(raised: Obj) -> u32 {
-    if raised.is_exception(Qstr::OSError) {
-        let errno = raised.attr(Qstr::errno);
-        if errno.is_int() {
-            return errno.to_u64() as u32;
-        }
-    } else if !raised.is_exception(Qstr::MemoryError) {
-        raise_again(raised);
-    }
-    NO_MEMORY
-}
-
 /// `import name`.
 pub fn import(name: Qstr) -> Obj {
     // SAFETY: raises ImportError when there is none.
@@ -385,122 +295,4 @@ pub fn import(name: Qstr) -> Obj {
 pub fn stream_table(stream: Obj, operations: u32) -> *const ffi::mp_stream_p_t {
     // SAFETY: any object may be asked.
     unsafe { ffi::table().get_stream_raise.unwrap_unchecked()(stream.raw(), operations as _) }
-}
-
-/// `size` bytes of the GC's heap, aligned for any object. Raises MemoryError.
-pub fn allocate(size: usize) -> *mut u8 {
-    // SAFETY: with no former block this is an allocation.
-    let memory = unsafe { ffi::table().realloc_.unwrap_unchecked()(core::ptr::null_mut(), size as _, false) };
-    if memory.is_null() {
-        raise(Qstr::MemoryError, c"ftpdlite: out of memory");
-    }
-    memory.cast()
-}
-
-/// Raises a built-in exception with a message.
-pub fn raise(exception: Qstr, message: &CStr) -> ! {
-    let table = ffi::table();
-    // SAFETY: the name is a built-in exception's, and the message lives for ever; the call leaves by a long jump.
-    unsafe {
-        let exception = table.load_global.unwrap_unchecked()(exception.value());
-        table.raise_msg.unwrap_unchecked()(exception.cast(), message.as_ptr().cast());
-    }
-    wait()
-}
-
-/// Raises `OSError(errno)`.
-pub fn raise_os_error(errno: u32) -> ! {
-    let table = ffi::table();
-    let argument = Obj::from_u32(errno).raw();
-    // SAFETY: OSError is a built-in exception and takes one argument; the call leaves by a long jump.
-    unsafe {
-        let exception = table.load_global.unwrap_unchecked()(Qstr::OSError.value());
-        let instance = table.call_function_n_kw.unwrap_unchecked()(exception, 1, &argument);
-        raise_again(Obj::from_raw(instance))
-    }
-}
-
-/// Raises TypeError unless there are `wanted` positional arguments and no others.
-pub fn check_arguments(n_args: usize, n_kw: usize, wanted: usize) {
-    if n_args != wanted || n_kw != 0 {
-        raise(Qstr::TypeError, c"ftpdlite: wrong number of arguments");
-    }
-}
-
-/// A function of the module, or a method.
-#[repr(C)]
-pub struct Function {
-    /// Called with the number of arguments, and where they are.
-    pub code: unsafe extern "C" fn(usize, *const Obj) -> Obj,
-    /// Its name.
-    pub name: Qstr,
-    /// How many arguments it takes, `self` included.
-    pub count: u16,
-}
-
-/// A function object of exactly `count` positional arguments.
-#[inline(never)]
-fn new_function(function: &Function) -> Obj {
-    let memory = allocate(size_of::<ffi::mp_obj_fun_builtin_var_t>()).cast::<ffi::mp_obj_fun_builtin_var_t>();
-    let count = u32::from(function.count);
-    // SAFETY: a fresh block of that size. The signature holds the least and the most arguments (py/obj.h, MP_OBJ_FUN_MAKE_SIG).
-    unsafe {
-        (&raw mut (*memory).base).write(ffi::mp_obj_base_t { type_: ffi::table().type_fun_builtin_var });
-        (&raw mut (*memory).sig).write(count << 17 | count << 1);
-        (&raw mut (*memory).fun).cast::<*const ()>().write(function.code as *const ());
-    }
-    Obj::from_ptr(memory)
-}
-
-/// `make_new` of a type.
-pub type MakeNew = unsafe extern "C" fn(*const ffi::mp_obj_type_t, usize, usize, *const Obj) -> Obj;
-/// `attr` of a type.
-pub type Attr = unsafe extern "C" fn(Obj, ffi::qstr, *mut Obj);
-
-/// A type on the GC's heap, as long as something reachable points at it.
-#[repr(C)]
-struct TypeMemory {
-    head: ffi::mp_obj_type_t,
-    slots: [*const (); 3],
-}
-
-/// Makes a type, with attributes if there are any that are no methods.
-pub fn new_type(name: Qstr, make_new: MakeNew, attr: Option<Attr>, methods: &[Function]) -> Obj {
-    let table = ffi::table();
-    let memory = allocate(size_of::<TypeMemory>()).cast::<TypeMemory>();
-    // SAFETY: a fresh block of that size; all its fields are numbers or pointers, for which zero is a value. A slot number of 0 says that the slot is empty.
-    // `methods` becomes a dict; a key is a str made of a qstr.
-    unsafe {
-        memory.write_bytes(0, 1);
-        let dict = table.new_dict.unwrap_unchecked()(methods.len() as _);
-        for method in methods {
-            let key = table.native_to_obj.unwrap_unchecked()(method.name.value() as _, ffi::MP_NATIVE_TYPE_QSTR as _);
-            table.dict_store.unwrap_unchecked()(dict, key, new_function(method).raw());
-        }
-        let head = &mut (*memory).head;
-        head.base.type_ = table.type_type;
-        head.name = name.value() as _;
-        head.slot_index_make_new = 1;
-        head.slot_index_locals_dict = 2;
-        (*memory).slots[0] = make_new as *const ();
-        (*memory).slots[1] = dict.cast_const().cast();
-        if let Some(attr) = attr {
-            head.slot_index_attr = 3;
-            (*memory).slots[2] = attr as *const ();
-        }
-    }
-    Obj::from_ptr(memory)
-}
-
-/// Puts functions into the module that is being imported.
-pub fn store_functions(functions: &[Function]) {
-    for function in functions {
-        store_global(function.name, new_function(function));
-    }
-}
-
-/// Puts an object under a name into the module that is being imported.
-pub fn store_global(name: Qstr, value: Obj) {
-    // SAFETY: between the swaps of globals in `mpy_init`.
-    unsafe { ffi::table().store_global.unwrap_unchecked()(name.value(), value.raw()) }
 }

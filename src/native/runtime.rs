@@ -1,8 +1,8 @@
 //! What the compiler expects of a program: memory functions and a panic handler. The first come from the runtime's table, a panic becomes
 //! a Python exception.
 
+use super::exceptions::raise;
 use super::ffi;
-use super::obj::raise;
 use super::qstr::Qstr;
 
 /// A panic is a fault of this module. It leaves as RuntimeError, and the shim drops the session.

@@ -1,11 +1,13 @@
 //! `Server`: what all sessions of a server share: the settings, the workspace and the reply buffer.
 
+use super::exceptions;
 use super::ffi;
 use super::holders::Holders;
 use super::obj::{self, Obj};
 use super::place::{Place, real_path};
 use super::pump::Clock;
 use super::qstr::Qstr;
+use super::types;
 use crate::protocol::session::{Config, Host, REPLY_MAX, Stat, Tls, Workspace};
 use core::cell::Cell;
 
@@ -87,13 +89,13 @@ impl Settings {
     /// # Errors
     /// The `errno`.
     pub fn look(&self, mut path: impl FnMut() -> Obj) -> Result<Stat, u32> {
-        self.looked(obj::attempt(|| obj::call_1(self.stat, path())))
+        self.looked(exceptions::attempt(|| obj::call_1(self.stat, path())))
     }
 
     /// What `os.stat` gave or raised.
     #[inline(never)]
     fn looked(&self, found: Result<Obj, Obj>) -> Result<Stat, u32> {
-        let value = found.map_err(obj::errno)?;
+        let value = found.map_err(exceptions::errno)?;
         // File systems without times say 0, whatever year they count from.
         let modified = value.item(8);
         Ok(Stat {
@@ -126,7 +128,7 @@ impl Settings {
 
     fn log_line(&self, line: &[u8]) {
         // Whoever listens has no say in what is served: an exception of theirs is dropped, and so is one for want of memory.
-        let _ = obj::attempt(|| obj::call_1(self.log, obj::new_text(line)));
+        let _ = exceptions::attempt(|| obj::call_1(self.log, obj::new_text(line)));
     }
 }
 
@@ -134,7 +136,7 @@ impl Settings {
 /// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
 /// connections have none. `owner` is in the names of unfinished uploads, which are numbered from `seed` on; `holders` is the module's.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
-    obj::check_arguments(n_args, n_kw, 12);
+    exceptions::check_arguments(n_args, n_kw, 12);
     // SAFETY: the runtime passes `n_args` objects, and there are twelve.
     let args = unsafe { core::slice::from_raw_parts(args, 12) };
     let flags = args[7].to_u64();
@@ -166,7 +168,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
             handshake_timeout: args[5].to_u64() as u16,
         },
     };
-    let memory = obj::allocate(size_of::<ServerObj>()).cast::<ServerObj>();
+    let memory = types::allocate(size_of::<ServerObj>()).cast::<ServerObj>();
     // SAFETY: `memory` is a fresh block of that size, aligned for any object; nothing with a destructor is overwritten. The fields are
     // written one by one, so that the reply buffer is never built on the stack.
     unsafe {
@@ -187,9 +189,9 @@ unsafe extern "C" fn is_open(_: usize, arguments: *const Obj) -> Obj {
     Obj::from_bool(settings.holders.hold(&Place::whole(path)))
 }
 
-static METHODS: [obj::Function; 1] = [obj::Function { code: is_open, name: Qstr::is_open, count: 2 }];
+static METHODS: [types::Function; 1] = [types::Function { code: is_open, name: Qstr::is_open, count: 2 }];
 
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::new_type(Qstr::Server, make_new, None, &METHODS)
+    types::new_type(Qstr::Server, make_new, None, &METHODS)
 }

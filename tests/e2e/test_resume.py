@@ -265,6 +265,7 @@ def test_an_upload_goes_on_while_bytes_come(start_board):
     server.assert_nothing_leaked()
 
 
+@pytest.mark.clients
 @pytest.mark.parametrize("stall_timeout", [60, 0])
 def test_a_client_that_vanishes_is_gone_in_seconds(start_server, stall_timeout):
     server = start_server(stall_timeout=stall_timeout)

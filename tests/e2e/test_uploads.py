@@ -136,6 +136,59 @@ def test_leftovers_are_swept_at_start(start_board):
     assert server.files.tree() == kept | {"/deep/": None, "/deep/deeper/": None}
 
 
+# What a cut left of a replacement: what is there, and what must be there afterwards. A note says that its upload is whole, and what it is to be called.
+REPLACEMENTS = {
+    "the old file is gone": ({".ftpdlite-7": b"new", ".ftpdlite-7.to": b"file"}, b"new"),
+    "the old file is there": ({"file": b"the old", ".ftpdlite-7": b"new", ".ftpdlite-7.to": b"file"}, b"the old"),
+    "the old file is as long": ({"file": b"old", ".ftpdlite-7": b"new", ".ftpdlite-7.to": b"file"}, b"old"),
+    "the new file has both names": ({"file": b"new", ".ftpdlite-7": b"new", ".ftpdlite-7.to": b"file"}, b"new"),
+    "the copy is not whole": ({"file": b"new", ".ftpdlite-7": b"new", ".ftpdlite-7.to": b"file", ".ftpdlite-7-copy": b"n"}, b"new"),
+    "the copy is whole": (
+        {"file": b"new", ".ftpdlite-7": b"new", ".ftpdlite-7.to": b"file", ".ftpdlite-7-copy": b"new", ".ftpdlite-7-copy.to": b"file"},
+        b"new",
+    ),
+    "both names are emptied": ({"file": b"", ".ftpdlite-7": b"", ".ftpdlite-7-copy": b"new", ".ftpdlite-7-copy.to": b"file"}, b"new"),
+    "it is in its place": ({"file": b"new", ".ftpdlite-7.to": b"file"}, b"new"),
+    "there was no room for the note": ({"file": b"old", ".ftpdlite-7": b"new", ".ftpdlite-7.to": b""}, b"old"),
+    "it is not whole": ({"file": b"old", ".ftpdlite-7": b"ne"}, b"old"),
+}
+
+PLANT = """\
+import os
+
+os.mkdir({root!r} + "/deep")
+for name, content in %r:
+    with open({root!r} + "/deep/" + name, "wb") as file:
+        file.write(content)
+
+"""
+
+
+@pytest.mark.parametrize("state", REPLACEMENTS)
+def test_what_was_begun_is_finished_at_start(start_board, state):
+    files, right = REPLACEMENTS[state]
+    server = start_board(program=PLANT % (list(files.items()),) + MAIN)
+    wait_until(lambda: server.files.names("/deep") == ["file"], server.describe)
+    assert server.files.read("/deep/file") == right
+    with server.login() as control:
+        control.expect("DELE /deep/file", "250")
+        control.expect("RMD /deep", "250")
+
+
+@pytest.mark.parametrize("name", [b"\x80\x81", "\u00fc \u4e2d".encode()], ids=["no UTF-8", "UTF-8"])
+def test_a_strange_name_is_replaced(board, name):
+    path = "/" + name.decode(errors="surrogateescape")
+    with board.login() as control:
+        for content in (OLD, NEW):
+            with control.data() as data:
+                control.send(b"STOR " + name + b"\r\n")
+                assert control.reply().startswith("150")
+                data.sendall(content)
+            assert control.reply() == "226 Transfer complete."
+            assert board.files.read(path) == content
+    assert len(names(board)) == 1
+
+
 def test_the_sweep_spares_uploads_that_run(start_board):
     # It starts with the server, and an upload may begin before it comes to its folder.
     slow = MAIN.replace("s.run()", "import asyncio\nimport ftpdlite\n\nsweep = ftpdlite._sweep\n\ndef later(server):\n    yield from asyncio.sleep_ms(1500)\n    yield from sweep(server)\n\nftpdlite._sweep = later\ns.run()")

@@ -2,6 +2,7 @@
 
 use super::stepping::{ENDED, WAIT_READ, WAIT_WRITE, YIELD};
 use super::{Inside, Method, admit, endpoint, enter, make_new};
+use crate::native::exceptions;
 use crate::native::ffi;
 use crate::native::holders::slot;
 use crate::native::obj::{self, Obj};
@@ -9,6 +10,7 @@ use crate::native::place::real_path;
 use crate::native::pump::{Filled, Pumped};
 use crate::native::qstr::Qstr;
 use crate::native::stream;
+use crate::native::types;
 use crate::protocol::address::{Endpoint, Ip};
 use crate::protocol::ascii;
 use crate::protocol::hash::{DIGEST_MAX, Hasher};
@@ -30,8 +32,8 @@ macro_rules! methods {
             unsafe { enter(arguments, method) }
         })*
 
-        static METHODS: [obj::Function; [$(stringify!($name)),*].len()] =
-            [$(obj::Function { code: $name, name: Qstr::$name, count: [$(stringify!($argument),)* "self"].len() as u16 }),*];
+        static METHODS: [types::Function; [$(stringify!($name)),*].len()] =
+            [$(types::Function { code: $name, name: Qstr::$name, count: [$(stringify!($argument),)* "self"].len() as u16 }),*];
     };
 }
 
@@ -166,7 +168,7 @@ impl Inside<'_> {
     fn hash(&mut self) -> Obj {
         let body = &mut *self.body;
         if body.hasher.is_null() {
-            let memory = obj::allocate(size_of::<Hasher>()).cast::<Hasher>();
+            let memory = types::allocate(size_of::<Hasher>()).cast::<Hasher>();
             // SAFETY: a fresh block of that size, aligned for any object; nothing with a destructor is overwritten.
             unsafe { memory.write(Hasher::new(body.core.algorithm())) };
             body.hasher = memory;
@@ -180,7 +182,7 @@ impl Inside<'_> {
                 let length = hasher.finish(&mut digest);
                 obj::new_bytes(digest.get(..length).unwrap_or_default())
             }
-            Err(error) => obj::raise_os_error(error as u32),
+            Err(error) => exceptions::raise_os_error(error as u32),
         }
     }
 
@@ -197,7 +199,7 @@ impl Inside<'_> {
         let pattern = if globbed { name(&work.path) } else { b"" };
         let before = if globbed || names.is_none() { &work.text[..] } else { b"" };
         if names.is_none() && self.body.core.transfer() == Some(Transfer::Machine) {
-            obj::raise_os_error(20);
+            exceptions::raise_os_error(20);
         }
         let now = self.settings.unix_seconds(now);
         listing.open(names, self.head.get(Qstr::home), virtual_path, pattern, before, now);
@@ -277,5 +279,5 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
 
 /// Makes the type.
 pub fn new_type() -> Obj {
-    obj::new_type(Qstr::Session, make_new, Some(attr), &METHODS)
+    types::new_type(Qstr::Session, make_new, Some(attr), &METHODS)
 }

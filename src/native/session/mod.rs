@@ -7,6 +7,7 @@
 mod methods;
 mod stepping;
 
+use super::exceptions;
 use super::ffi;
 use super::holders::Head;
 use super::listing::Listing;
@@ -14,6 +15,7 @@ use super::obj::{self, Obj};
 use super::pump::{Pump, Share};
 use super::qstr::Qstr;
 use super::server::{ServerObj, Settings, Shared};
+use super::types;
 use crate::protocol::address::{Endpoint, from_sockaddr, parse_ip};
 use crate::protocol::hash::Hasher;
 use crate::protocol::input::LINE_MAX;
@@ -101,7 +103,7 @@ unsafe fn admit<'a>(this: Obj) -> (&'a Head, &'a Cell<bool>) {
     // SAFETY: the caller's promise; a session's server is set in `make_new`, and kept alive by it. Neither place is ever borrowed to be changed.
     let (head, busy) = unsafe { (&(*session).head, &(*(*session).server).busy) };
     if busy.get() {
-        obj::raise(Qstr::RuntimeError, c"ftpdlite: the session is in use");
+        exceptions::raise(Qstr::RuntimeError, c"ftpdlite: the session is in use");
     }
     (head, busy)
 }
@@ -137,27 +139,27 @@ unsafe fn enter(arguments: *const Obj, method: Method) -> Obj {
     // SAFETY: the caller's promise.
     let (_, busy) = unsafe { admit(*arguments) };
     let mut visit = Visit { arguments, method, result: Obj::NULL };
-    let result = obj::catch(call, (&raw mut visit).cast());
+    let result = exceptions::catch(call, (&raw mut visit).cast());
     // Here it comes whatever was raised.
     busy.set(false);
     match result {
         Ok(()) if visit.result.is_null() => obj::none(),
         Ok(()) => visit.result,
-        Err(raised) => obj::raise_again(raised),
+        Err(raised) => exceptions::raise_again(raised),
     }
 }
 
 /// `Session(server, sock, address, line_length)`: for a socket that `accept` gave with `address`, a raw sockaddr or `(host, port)`.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
-    obj::check_arguments(n_args, n_kw, 4);
+    exceptions::check_arguments(n_args, n_kw, 4);
     // SAFETY: the runtime passes `n_args` objects, and there are four.
     let args = unsafe { core::slice::from_raw_parts(args, 4) };
     let Some(peer) = endpoint(args[2]) else {
-        obj::raise(Qstr::ValueError, c"ftpdlite: unknown form of address");
+        exceptions::raise(Qstr::ValueError, c"ftpdlite: unknown form of address");
     };
     let line_length = (args[3].to_u64() as usize).max(LINE_MAX);
-    let line = obj::allocate(line_length);
-    let memory = obj::allocate(size_of::<SessionObj>()).cast::<SessionObj>();
+    let line = types::allocate(line_length);
+    let memory = types::allocate(size_of::<SessionObj>()).cast::<SessionObj>();
     // SAFETY: `memory` is a fresh block of that size, aligned for any object; nothing with a destructor is overwritten. Zero is a value for all that is not written:
     // numbers, flags, and objects that are not there.
     unsafe {

@@ -1,6 +1,7 @@
 //! What `step` does: replies out, lines in, actions handed to the shim and their outcomes taken back.
 
 use super::{Inside, core_of};
+use crate::native::exceptions;
 use crate::native::obj::{self, Obj};
 use crate::native::place::Place;
 use crate::native::qstr::Qstr;
@@ -80,7 +81,7 @@ impl Inside<'_> {
     fn keep_work(&mut self) -> bool {
         let work = &self.shared.work;
         for (kept, bytes) in self.body.kept.iter_mut().zip([&work.path, &work.text]) {
-            match obj::attempt(|| obj::new_bytes(bytes)) {
+            match exceptions::attempt(|| obj::new_bytes(bytes)) {
                 Ok(object) => *kept = object,
                 Err(_) => return false,
             }
@@ -196,7 +197,7 @@ impl Inside<'_> {
                         }
                         if !is_over && !is_kept {
                             // The digest's name would be gone.
-                            outcome = Some(Obj::from_u32(obj::NO_MEMORY));
+                            outcome = Some(Obj::from_u32(exceptions::NO_MEMORY));
                             continue;
                         }
                     }
@@ -299,7 +300,7 @@ impl Inside<'_> {
     /// The lines of SITE WHO.
     fn say_sessions(&mut self, sessions: Obj) {
         let mut at = 0;
-        while let Ok(other) = obj::try_item(sessions, at) {
+        while let Ok(other) = exceptions::try_item(sessions, at) {
             at += 1;
             if self.shared.replies.len() - self.shared.collected < REPLY_MAX && !self.flush() {
                 self.keep();
