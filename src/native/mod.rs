@@ -117,7 +117,7 @@ unsafe extern "C" fn mpy_init(this: *const ffi::mp_obj_fun_bc_t, _: usize, _: us
     };
     types::store_global(Qstr::version, obj::new_str(env!("CARGO_PKG_VERSION").as_bytes()));
     types::store_global(Qstr::Server, server::new_type());
-    types::store_global(Qstr::Session, session::new_type());
+    types::store_global(Qstr::Session, session::methods::new_type());
     types::store_global(Qstr::holders, types::new_word());
     types::store_functions(&FUNCTIONS);
     // SAFETY: what was swapped in is swapped out.

@@ -4,7 +4,7 @@
 //! Whatever is done to a session comes through [`enter`], the one door: Python code that a method calls (a file system, a stream or a log function that is
 //! written in Python) may call methods of its own, and must not meet what the first one works on.
 
-mod methods;
+pub mod methods;
 mod stepping;
 
 use super::exceptions;
@@ -21,7 +21,6 @@ use crate::protocol::hash::Hasher;
 use crate::protocol::input::LINE_MAX;
 use crate::protocol::session::{Action, Session};
 use core::cell::Cell;
-pub use methods::new_type;
 
 /// The object in memory. Every word that holds a Python object is aligned, so that the GC finds it.
 #[repr(C)]
