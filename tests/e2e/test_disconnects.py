@@ -148,3 +148,10 @@ def test_100_clients_come_and_go(start_server):
             data.close()
         wait_until(lambda: len(server.open_files()) < 30)
     server.assert_nothing_leaked()
+
+
+def test_commands_of_a_client_that_has_gone_are_not_worked_through(server):
+    with server.login() as control:
+        control.send(b"".join(b"MKD %d\r\n" % index for index in range(20_000)))
+    wait_until(lambda: not server.sessions(), server.describe)
+    assert len(list(server.root.iterdir())) < 20_000

@@ -140,6 +140,8 @@ impl Inside<'_> {
                     let value = outcome.take().unwrap_or(obj::none());
                     self.resume(action, value)
                 }
+                // Nobody hears the answers any more. Only an upload goes on.
+                None if self.body.lost && self.body.core.transfer().is_none() => return CLOSE,
                 None => {
                     self.settings.log_command(self.body.core.peek(line));
                     self.turn(|core, turn| core.next(line, turn))
