@@ -9,7 +9,7 @@ from .tasks import _is_linux, core, native
 _WAITING = const(100)
 _KNOWN = const(50)
 # Seconds until what could not be done is tried again.
-_LATER = const(8)
+_LATER = const(4)
 _DIRECTORY = const(0x4000)
 _ENOENT = const(2)
 _ENOSPC = const(28)

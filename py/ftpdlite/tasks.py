@@ -1,5 +1,6 @@
-# What all rooms need: how tasks wait, what ends things when memory is out, and the log. Any allocation can fail: what ends a task, a transfer
-# or a session goes through functions here that need no memory of their own.
+# What all rooms need: how tasks wait, what ends things when memory is out, and the log. Tasks are generators that yield to asyncio's I/O queue, as
+# asyncio's own streams do, so that waiting allocates nothing. Any allocation can fail: what ends a task, a transfer or a session goes through functions
+# here that need no memory of their own.
 import gc
 import os
 import socket
