@@ -306,7 +306,7 @@ impl Host {
         self.run();
     }
 
-    /// What came goes to the file.
+    /// What came goes to the file, and stays there if it is whole, or if there was no such file.
     fn close_upload(&mut self, end: End) {
         self.uploading = false;
         self.uploaded = false;
@@ -326,7 +326,8 @@ impl Host {
         }
         if let Some(becomes) = self.becomes.take() {
             let whole = self.files.0.remove(&path).unwrap();
-            if end == End::Complete {
+            let stays = matches!(end, End::Broken | End::Aborted) && !bytes.is_empty();
+            if end == End::Complete || stays && !self.files.0.contains_key(&becomes) {
                 self.files.0.insert(becomes, whole);
             }
         }

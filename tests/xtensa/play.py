@@ -384,6 +384,8 @@ class Host:
                 return None
 
     def finish(self, end):
+        if end in (BROKEN, ABORTED):
+            end = self.loader.method(self.session, "settle") or end
         self.loader.method(self.session, "attach", None)
         self.loader.set(self.session, "data", None)
         self.close_file(end)
@@ -399,7 +401,9 @@ class Host:
             self.files.nodes[path] = before + written + after[len(written) :], NOW
             if self.becomes:
                 whole = self.files.nodes.pop(path)
-                if end == COMPLETE:
+                # What has arrived of a new file stays.
+                stays = end in (BROKEN, ABORTED) and written and self.becomes not in self.files.nodes
+                if end == COMPLETE or stays:
                     self.files.nodes[self.becomes] = whole
         self.write_to = self.file = self.becomes = None
         self.loader.set(self.session, "file", None)
