@@ -3,12 +3,21 @@
 use ftpdlite::protocol::listing::Permission;
 use ftpdlite::protocol::session::{Action, Dismissal, End};
 
-const SHIM: &str = include_str!("../py/ftpdlite/__init__.py");
-
+/// The number that the shim has for a name; each of its files that has one has the same.
 fn constant(name: &str) -> u32 {
-    let line = format!("\n_{name} = const(");
-    let at = SHIM.find(&line).unwrap_or_else(|| panic!("the shim has no constant _{name}")) + line.len();
-    SHIM[at..].split(')').next().unwrap().parse().unwrap()
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/py/ftpdlite")).unwrap();
+    let mut found: Vec<u32> = Vec::new();
+    for file in folder {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let line = format!("\n_{name} = const(");
+        found.extend(source.match_indices(&line).map(|(at, _)| {
+            let number = source[at + line.len()..].split(')').next().unwrap();
+            number.parse::<u32>().unwrap()
+        }));
+    }
+    found.dedup();
+    assert_eq!(found.len(), 1, "the shim's numbers for _{name}: {found:?}");
+    found[0]
 }
 
 #[test]

@@ -3,6 +3,9 @@ import os
 import socket
 import time
 
+from .life import _accept, _sweep, _tick
+from .tasks import _firmly, _say, core, native
+
 _READ = 1
 _ALL = 63
 
@@ -16,19 +19,19 @@ def _accounts(server):
     entry = server._credentials
     if entry is False and not found and server._default_account:
         entry = server._default_account
-        server._print("WARNING: The account is %s, which everyone knows: set credentials.", entry)
+        _say(server, "WARNING: The account is %s, which everyone knows: set credentials.", entry)
     if entry:
         found.append(tuple(entry.split(":", 1)) + (_ALL, None, None))
     elif not found and server.anonymous is None:
-        server._print("WARNING: There is no account: anyone can log in, ftpadmin may write.")
+        _say(server, "WARNING: There is no account: anyone can log in, ftpadmin may write.")
     return found
 
 
-def listen(server, native):
-    """The server's listening socket. Raises OSError when the address cannot be had."""
+def _listen(server):
+    # The server's listening socket. Raises OSError when the address cannot be had.
     server._entries = _accounts(server)
     if time.gmtime()[0] < 2023:
-        server._print("WARNING: The clock is not set: files will have wrong times.")
+        _say(server, "WARNING: The clock is not set: files will have wrong times.")
     host = server._host if server.host is None else server.host or "0.0.0.0"
     server._address = host
     server._family, kind, protocol, _, address = socket.getaddrinfo(
@@ -48,7 +51,7 @@ def listen(server, native):
         | server.atomic_uploads << 2
         | hasattr(os, "utime") << 3
         | (server._tls.flag if server._tls else 0),
-        server._print if server.debug else None,
+        (lambda line: _say(server, line)) if server.debug else None,
     )
     if address is None:
         # An ESP32 finds an address of IPv6, and cannot use it.
@@ -69,3 +72,29 @@ def listen(server, native):
         listener.close()
         raise
     return listener
+
+
+def start(server):
+    """Listens, and makes the tasks that serve. Raises OSError when the address cannot be had, and MemoryError."""
+    server._listener = listener = _listen(server)
+    server._uptime = 0
+    server._warned = -1
+    server._failures = {}
+    server._tasks = tasks = []
+    try:
+        from asyncio import Event
+
+        if server.on_event:
+            from . import events
+        server._stop_event = Event()
+        tasks.append(core.create_task(_accept(server, listener)))
+        tasks.append(core.create_task(_tick(server)))
+        # It ends by itself, and nobody is to hold its code then.
+        core.create_task(_sweep(server))
+    except MemoryError:
+        server._stop_event = None
+        for task in tasks:
+            task.cancel()
+        _firmly(listener)
+        raise
+    _say(server, "Listening on %s:%d", (server._address, server.port))

@@ -37,7 +37,9 @@ def measure(root, heap="256k"):
     port = free_ports(1)
     process = subprocess.Popen(
         [RUNTIME, "-X", f"heapsize={heap}", PROBE, host, str(port), str(root)],
-        env=environment(f"{DIST}:.frozen"),
+        # By a name without folders, for the length of a path counts: each module keeps its own.
+        env=environment(f"{DIST.name}:.frozen"),
+        cwd=DIST.parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

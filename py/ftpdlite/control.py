@@ -1,0 +1,308 @@
+# One control connection: its task, its login, and the actions that the core asks for.
+import gc
+import os
+from micropython import const
+
+from .data import _begin, _cut, _listen, _unlisten
+from .files import _close_file, _digest, _open_list, _rename, _trim_buffers
+from .tasks import _complain, _errno_of, _firmly, _queued, _say, _tell, _wake, core, native
+
+# What Session.step() asks for: the same numbers as in src/native and src/protocol.
+_CLOSE = const(0)
+_WAIT_WRITE = const(2)
+_YIELD = const(3)
+_WAIT = const(4)
+_START_TLS = const(7)
+_LOGIN = const(8)
+_RESET = const(9)
+_STAT = const(10)
+_MAKE_DIRECTORY = const(11)
+_REMOVE_DIRECTORY = const(12)
+_REMOVE_FILE = const(13)
+_RENAME_FROM = const(14)
+_RENAME = const(15)
+_PASSIVE = const(16)
+_UNLISTEN = const(17)
+_OPEN_READ = const(18)
+_OPEN_LIST = const(21)
+_PASSIVE_IPV4 = const(22)
+_ABORT = const(23)
+_CLOSE_FILE = const(24)
+_SPACE = const(26)
+_MEMORY = const(27)
+_COLLECT = const(28)
+_UPTIME = const(29)
+_WHO = const(30)
+_HASH_PASSWORD = const(31)
+_KICK = const(32)
+_SHUTDOWN = const(33)
+_HASH = const(34)
+_SET_TIME = const(35)
+
+_ABORTED = const(5)
+
+# Why a session is dismissed.
+_KICKED = const(1)
+_BLOCKED = const(4)
+
+# What an account may do.
+_READ = const(1)
+_ALL = const(63)
+
+_EPERM = const(1)
+_EACCES = const(13)
+_ENOSYS = const(38)
+_ENOTEMPTY = const(39)
+_EUSERS = const(87)
+
+# Failed logins that an address has left while somebody guesses at an account: one connection's.
+_FEW = const(3)
+# Addresses and accounts whose failed logins are remembered.
+_REMEMBERED = const(64)
+
+
+# async
+def _control(server, s, sock):
+    stepping = lost = False
+    try:
+        action = s.step(None)
+        while action != _CLOSE:
+            outcome = None
+            if action <= _WAIT_WRITE:
+                if _queued(s.sock, action == _WAIT_WRITE):
+                    yield
+                else:
+                    yield from core.sleep_ms(50)
+            elif action <= _WAIT:
+                yield from core.sleep_ms(0 if action == _YIELD else 20)
+            else:
+                try:
+                    if action == _LOGIN:
+                        outcome = yield from _log_in(server, s)
+                    elif action == _HASH:
+                        outcome = yield from _digest(server, s)
+                    elif action == _HASH_PASSWORD:
+                        from . import hashpass
+
+                        outcome = yield from hashpass.make(native, s.text)
+                    else:
+                        outcome = _act(server, s, action)
+                except (OSError, MemoryError) as error:
+                    outcome = _errno_of(error)
+            stepping = True
+            action = s.step(outcome)
+            stepping = False
+    except Exception as error:
+        if stepping and s.sock is not sock and isinstance(error, (OSError, ValueError)):
+            # TLS has let go of the socket.
+            lost = True
+            _say(server, "INFO: TLS handshake failed: %s", error)
+        elif not isinstance(error, OSError):
+            _complain(error)
+    finally:
+        # The place where each session ends.
+        _forget(server, s)
+        _unlisten(s)
+        if s.job:
+            _cut(s, _ABORTED)
+        else:
+            _close_file(server, s, _ABORTED)
+        _firmly(sock if lost else s.tls or s.sock)
+        _trim_buffers(server, max(1, len(server.sessions)))
+        _report(server, s, True)
+
+
+def _report(server, s, has_left):
+    # Tells the log and the program that a session begins or has ended.
+    try:
+        if has_left:
+            _say(server, "INFO: Session disconnected: %s@%s", (s.user or "-", s.peer[0]))
+        else:
+            _say(server, "INFO: Connection from client: %s:%d", s.peer)
+    except MemoryError:
+        pass
+    _tell(server, "disconnect" if has_left else "connect", s)
+
+
+# async
+def _log_in(server, s):
+    start = core.ticks()
+    outcome = yield from _login(server, s)
+    if outcome == _EACCES:
+        _failed(server, s)
+        _tell(server, "login_failed", s)
+        yield from core.sleep_ms(server.login_delay - core.ticks_diff(core.ticks(), start))
+    elif not isinstance(outcome, int):
+        _tell(server, "login", s)
+    return outcome
+
+
+def _act(server, s, action):
+    # Does the one thing; returns the outcome.
+    if action == _STAT:
+        return os.stat(s.path)
+    elif action == _START_TLS:
+        s.tls = server._tls.wrap(s.sock)
+        _unlisten(s)
+    elif _OPEN_READ <= action <= _OPEN_LIST:
+        if s.transfer:
+            _begin(server, s, action)
+        else:
+            _open_list(s)
+    elif action == _ABORT:
+        _cut(s, _ABORTED)
+    elif action == _CLOSE_FILE:
+        _close_file(server, s, _ABORTED)
+    elif action == _PASSIVE or action == _PASSIVE_IPV4:
+        return _listen(server, s, action == _PASSIVE_IPV4)
+    elif action == _UNLISTEN or action == _RESET:
+        _unlisten(s)
+    elif action == _MAKE_DIRECTORY:
+        path = s.path
+        os.mkdir(path)
+        _tell(server, "mkdir", s, path)
+    elif action == _REMOVE_DIRECTORY:
+        path = s.path
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            # FAT says EACCES of a directory that is not empty.
+            if error.errno == _EACCES and sum(1 for _ in os.ilistdir(path)):
+                return _ENOTEMPTY
+            raise
+        _tell(server, "rmdir", s, path)
+    elif action == _REMOVE_FILE:
+        path = s.path
+        os.remove(path)
+        _tell(server, "delete", s, path)
+    elif action == _RENAME_FROM:
+        s.old_path = s.path
+    elif action == _RENAME:
+        return _rename(server, s, s.old_path, s.path)
+    elif action == _SET_TIME:
+        os.utime(s.path, (s.time, s.time))
+    elif action == _SPACE:
+        v = os.statvfs(s.path)
+        return v[1] * v[4], v[1] * v[2]
+    elif action == _MEMORY or action == _COLLECT:
+        if action == _COLLECT:
+            gc.collect()
+        free = gc.mem_free()
+        return free, free + gc.mem_alloc()
+    elif action == _UPTIME:
+        return (server._uptime,)
+    elif action == _WHO:
+        return server.sessions
+    elif action == _KICK:
+        return (_kick(server, s.text),)
+    elif action == _SHUTDOWN:
+        core.create_task(_shutdown(server, s.text == "-r"))
+    else:
+        return _ENOSYS
+
+
+def _kick(server, who):
+    count = 0
+    for s in server.sessions:
+        if s.logged_in and s.user == who or s.peer[0] == who:
+            _dismiss(s, _KICKED)
+            count += 1
+    return count
+
+
+def _dismiss(s, why):
+    s.dismiss(why)
+    _wake(s.task)
+
+
+async def _shutdown(server, reset):
+    # The reply goes out first.
+    await core.sleep_ms(50)
+    await server.stop()
+    try:
+        import machine
+
+        machine.reset() if reset else machine.deepsleep()
+    except (ImportError, AttributeError):
+        _say(server, "INFO: Server stopped.")
+
+
+def _forget(server, s):
+    try:
+        server.sessions.remove(s)
+    except MemoryError:
+        # It is removed, but the list could not be made smaller.
+        pass
+
+
+# async
+def _login(server, s):
+    # Gives (permissions, home), or the errno of a refusal. A password is compared whether there is such a user or not, so that time tells nothing.
+    user = s.user
+    password = s.text
+    home = server.root
+    if _is_locked(server, s.peer[0], user):
+        s.dismiss(_BLOCKED)
+        return _EPERM
+    if _is_anonymous(server, user):
+        return _admit(server, s, user, _READ, server.anonymous, None)
+    if not server._entries and server.anonymous is None:
+        return _admit(server, s, user, _ALL if user == "ftpadmin" else _READ, home, None)
+    same = [a for a in server._entries if native.same(user, a[0])]
+    for name, secret, permissions, home, sessions in same or server._entries[:1]:
+        if secret.startswith(("$5a$", "$pbkdf2-sha256$")):
+            from . import hashpass
+
+            right = yield from hashpass.matches(native, password, secret)
+        else:
+            right = native.same(password, secret)
+        if right and same:
+            return _admit(server, s, user, permissions, home or server.root, sessions)
+    return _EACCES
+
+
+def _is_anonymous(server, user):
+    # All such names are one account.
+    return server.anonymous is not None and user.lower() in ("anonymous", "ftp", b"anonymous", b"ftp")
+
+
+def _admit(server, s, user, permissions, home, sessions):
+    most = min(sessions or 1000, server.max_per_user or 1000)
+    anonymous = _is_anonymous(server, user)
+    for other in server.sessions:
+        if other is not s and other.logged_in:
+            name = other.user
+            if name == user or anonymous and _is_anonymous(server, name):
+                most -= 1
+    return (permissions, home.rstrip("/")) if most > 0 else _EUSERS
+
+
+def _failed(server, s):
+    # Counts a failed login. Without memory for that the session ends, so that nobody guesses uncounted.
+    try:
+        for key in s.peer[0], "@%s" % s.user:
+            failures = server._failures
+            count = _failures_of(server, key) + 1
+            if key not in failures and len(failures) >= _REMEMBERED:
+                least = None
+                for other in failures:
+                    if least is None or failures[other] < failures[least]:
+                        least = other
+                del failures[least]
+            failures[key] = count, server._uptime + server.lockout
+    except MemoryError:
+        s.dismiss(_BLOCKED)
+
+
+def _failures_of(server, key):
+    count, until = server._failures.get(key, (0, 0))
+    return count if server._uptime < until else 0
+
+
+def _is_locked(server, address, user=None):
+    # Whether there were too many failed logins: from the address, or, if it has some of its own, at the account.
+    most = server.max_login_failures
+    own = _failures_of(server, address)
+    return most and (
+        own >= most or user is not None and own >= _FEW and _failures_of(server, "@%s" % user) >= most
+    )

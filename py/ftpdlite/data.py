@@ -1,0 +1,230 @@
+# The data connection: how it comes to be, and the transfer that goes over it.
+import socket
+from micropython import const
+
+from .files import _close_file, _give_buffer, _open_file, _take_buffer
+from .tasks import _complain, _errno_of, _firmly, _is_linux, _make_sure, _next_connection, _queued, _say, _tell, _tune, _wake, core, native
+
+# What Session.pump() asks for.
+_WAIT_WRITE = const(2)
+_YIELD = const(3)
+
+# How a transfer ended: pump() adds _ENDED.
+_ENDED = const(16)
+_NO_CONNECTION = const(1)
+_LOCAL_ERROR = const(3)
+_ABORTED = const(5)
+_NEGOTIATION = const(6)
+
+_EAGAIN = const(11)
+_ENOMEM = const(12)
+_EADDRINUSE = const(98)
+# What connect() says of a connection that stands, and of one that is under way: by the numbers of Linux and of newlib.
+_STANDS = (106, 127)
+_UNDER_WAY = (11, 114, 115, 119, 120)
+
+
+def _begin(server, s, action):
+    # Begins a transfer, with all that it needs at hand before anything is opened or said: a buffer, a task, a socket.
+    s.verdict = None
+    buffer = _take_buffer(server)
+    sock = address = None
+    try:
+        if s.dial:
+            try:
+                address = socket.getaddrinfo(*s.dial, 0, socket.SOCK_STREAM)[0]
+                _make_sure()
+                sock = socket.socket(*address[:3])
+            except OSError:
+                raise OSError(_EADDRINUSE)
+            address = address[-1]
+        path = server.on_event and s.path
+        job = core.create_task(_transfer(server, s, path, buffer, sock, address))
+    except Exception:
+        _give_buffer(server, buffer)
+        if sock:
+            _firmly(sock)
+        raise
+    try:
+        _open_file(s, action)
+    except Exception:
+        core._task_queue.remove(job)
+        _give_buffer(server, buffer)
+        if sock:
+            _firmly(sock)
+        _close_file(server, s, _ABORTED)
+        raise
+    s.job = job
+    if not sock and s.listener:
+        try:
+            # What comes before a connection is accepted may be late, or lost with it.
+            _accept_data(s)
+        except MemoryError:
+            pass
+        except OSError as error:
+            # An ESP32 without a socket for it has closed it: no other will come.
+            if error.errno != _EAGAIN:
+                _unlisten(s)
+
+
+def _listen(server, s, ipv4):
+    # A listener for the next data connection: (port, address), or the errno that no port could be had. The address is told for PASV alone.
+    _unlisten(s)
+    ports = server.pasv_port_range
+    for i in range(len(ports)):
+        port = ports[(server._port_at + i) % len(ports)]
+        _make_sure()
+        listener = socket.socket(server._family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(socket.getaddrinfo(server._address, port)[0][-1])
+            # With less, modlwip forgets a connection that nobody has accepted when the listener closes, and its place is gone.
+            listener.listen(2)
+            listener.setblocking(False)
+        except OSError:
+            _firmly(listener)
+            continue
+        except MemoryError:
+            _firmly(listener)
+            raise
+        s.listener = listener
+        server._port_at = (server._port_at + i + 1) % len(ports)
+        return port, ipv4 and (server.masquerade_address or _own_address(server, s))
+    return _EADDRINUSE
+
+
+def _own_address(server, s):
+    # The address that the client reached, or "": sockets cannot tell it, so ask who can.
+    address = server._address
+    if native.is_ipv4(address) and address != "0.0.0.0":
+        return address
+    from . import interfaces
+
+    address = interfaces.address_for(s.peer[0])
+    if not address and _is_linux:
+        from . import linux
+
+        address = linux.local_address(server.port, *s.peer)
+    return address
+
+
+def _unlisten(s):
+    listener = s.listener
+    s.listener = None
+    if listener:
+        _firmly(listener)
+
+
+def _accept_data(s):
+    # Takes the data connection if it is there; others are closed. Raises OSError.
+    sock, address = _next_connection(s.listener)
+    if s.accepts(address):
+        _tune(sock)
+        s.data = sock
+    else:
+        _firmly(sock)
+
+
+def _error_of(sock):
+    # The errno of a connection that is said to be under way though its socket was ready, or 0 when it stands. modlwip says so when the other end has closed its
+    # half already, and of one that was refused.
+    try:
+        sock.send(b"")
+        return 0
+    except OSError as error:
+        return _errno_of(error)
+
+
+# async
+def _transfer(server, s, path, buffer, sock, address):
+    # A transfer, with what _begin has made for it. `sock` and `address` are for an active data connection.
+    end = _NO_CONNECTION
+    start = -1
+    ready = False
+    try:
+        if sock:
+            _tune(sock)
+        while not s.data and s.verdict is None and (sock or s.listener):
+            try:
+                if sock:
+                    # Asked again when the socket is ready, connect says that it stands, or why not.
+                    sock.connect(address)
+                    s.data = sock
+                else:
+                    _accept_data(s)
+                continue
+            except (OSError, MemoryError) as error:
+                number = _errno_of(error)
+                if sock and ready and number in _UNDER_WAY:
+                    number = _error_of(sock)
+                if sock and (not number or number in _STANDS):
+                    s.data = sock
+                    break
+                # The first answer of connect may be nonsense: modlwip's is when the other end has closed its half already.
+                if number != _ENOMEM and number not in _UNDER_WAY and (ready or not sock):
+                    break
+            # Without memory, or ready for nothing and so again at once: after a while.
+            if number == _ENOMEM or ready and sock:
+                yield from core.sleep_ms(20)
+                ready = False
+                continue
+            ready = _queued(sock or s.listener, sock)
+            if ready:
+                yield
+            else:
+                yield from core.sleep_ms(50)
+        if s.data and s.verdict is None:
+            end = _LOCAL_ERROR
+            _unlisten(s)
+            sock = s.data
+            if s.private:
+                s.data = server._tls.wrap(sock)
+            s.attach(buffer)
+            start = core.ticks()
+            _tell(server, "transfer_start", s, path)
+            while s.verdict is None:
+                what = s.pump()
+                if what <= _WAIT_WRITE:
+                    if _queued(s.data, what == _WAIT_WRITE):
+                        yield
+                    else:
+                        yield from core.sleep_ms(50)
+                elif what == _YIELD:
+                    yield from core.sleep_ms(0)
+                else:
+                    end = what - _ENDED
+                    break
+        if s.verdict is not None:
+            end = s.verdict
+    except Exception as error:
+        if s.data and s.data is not sock and isinstance(error, (OSError, ValueError)):
+            # The TLS handshake failed, and TLS has let go of the socket.
+            end = _NEGOTIATION
+            s.data = sock
+        else:
+            end = _LOCAL_ERROR
+            if isinstance(error, MemoryError):
+                _say(server, "WARNING: No memory for a transfer.")
+            _complain(error)
+    finally:
+        # The place where each transfer ends.
+        try:
+            s.attach(None)
+            _give_buffer(server, buffer)
+            sock = s.data or sock
+            s.data = None
+            if sock:
+                _firmly(sock)
+            _unlisten(s)
+            end = _close_file(server, s, end)
+            if start >= 0:
+                _tell(server, "transfer_end", s, path, None, end, start)
+        finally:
+            s.job = None
+            s.finish(end)
+            _wake(s.task)
+
+
+def _cut(s, end):
+    s.verdict = end
+    _wake(s.job)

@@ -1,0 +1,193 @@
+# The server's life: who comes in, and what is looked after each second.
+import gc
+import socket
+from micropython import const
+
+from .control import _control, _dismiss, _forget, _is_locked, _report
+from .data import _cut
+from .files import _trim_buffers
+from .tasks import _complain, _fill, _firmly, _is_linux, _next_connection, _once, _queued, _reserve, _say, _tell, _tune, _wake, core, native
+
+_EAGAIN = const(11)
+_SO_OOBINLINE = const(10)
+
+# Why a session is dismissed.
+_STOPPED = const(2)
+_TOO_MANY = const(3)
+_BLOCKED = const(4)
+_DISPLACED = const(6)
+
+
+# async
+def _accept(server, listener):
+    # Whatever happens to one connection, the next one is waited for.
+    while True:
+        sock = None
+        nap = 0
+        try:
+            sock, address = _next_connection(listener)
+            _welcome(server, sock, address)
+        except OSError as error:
+            # Out of sockets, perhaps: let the sessions end some.
+            nap = -1 if error.errno == _EAGAIN else 100
+            if sock:
+                _firmly(sock)
+        except Exception as error:
+            nap = 100
+            _refuse(server, sock, error)
+        if nap < 0:
+            if _queued(listener, False):
+                yield
+                continue
+            nap = 50
+        # The others come first, so that a flood of connections starves nobody.
+        yield from core.sleep_ms(nap)
+
+
+def _welcome(server, sock, address):
+    # Makes a session of a connection. Raises MemoryError, and then there is none.
+    _tune(sock)
+    if _is_linux:
+        try:
+            # ABOR may come as urgent data, which elsewhere is in line anyway.
+            sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
+        except OSError:
+            pass
+    s = native.Session(server._hub, sock, address, server.request_buffer_size)
+    why = _objection(server, s.peer[0])
+    if why:
+        s.dismiss(why)
+        s.step(None)
+        _firmly(sock)
+        return
+    server.sessions.append(s)
+    try:
+        s.task = core.create_task(_control(server, s, sock))
+    except MemoryError:
+        _forget(server, s)
+        raise
+    _report(server, s, False)
+
+
+def _objection(server, address):
+    # Why a newcomer from there cannot be served, or None. A session that is idle may have to go for it.
+    if _is_locked(server, address):
+        return _BLOCKED
+    if server.max_per_address:
+        room = server.max_per_address
+        for s in server.sessions:
+            if s.peer[0] == address:
+                room -= 1
+        if room <= 0:
+            return _TOO_MANY
+    if len(server.sessions) >= server.max_connections and not _displace(server):
+        return _TOO_MANY
+
+
+def _displace(server):
+    # Ends the session that is idle longest, and is so for more than 2 s: who is not logged in goes first. Whether there was one.
+    longest = None
+    most = 2
+    for s in server.sessions:
+        idle = s.idle
+        if idle > 2 and not s.job:
+            idle += 0 if s.logged_in else 65536
+            if idle > most:
+                longest = s
+                most = idle
+    if longest:
+        _dismiss(longest, _DISPLACED)
+    return longest
+
+
+def _refuse(server, sock, error):
+    # There is no session, most likely for want of memory: that which can be done without is given back.
+    if sock:
+        try:
+            sock.write(b"421 Not enough memory.\r\n")
+        except Exception:
+            pass
+        _firmly(sock)
+    _trim_buffers(server, 0)
+    gc.collect()
+    _displace(server)
+    if not isinstance(error, MemoryError):
+        _complain(error)
+    elif server._warned != server._uptime:
+        # Once a second is enough.
+        server._warned = server._uptime
+        _say(server, "WARNING: No memory for a session.")
+
+
+# async
+def _tick(server):
+    last = core.ticks()
+    past = 0
+    while True:
+        yield from core.sleep_ms(1000)
+        now = core.ticks()
+        past += core.ticks_diff(now, last)
+        last = now
+        server._uptime += past // 1000
+        past %= 1000
+        try:
+            _fill(_reserve)
+        except MemoryError:
+            pass
+        for s in server.sessions:
+            if s.job and s.data:
+                _tell(server, "transfer_progress", s)
+            what = s.tick()
+            if what == 1:
+                _wake(s.task)
+            elif what:
+                _cut(s, what - 1)
+        if server._litter:
+            server._litter = False
+            try:
+                core.create_task(_sweep(server))
+            except MemoryError:
+                server._litter = True
+
+
+def _sweep(server):
+    # Removes what uploads left that the board's power was cut from, or that could not be removed at their end: a generator.
+    return _once("sweep").sweep(server, native)
+
+
+async def _stop(server, wait):
+    # Ends every session, and after `wait` seconds the transfers that still run.
+    if not server._stop_event:
+        return
+    _cancel(server, server._tasks[:1])
+    server._listener.close()
+    for _ in range(wait * 20):
+        for s in server.sessions:
+            if not s.job:
+                _dismiss(s, _STOPPED)
+        if not server.sessions:
+            break
+        await core.sleep_ms(50)
+    _cancel(server, server._tasks[1:])
+    for s in server.sessions:
+        _dismiss(s, _STOPPED)
+    for _ in range(40):
+        if not server.sessions:
+            break
+        await core.sleep_ms(25)
+    for s in server.sessions:
+        s.task.cancel()
+        if s.job:
+            s.job.cancel()
+    await core.sleep_ms(0)
+    server._buffers.clear()
+    stopped = server._stop_event
+    server._stop_event = None
+    stopped.set()
+
+
+def _cancel(server, tasks):
+    for task in tasks:
+        # A task that Ctrl-C came to is over, which asyncio does not know.
+        if task is not core.cur_task and task is not server._interrupted:
+            task.cancel()
