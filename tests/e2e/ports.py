@@ -25,6 +25,7 @@ from ftpdlite import FTPdLite
 
 s = FTPdLite(host={host!r}, port={port}, root={root!r}, pasv_port_range=range({first}, {last} + 1){settings})
 s.add_account("tester:secret")
+s.add_account("guest:guest")
 s.run()
 """
 

@@ -7,6 +7,7 @@ import socket
 import struct
 
 import pytest
+import transcript
 from clients import Curl
 from control import PATIENCE, data_connection, read_all
 from ports import PATIENT, on
@@ -45,6 +46,13 @@ def assert_served(server, control):
 
 
 # -- what every transfer meets
+
+
+@pytest.mark.parametrize("path", transcript.transcripts(), ids=lambda path: path.stem)
+def test_transcript(path, esp32):
+    server = esp32(**transcript.settings(path))
+    transcript.build_fixture(server.root)
+    transcript.Player(path, server.host, server.port, server.files).play()
 
 
 @pytest.mark.parametrize("size", [0, 1, 5760, 300_000])
