@@ -22,6 +22,7 @@ mod xtensa;
 use arguments::{no_arguments, text, value};
 use lexopt::prelude::*;
 use project::{Project, Result, program, run};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use targets::{TARGETS, Target};
 
@@ -93,12 +94,13 @@ the same bytes. Also writes the checkout's package.json, which names the files i
     Command {
         name: "serve",
         summary: "serve a folder on 127.0.0.1:2121",
-        help: "Usage: cargo xtask serve [--root DIR] [--host HOST] [--port PORT] [--user NAME:PASSWORD]...
-                         [--tls] [--debug]
+        help: "Usage: cargo xtask serve [--root DIR | --fresh] [--host HOST] [--port PORT]
+                         [--user NAME:PASSWORD]... [--tls] [--debug]
 
 Builds what is stale and serves with MicroPython's Unix port until Ctrl-C.
 
-  --root DIR             the folder that clients see as /; default is a fresh sample folder
+  --root DIR             the folder that clients see as /; default is a sample folder in .xtask, one for each port
+  --fresh                put the sample folder back as it was at first: what clients have stored there is gone
   --host HOST            the address to listen on; default 127.0.0.1, 0.0.0.0 is all of them
   --port PORT            default 2121
   --user NAME:PASSWORD   an account, any number of them: the first may write, the others only read;
@@ -240,9 +242,14 @@ Builds for every architecture, measures the GC heap on x64 and on 32-bit ARM, an
     Command {
         name: "bench",
         summary: "measure against pyftpdlib",
-        help: "Usage: cargo xtask bench [ARGUMENTS]
+        help: "Usage: cargo xtask bench [--runs N] [--quick] [--heap SIZE] [--tls]
 
-Builds what is stale and runs tests/bench/bench.py, which gets the arguments.",
+Builds what is stale and serves the same folder with FTPdLite and with pyftpdlib, asked in turns.
+
+  --runs N      measurements of each workload and server, of which the median counts; default 7
+  --quick       three runs and less work in each: a look, not a figure to quote
+  --heap SIZE   the heap of FTPdLite's MicroPython, as for -X heapsize=; default 2m
+  --tls         measure what TLS costs, instead",
         run: check::bench,
     },
     Command {
@@ -293,31 +300,49 @@ fn help() -> String {
     for command in COMMANDS {
         text += &format!("  {:<11} {}\n", command.name, command.summary);
     }
-    text + "  help        print this\n\n`cargo xtask COMMAND --help` tells more."
+    text + "  help        print this\n  --version   print the version of FTPdLite\n\n`cargo xtask COMMAND --help` tells more."
+}
+
+/// What `cargo xtask help` and `cargo xtask help NAME` print.
+fn help_of(asked: Option<&str>) -> Result<String> {
+    match asked {
+        None | Some("help") => Ok(help()),
+        Some(name) => named(name).map(|command| command.help.to_owned()),
+    }
+}
+
+fn named(name: &str) -> Result<&'static Command> {
+    let found = COMMANDS.iter().find(|command| command.name == name);
+    found.ok_or_else(|| format!("there is no command {name}; cargo xtask help lists them"))
+}
+
+/// Does what the words of the command line say.
+fn perform(words: &[OsString]) -> Result {
+    let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let rest = words.get(1..).unwrap_or_default();
+    match &*name {
+        "" | "help" | "--help" | "-h" => {
+            println!("{}", help_of(rest.first().map(|word| word.to_string_lossy()).as_deref())?);
+            Ok(())
+        }
+        "--version" | "-V" => {
+            println!("ftpdlite {}", Project::find()?.version()?);
+            Ok(())
+        }
+        name => {
+            let command = named(name)?;
+            if rest.iter().any(|word| word == "--help" || word == "-h") {
+                println!("{}", command.help);
+                return Ok(());
+            }
+            (command.run)(&Project::find()?, lexopt::Parser::from_args(rest))
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1).peekable();
-    let name = arguments.next().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let arguments: Vec<_> = arguments.collect();
-    let wants_help = |word: &str| matches!(word, "" | "help" | "--help" | "-h");
-    let command = COMMANDS.iter().find(|command| command.name == name);
-    let result = match command {
-        // What follows `bench` is the benchmark's.
-        Some(command) if name != "bench" && arguments.iter().any(|word| word == "--help" || word == "-h") => {
-            println!("{}", command.help);
-            Ok(())
-        }
-        Some(command) => {
-            Project::find().and_then(|project| (command.run)(&project, lexopt::Parser::from_args(arguments)))
-        }
-        None if wants_help(&name) => {
-            let asked = arguments.first().and_then(|word| COMMANDS.iter().find(|command| *word == *command.name));
-            println!("{}", asked.map_or_else(help, |command| command.help.into()));
-            Ok(())
-        }
-        None => Err(format!("there is no command {name}; see cargo xtask help")),
-    };
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let result = perform(&words);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
