@@ -10,6 +10,7 @@ mod dist;
 mod faults;
 mod linker;
 mod mpy;
+mod notices;
 mod project;
 mod riscv;
 mod runtimes;
