@@ -12,10 +12,12 @@ mod linker;
 mod mpy;
 mod notices;
 mod project;
+mod release;
 mod riscv;
 mod runtimes;
 mod serve;
 mod setup;
+mod stamp;
 mod targets;
 mod toolchain;
 mod xtensa;
@@ -84,13 +86,29 @@ clang; as root on Debian it installs them.",
         help: "Usage: cargo xtask dist [--base URL] [--check]
 
 Builds every architecture and makes of dist/ the release: the trees ARCH_6.3, package.json for all of them and
-ARCH_6.3/package.json for one, which mip and mpremote install from, and SHA256SUMS. The same sources and tools give
-the same bytes. Also writes the checkout's package.json, which names the files in dist/.
+ARCH_6.3/package.json for one, which mip and mpremote install from, the licences, and SHA256SUMS. The same sources and
+tools give the same bytes.
 
   --base URL   the address where dist/ will be served: the package files then hold whole URLs, which MicroPython
                1.23 and 1.24 need; relative ones serve from 1.25 on
   --check      build again from a copy of the sources in another folder, and compare",
         run: dist::command,
+    },
+    Command {
+        name: "release",
+        summary: "put the release into mip/, where mip finds it in the repository",
+        help: "Usage: cargo xtask release [--check] [--tag TAG] [--archives DIR]
+
+Makes dist/ and copies it to mip/, with the file STAMP.toml: the version, the digest of the sources, the versions of
+the compilers, and the SHA-256 of each file. Writes package.json, which names the files in mip/. Everything else
+must be committed before; commit mip/ and package.json afterwards.
+
+  --check          make nothing: fail when the sources are newer than mip/, when a file there is not as the stamp
+                   says, or when the compilers that it names give other bytes
+  --tag TAG        as --check; the tag must fit the version, and CHANGELOG.md must tell of it
+  --archives DIR   as --check; then write what a release page offers: an archive of each architecture and one of
+                   all, SHA256SUMS, and NOTES.md from CHANGELOG.md",
+        run: release::command,
     },
     Command {
         name: "serve",
