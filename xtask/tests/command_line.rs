@@ -97,3 +97,38 @@ fn serve_does_not_build_for_a_port_that_is_taken() {
     let error = told(&["serve", "--port", &port]);
     assert!(error.starts_with(&format!("xtask: error: port {port} of 127.0.0.1 is taken")), "{error}");
 }
+
+/// The lines of the workflows.
+fn workflows() -> impl Iterator<Item = &'static str> {
+    [include_str!("../../.github/workflows/tests.yml"), include_str!("../../.github/workflows/release.yml")]
+        .into_iter()
+        .flat_map(str::lines)
+        .map(str::trim)
+}
+
+#[test]
+fn the_workflows_run_commands_that_there_are() {
+    let mut number = 0;
+    for line in workflows().filter_map(|line| line.strip_prefix("- run: cargo xtask ")) {
+        let words: Vec<_> = line.split(' ').collect();
+        let help = printed(&["help", words[0]]);
+        let options = words.iter().filter(|word| word.starts_with("--"));
+        options.for_each(|option| assert!(help.contains(&format!("  {option}")), "{line}\n{help}"));
+        number += 1;
+    }
+    assert_eq!(number, 2);
+    let ran = workflows().filter_map(|line| line.strip_prefix("- run: ")).find(|command| command.starts_with(".ci/"));
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(ran.expect("the test command"));
+    assert!(path.is_file(), "{}", path.display());
+}
+
+#[test]
+fn the_workflows_use_the_rust_that_the_project_names() {
+    let manifest = include_str!("../../Cargo.toml");
+    let oldest = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
+    let tested = include_str!("../../README.md").split_once(" is what it is tested with").expect("a version").0;
+    let tested = tested.rsplit(' ').next().expect("a version");
+    let images: Vec<_> = workflows().filter_map(|line| line.strip_prefix("image: ")).collect();
+    let image = |version: &str| format!("rust:{}-bookworm", version.trim_matches('"'));
+    assert_eq!(images, [image(tested), image(oldest), image(tested)]);
+}
