@@ -404,7 +404,9 @@ def test_mpremote_understands_the_documents(line, monkeypatch):
             assert args.command == ["install"] and len(args.packages) == 1
             # A path in the checkout is one of the release.
             package = args.packages[0]
-            if not re.match(r"https?:|github:", package):
+            if package.startswith("github:"):
+                assert re.fullmatch(r"github:OWNER/ftpdlite(/mip/(ARCH|\w+)_6\.3)?", package), package
+            elif not re.match(r"https?:", package):
                 assert (REPOSITORY / package.replace("ARCH", ARCH)).is_file(), package
         elif name == "fs":
             assert args.command[0] in ("cp", "mkdir", "ls", "rm"), line
@@ -419,7 +421,7 @@ def test_a_wrong_command_line_would_be_noticed(monkeypatch):
         parse_with_mpremote("mpremote mip install --targets /lib package.json", monkeypatch)
 
 
-@pytest.mark.parametrize("package", ["package.json", f"mip/{TREE}/package.json", f"dist/{TREE}/package.json"])
+@pytest.mark.parametrize("package", ["package.json", "dist/package.json", f"mip/{TREE}/package.json", f"dist/{TREE}/package.json"])
 def test_mpremote_installs_from_the_checkout(package, monkeypatch):
     """mpremote's own mip with a board that only remembers what is written."""
     if not (REPOSITORY / package).exists() or (package == "package.json" and not MIP.exists()):
