@@ -55,8 +55,18 @@ def load(mpy, supported=_SUPPORTED):
                 "%s is of ftpdlite %s, the other files of %s: install one release"
                 % (name, native.version, _VERSION)
             )
+        _tidy(name)
         return native
     raise ImportError(
-        "ftpdlite for %s is not installed here: install the whole package, or the one for it"
-        % names(mpy, supported)[0]
+        "ftpdlite for %s is not installed here: install the whole package, or mip/%s_6.3"
+        % ((names(mpy, supported)[0],) * 2)
     )
+
+
+def _tidy(name):
+    # After the whole package was installed: whole.py removes what is for other architectures, and itself.
+    try:
+        from . import whole
+    except (ImportError, MemoryError):
+        return
+    whole.tidy(name)

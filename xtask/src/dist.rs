@@ -1,15 +1,19 @@
 //! `cargo xtask dist`: the release. `dist/` with a tree for each architecture, the package files that `mip` reads, and checksums.
 
 use crate::arguments::{text, value};
-use crate::build;
 use crate::project::{Project, Result, make_folder, output, program, read, run_quietly, say, write_if_changed};
 use crate::targets::{TARGETS, Target};
+use crate::{build, notices};
 use lexopt::prelude::*;
 use std::fs;
 use std::path::Path;
 
-const CHECKSUMS: &str = "SHA256SUMS";
-const PACKAGE: &str = "package.json";
+pub const CHECKSUMS: &str = "SHA256SUMS";
+pub const PACKAGE: &str = "package.json";
+const LICENSE: &str = "LICENSE";
+const NOTICES: &str = "NOTICES";
+/// What only the package for all architectures has: the first import on a board runs it.
+const WHOLE: &str = "whole.mpy";
 /// What mip takes for a whole URL.
 const SCHEMES: &[&str] = &["http://", "https://", "github:", "gitlab:"];
 
@@ -36,9 +40,11 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
 pub fn make(project: &Project, targets: &[&Target], base: Option<&str>) -> Result {
     let dist = project.root.join("dist");
     let version = project.version()?;
-    let mut kept = vec![PACKAGE.to_owned(), CHECKSUMS.to_owned()];
+    let license = read(&project.root.join(LICENSE))?;
+    let notices = notices::text(project)?;
+    let mut kept = [PACKAGE, CHECKSUMS, LICENSE, NOTICES, WHOLE].map(str::to_owned).to_vec();
     let mut package = Package::default();
-    let mut files = vec![PACKAGE.to_owned()];
+    let mut files = [PACKAGE, LICENSE, NOTICES, WHOLE].map(str::to_owned).to_vec();
     for target in targets {
         build::build(project, target)?;
         let tree = project.dist(target.name);
@@ -57,14 +63,17 @@ pub fn make(project: &Project, targets: &[&Target], base: Option<&str>) -> Resul
         }
         let base = base.map(|base| format!("{base}/{name}"));
         write_if_changed(&tree.join(PACKAGE), own.json(base.as_deref(), &version).as_bytes())?;
-        files.push(format!("{name}/{PACKAGE}"));
+        write_if_changed(&tree.join(LICENSE), &license)?;
+        write_if_changed(&tree.join(NOTICES), notices.as_bytes())?;
+        files.extend([PACKAGE, LICENSE, NOTICES].map(|file| format!("{name}/{file}")));
         kept.push(name);
     }
+    write_if_changed(&dist.join(LICENSE), &license)?;
+    write_if_changed(&dist.join(NOTICES), notices.as_bytes())?;
+    build::bytecode(project, "ftpdlite/whole.py", &project.root.join("py/whole.py"), &dist.join(WHOLE))?;
+    // Behind everything, so that it is not there after an installation that broke off.
+    package.adds(&format!("ftpdlite/{WHOLE}"), WHOLE);
     write_if_changed(&dist.join(PACKAGE), package.json(base, &version).as_bytes())?;
-    if base.is_none() {
-        // For a checkout that holds dist/.
-        write_if_changed(&project.root.join(PACKAGE), package.json(Some("dist"), &version).as_bytes())?;
-    }
     files.sort();
     let sums = output(program("sha256sum").current_dir(&dist).args(&files))?;
     write_if_changed(&dist.join(CHECKSUMS), sums.as_bytes())?;
@@ -119,7 +128,7 @@ impl Package {
 }
 
 /// The names in a folder, sorted.
-fn list(folder: &Path) -> Result<Vec<String>> {
+pub fn list(folder: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.to_string_lossy()))?;
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
@@ -133,7 +142,7 @@ pub fn check(project: &Project, targets: &[&Target]) -> Result {
     remove(&copy.root)?;
     make_folder(&copy.root)?;
     for name in list(&project.root)? {
-        if !["target", "dist", ".xtask", ".git"].contains(&name.as_str()) {
+        if !["target", "dist", "mip", ".xtask", ".git"].contains(&name.as_str()) {
             run_quietly(program("cp").arg("-r").arg(project.root.join(&name)).arg(&copy.root))?;
         }
     }
@@ -174,17 +183,5 @@ mod tests {
         );
         let json = package.json(Some("github:owner/name"), "1.2.3");
         assert!(json.contains("\"github:owner/name/x64_6.3/ftpdlite/a.mpy\""), "{json}");
-    }
-
-    #[test]
-    fn the_package_file_at_the_root_is_of_this_version_and_these_architectures() {
-        let project = Project::find().expect("the checkout");
-        let json = String::from_utf8(read(&project.root.join(PACKAGE)).expect("package.json")).expect("text");
-        let version = project.version().expect("a version");
-        assert!(json.contains(&format!("\"version\": \"{version}\"")), "run cargo xtask dist:\n{json}");
-        for target in TARGETS {
-            let path = format!("dist/{0}_6.3/ftpdlite/native_{0}.mpy", target.name);
-            assert!(json.contains(&path), "{path} is missing; run cargo xtask dist:\n{json}");
-        }
     }
 }

@@ -10,11 +10,14 @@ mod dist;
 mod faults;
 mod linker;
 mod mpy;
+mod notices;
 mod project;
+mod release;
 mod riscv;
 mod runtimes;
 mod serve;
 mod setup;
+mod stamp;
 mod targets;
 mod toolchain;
 mod xtensa;
@@ -22,6 +25,7 @@ mod xtensa;
 use arguments::{no_arguments, text, value};
 use lexopt::prelude::*;
 use project::{Project, Result, program, run};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use targets::{TARGETS, Target};
 
@@ -82,8 +86,8 @@ clang; as root on Debian it installs them.",
         help: "Usage: cargo xtask dist [--base URL] [--check]
 
 Builds every architecture and makes of dist/ the release: the trees ARCH_6.3, package.json for all of them and
-ARCH_6.3/package.json for one, which mip and mpremote install from, and SHA256SUMS. The same sources and tools give
-the same bytes. Also writes the checkout's package.json, which names the files in dist/.
+ARCH_6.3/package.json for one, which mip and mpremote install from, the licences, and SHA256SUMS. The same sources and
+tools give the same bytes.
 
   --base URL   the address where dist/ will be served: the package files then hold whole URLs, which MicroPython
                1.23 and 1.24 need; relative ones serve from 1.25 on
@@ -91,14 +95,31 @@ the same bytes. Also writes the checkout's package.json, which names the files i
         run: dist::command,
     },
     Command {
+        name: "release",
+        summary: "put the release into mip/, where mip finds it in the repository",
+        help: "Usage: cargo xtask release [--check] [--tag TAG] [--archives DIR]
+
+Makes dist/ and copies it to mip/, with the file STAMP.toml: the version, the digest of the sources, the versions of
+the compilers, and the SHA-256 of each file. Writes package.json, which names the files in mip/. Everything else
+must be committed before; commit mip/ and package.json afterwards.
+
+  --check          make nothing: fail when the sources are newer than mip/, when a file there is not as the stamp
+                   says, or when the compilers that it names give other bytes
+  --tag TAG        as --check; the tag must fit the version, and CHANGELOG.md must tell of it
+  --archives DIR   as --check; then write what a release page offers: an archive of each architecture and one of
+                   all, SHA256SUMS, and NOTES.md from CHANGELOG.md",
+        run: release::command,
+    },
+    Command {
         name: "serve",
         summary: "serve a folder on 127.0.0.1:2121",
-        help: "Usage: cargo xtask serve [--root DIR] [--host HOST] [--port PORT] [--user NAME:PASSWORD]...
-                         [--tls] [--debug]
+        help: "Usage: cargo xtask serve [--root DIR | --fresh] [--host HOST] [--port PORT]
+                         [--user NAME:PASSWORD]... [--tls] [--debug]
 
 Builds what is stale and serves with MicroPython's Unix port until Ctrl-C.
 
-  --root DIR             the folder that clients see as /; default is a fresh sample folder
+  --root DIR             the folder that clients see as /; default is a sample folder in .xtask, one for each port
+  --fresh                put the sample folder back as it was at first: what clients have stored there is gone
   --host HOST            the address to listen on; default 127.0.0.1, 0.0.0.0 is all of them
   --port PORT            default 2121
   --user NAME:PASSWORD   an account, any number of them: the first may write, the others only read;
@@ -240,9 +261,14 @@ Builds for every architecture, measures the GC heap on x64 and on 32-bit ARM, an
     Command {
         name: "bench",
         summary: "measure against pyftpdlib",
-        help: "Usage: cargo xtask bench [ARGUMENTS]
+        help: "Usage: cargo xtask bench [--runs N] [--quick] [--heap SIZE] [--tls]
 
-Builds what is stale and runs tests/bench/bench.py, which gets the arguments.",
+Builds what is stale and serves the same folder with FTPdLite and with pyftpdlib, asked in turns.
+
+  --runs N      measurements of each workload and server, of which the median counts; default 7
+  --quick       three runs and less work in each: a look, not a figure to quote
+  --heap SIZE   the heap of FTPdLite's MicroPython, as for -X heapsize=; default 2m
+  --tls         measure what TLS costs, instead",
         run: check::bench,
     },
     Command {
@@ -293,31 +319,49 @@ fn help() -> String {
     for command in COMMANDS {
         text += &format!("  {:<11} {}\n", command.name, command.summary);
     }
-    text + "  help        print this\n\n`cargo xtask COMMAND --help` tells more."
+    text + "  help        print this\n  --version   print the version of FTPdLite\n\n`cargo xtask COMMAND --help` tells more."
+}
+
+/// What `cargo xtask help` and `cargo xtask help NAME` print.
+fn help_of(asked: Option<&str>) -> Result<String> {
+    match asked {
+        None | Some("help") => Ok(help()),
+        Some(name) => named(name).map(|command| command.help.to_owned()),
+    }
+}
+
+fn named(name: &str) -> Result<&'static Command> {
+    let found = COMMANDS.iter().find(|command| command.name == name);
+    found.ok_or_else(|| format!("there is no command {name}; cargo xtask help lists them"))
+}
+
+/// Does what the words of the command line say.
+fn perform(words: &[OsString]) -> Result {
+    let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let rest = words.get(1..).unwrap_or_default();
+    match &*name {
+        "" | "help" | "--help" | "-h" => {
+            println!("{}", help_of(rest.first().map(|word| word.to_string_lossy()).as_deref())?);
+            Ok(())
+        }
+        "--version" | "-V" => {
+            println!("ftpdlite {}", Project::find()?.version()?);
+            Ok(())
+        }
+        name => {
+            let command = named(name)?;
+            if rest.iter().any(|word| word == "--help" || word == "-h") {
+                println!("{}", command.help);
+                return Ok(());
+            }
+            (command.run)(&Project::find()?, lexopt::Parser::from_args(rest))
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1).peekable();
-    let name = arguments.next().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let arguments: Vec<_> = arguments.collect();
-    let wants_help = |word: &str| matches!(word, "" | "help" | "--help" | "-h");
-    let command = COMMANDS.iter().find(|command| command.name == name);
-    let result = match command {
-        // What follows `bench` is the benchmark's.
-        Some(command) if name != "bench" && arguments.iter().any(|word| word == "--help" || word == "-h") => {
-            println!("{}", command.help);
-            Ok(())
-        }
-        Some(command) => {
-            Project::find().and_then(|project| (command.run)(&project, lexopt::Parser::from_args(arguments)))
-        }
-        None if wants_help(&name) => {
-            let asked = arguments.first().and_then(|word| COMMANDS.iter().find(|command| *word == *command.name));
-            println!("{}", asked.map_or_else(help, |command| command.help.into()));
-            Ok(())
-        }
-        None => Err(format!("there is no command {name}; see cargo xtask help")),
-    };
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let result = perform(&words);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,7 +7,8 @@ use crate::project::{Project, Result, make_folder, program, run_quietly, which, 
 use crate::targets::Target;
 use lexopt::prelude::*;
 use std::fs;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
@@ -16,46 +17,128 @@ const PROGRAM: &str = include_str!("serve.py");
 
 const DEFAULT_ACCOUNT: &str = "user:password";
 
+/// What the command line asks for.
+struct Wish {
+    /// None is the sample folder.
+    root: Option<PathBuf>,
+    host: String,
+    port: u16,
+    accounts: Vec<String>,
+    is_fresh: bool,
+    tls: bool,
+    debug: bool,
+}
+
 /// The command: does not return when the server starts, for this process becomes MicroPython; so signals and the exit code are its own.
-pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
-    let (mut root, mut host, mut port, mut tls, mut debug) = (None, "127.0.0.1".to_owned(), 2121, false, false);
-    let mut accounts = Vec::new();
-    while let Some(argument) = arguments.next().map_err(text)? {
-        match argument {
-            Long("root") => root = Some(PathBuf::from(value(&mut arguments)?)),
-            Long("host") => host = value(&mut arguments)?,
-            Long("port") => {
-                let number = value(&mut arguments)?;
-                port = number.parse::<u16>().ok().filter(|port| *port > 0).ok_or("--port must be 1 to 65535")?;
-            }
-            Long("user") => accounts.push(value(&mut arguments)?),
-            Long("tls") => tls = true,
-            Long("debug") => debug = true,
-            other => return Err(text(other.unexpected())),
-        }
-    }
-    if let Some(account) = accounts.iter().find(|account| account.find(':').is_none_or(|at| at == 0)) {
-        return Err(format!("--user must be NAME:PASSWORD, not {account}"));
-    }
-    if accounts.is_empty() {
-        accounts.push(DEFAULT_ACCOUNT.into());
-    }
+/// Whatever may be wrong with the arguments is told before anything is built, fetched or changed.
+pub fn command(project: &Project, arguments: lexopt::Parser) -> Result {
+    let wish = Wish::read(arguments)?;
+    let listener = bind(&wish.host, wish.port)?;
+    let (certificate, key) = if wish.tls { certificate(project, &wish.host)? } else { Default::default() };
     let dist = build::build(project, Target::named("x64")?)?.dist;
-    let root = match root {
-        Some(root) => fs::canonicalize(&root).map_err(|error| format!("--root {}: {error}", root.display()))?,
-        None => sample_folder(project, port)?,
+    let root = match wish.root {
+        Some(root) => root,
+        None => sample_folder(project, wish.port, wish.is_fresh)?,
     };
-    if !root.is_dir() {
-        return Err(format!("--root {} is not a folder", root.display()));
-    }
-    let (certificate, key) = if tls { certificate(project, &host)? } else { Default::default() };
     let main = project.tools.join("serve.py");
     write_if_changed(&main, PROGRAM.as_bytes())?;
+    let curl = curl_line(&wish.host, wish.port, &wish.accounts[0], wish.tls);
     let mut micropython = program(project.micropython());
-    micropython.env("MICROPYPATH", format!("{}:.frozen", dist.display())).arg(main).arg(&host).arg(port.to_string());
-    micropython.arg(root).arg(if debug { "1" } else { "0" }).arg(curl_line(&host, port, &accounts[0], tls));
-    micropython.arg(certificate).arg(key).args(accounts);
+    micropython.env("MICROPYPATH", format!("{}:.frozen", dist.display()));
+    micropython.arg(main).arg(&wish.host).arg(wish.port.to_string());
+    micropython.arg(root).arg(if wish.debug { "1" } else { "0" }).arg(curl);
+    micropython.arg(certificate).arg(key).args(wish.accounts);
+    // Held until now, so that no second server starts meanwhile.
+    drop(listener);
     Err(format!("cannot run {}: {}", project.micropython().display(), micropython.exec()))
+}
+
+impl Wish {
+    fn read(mut arguments: lexopt::Parser) -> Result<Wish> {
+        let (host, accounts) = ("127.0.0.1".to_owned(), Vec::new());
+        let mut wish = Wish { root: None, host, port: 2121, accounts, is_fresh: false, tls: false, debug: false };
+        while let Some(argument) = arguments.next().map_err(text)? {
+            match argument {
+                Long("root") => wish.root = Some(PathBuf::from(value(&mut arguments)?)),
+                Long("host") => wish.host = value(&mut arguments)?,
+                Long("port") => {
+                    let number = value(&mut arguments)?;
+                    let number = number.parse().ok().filter(|port| *port > 0);
+                    wish.port = number.ok_or("--port must be a number from 1 to 65535")?;
+                }
+                Long("user") => wish.accounts.push(account(value(&mut arguments)?)?),
+                Long("fresh") => wish.is_fresh = true,
+                Long("tls") => wish.tls = true,
+                Long("debug") => wish.debug = true,
+                other => return Err(text(other.unexpected())),
+            }
+        }
+        if wish.is_fresh && wish.root.is_some() {
+            return Err("--fresh empties the sample folder, and nothing else: leave out --fresh or --root".into());
+        }
+        wish.root = wish.root.as_deref().map(folder).transpose()?;
+        if wish.accounts.is_empty() {
+            wish.accounts.push(DEFAULT_ACCOUNT.into());
+        }
+        Ok(wish)
+    }
+}
+
+/// Checks what `--user` says.
+fn account(account: String) -> Result<String> {
+    let (name, password) =
+        account.split_once(':').ok_or_else(|| format!("--user must be NAME:PASSWORD, not {account}"))?;
+    match (name.len(), password.len()) {
+        (0, _) => Err(format!("--user {account} has no name: it must be NAME:PASSWORD")),
+        (41.., _) => Err("--user: a name has at most 40 bytes".into()),
+        (_, 0) => Err(format!("--user {account} has no password: write {account}PASSWORD")),
+        (_, 256..) => Err("--user: a password has at most 255 bytes".into()),
+        _ => Ok(account),
+    }
+}
+
+/// The folder that `--root` names, as a whole path.
+fn folder(root: &Path) -> Result<PathBuf> {
+    let found = fs::canonicalize(root).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("--root {}: there is no such folder: make it, or name another", root.display())
+        }
+        _ => format!("--root {}: {error}", root.display()),
+    })?;
+    if found.is_dir() { Ok(found) } else { Err(format!("--root {} is a file: name a folder", root.display())) }
+}
+
+/// Takes the address, so that it is known to be free.
+fn bind(host: &str, port: u16) -> Result<TcpListener> {
+    let addresses: Vec<_> = match (host, port).to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => {
+            return Err(format!(
+                "--host {host} is neither an address nor a name that is known here ({error}): {HOSTS}"
+            ));
+        }
+    };
+    TcpListener::bind(&addresses[..]).map_err(|error| no_place(host, port, &error))
+}
+
+/// What is always an address of this machine.
+const HOSTS: &str = "127.0.0.1 is this machine alone, 0.0.0.0 every address that it has";
+
+/// Why the address cannot be had, and what to do.
+fn no_place(host: &str, port: u16, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let other = port.checked_add(1).unwrap_or(2121);
+            format!(
+                "port {port} of {host} is taken, perhaps by another cargo xtask serve: stop that, or take --port {other}"
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("port {port} is for root alone: take one above 1023, or leave out --port, which means 2121")
+        }
+        io::ErrorKind::AddrNotAvailable => format!("--host {host} is no address of this machine: {HOSTS}"),
+        _ => format!("cannot listen on {host}, port {port}: {error}"),
+    }
 }
 
 /// A certificate and its key, made anew at each start: PEM files, the key in a file that only its owner reads.
@@ -96,19 +179,22 @@ fn curl_line(host: &str, port: u16, account: &str, tls: bool) -> String {
     format!("curl {options}--user {account} ftp://{host}:{port}/")
 }
 
-/// A folder with a few files, the same at each start; one for each port, for each can have its server.
-fn sample_folder(project: &Project, port: u16) -> Result<PathBuf> {
+/// A folder with a few files; one for each port, for each can have its server. What is there already stays, unless it is to be `fresh`.
+fn sample_folder(project: &Project, port: u16, is_fresh: bool) -> Result<PathBuf> {
     let folder = project.tools.join(format!("sample-{port}"));
     let failed = |path: &Path, error| format!("cannot make {}: {error}", path.display());
     if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+        if !is_fresh {
+            return Ok(folder);
+        }
+        fs::remove_dir_all(&folder).map_err(|error| format!("cannot empty {}: {error}", folder.display()))?;
     }
     make_folder(&folder.join("pub"))?;
     let numbers: String = (1..=1000).map(|number| format!("{number}\n")).collect();
     let files = [
         (
             "welcome.txt",
-            "This is FTPdLite. Each `cargo xtask serve` without --root starts with these files.\n".to_owned(),
+            "This is FTPdLite. `cargo xtask serve --fresh` puts these files back as they were.\n".to_owned(),
         ),
         ("pub/numbers.txt", numbers),
         ("pub/Grüße aus Köln.txt", "A name with blanks and letters beyond ASCII.\n".to_owned()),
@@ -122,7 +208,7 @@ fn sample_folder(project: &Project, port: u16) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::curl_line;
+    use super::*;
 
     #[test]
     fn the_curl_line_can_be_pasted() {
@@ -132,5 +218,32 @@ mod tests {
             curl_line("ftp.example", 2121, "a:b", true),
             "curl --ssl-reqd --insecure --user a:b ftp://ftp.example:2121/"
         );
+    }
+
+    #[test]
+    fn an_account_is_told_what_it_lacks() {
+        let told = |entry: &str| account(entry.into()).expect_err(entry);
+        assert_eq!(told("bob"), "--user must be NAME:PASSWORD, not bob");
+        assert_eq!(told("bob:"), "--user bob: has no password: write bob:PASSWORD");
+        assert_eq!(told(":secret"), "--user :secret has no name: it must be NAME:PASSWORD");
+        assert!(told(&format!("{}:secret", "a".repeat(41))).contains("at most 40 bytes"));
+        assert!(told(&format!("bob:{}", "a".repeat(256))).contains("at most 255 bytes"));
+        assert_eq!(account("bob:a:b".into()), Ok("bob:a:b".into()));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_had_is_explained() {
+        let first = bind("127.0.0.1", 0).expect("a free port");
+        let port = first.local_addr().expect("its address").port();
+        let told = bind("127.0.0.1", port).expect_err("it is taken");
+        assert!(told.starts_with(&format!("port {port} of 127.0.0.1 is taken")), "{told}");
+        let told = bind("192.0.2.7", 2121).expect_err("an address of nobody");
+        assert!(told.starts_with("--host 192.0.2.7 is no address of this machine"), "{told}");
+        let told = bind("no such host", 2121).expect_err("no name has a blank");
+        assert!(told.contains("0.0.0.0 every address"), "{told}");
+        // Root would get it.
+        let told = no_place("127.0.0.1", 21, &io::ErrorKind::PermissionDenied.into());
+        assert!(told.starts_with("port 21 is for root alone"), "{told}");
+        assert!(no_place("::1", 65535, &io::ErrorKind::AddrInUse.into()).ends_with("--port 2121"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::debian::{apt_install, may_install};
 use crate::project::{Result, output, program, say, which, write_if_changed};
+use crate::targets::{TARGETS, XTENSA};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -85,6 +86,25 @@ fn takes_descriptions_when_told() -> bool {
 pub fn install(triple: &str) -> Result {
     core_for(triple)?;
     if is_host(triple) { Ok(()) } else { clang().map(drop) }
+}
+
+/// The versions of the compilers, by what they compile.
+pub fn versions() -> Result<Vec<(String, String)>> {
+    let usual = std::env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from);
+    let first_line = |compiler: &Path| {
+        let told = output(program(compiler).arg("--version"))?;
+        Ok::<_, String>(told.lines().next().unwrap_or_default().to_owned())
+    };
+    let mut found = vec![("x64".to_owned(), format!("{}; {}", first_line(&usual)?, first_line(Path::new("cc"))?))];
+    for target in TARGETS.iter().filter(|target| !is_host(target.triple) && target.triple != XTENSA) {
+        let rustc = match core_for(target.triple)? {
+            Core::Source(Some(rustc)) => format!("{}, core from its source", first_line(&rustc)?),
+            Core::Source(None) => format!("{}, core from its source", first_line(&usual)?),
+            Core::Installed => first_line(&usual)?,
+        };
+        found.push((target.name.to_owned(), format!("{rustc}; {}", first_line(&clang()?.0)?)));
+    }
+    Ok(found)
 }
 
 /// Whether it is the architecture of the Unix port, for which the machine's own compilers do.

@@ -11,7 +11,7 @@ mod objects;
 mod tools;
 
 use crate::mpy::Module;
-use crate::project::{Project, Result, make_folder, read, run, run_quietly, say, write_if_changed};
+use crate::project::{Project, Result, make_folder, output, program, read, run, run_quietly, say, write_if_changed};
 use crate::targets::{BACKENDS, XTENSA};
 use std::path::{Path, PathBuf};
 use tools::{FEATURES, Tools, assemble, c_objects, clang_features};
@@ -51,6 +51,14 @@ pub fn module(project: &Project) -> Result<Module> {
     let mut objects = vec![read(&object)?];
     objects.extend(c_objects(&tools, &folder, &c)?);
     link::link(&objects)
+}
+
+/// The versions of the compilers.
+pub fn versions() -> Result<String> {
+    let tools = Tools::find()?;
+    let clang = output(program(&tools.clang).arg("--version"))?;
+    let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    Ok(format!("{}; {}", first_line(&tools.about), first_line(&clang)))
 }
 
 /// A folder with `core` as bitcode and `compiler_builtins` of ours, for `--sysroot`.

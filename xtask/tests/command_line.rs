@@ -1,0 +1,134 @@
+//! The command line of xtask: what it prints, and that an error comes before anything is built or changed.
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+/// Runs xtask. A build would print its sizes, and here it could not even start: there is no PATH.
+fn xtask(words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(words).stdin(Stdio::null()).env("PATH", "/nonexistent").env("CARGO", "/nonexistent/cargo");
+    command.output().expect("xtask runs")
+}
+
+/// What a command printed that succeeded.
+fn printed(words: &[&str]) -> String {
+    let output = xtask(words);
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// What a command said that failed at once.
+fn told(words: &[&str]) -> String {
+    let output = xtask(words);
+    assert_eq!(output.status.code(), Some(1), "{words:?}: {output:?}");
+    assert!(output.stdout.is_empty(), "{words:?}: {output:?}");
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error.trim_end().to_owned()
+}
+
+#[test]
+fn help_lists_the_commands_and_each_has_its_own() {
+    let help = printed(&["help"]);
+    assert_eq!(help, printed(&[]));
+    assert_eq!(help, printed(&["--help"]));
+    let mut number = 0;
+    for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {
+        let name = line.split(' ').next().expect("a name");
+        if name == "help" || name.starts_with('-') {
+            continue;
+        }
+        let own = printed(&["help", name]);
+        assert!(own.starts_with(&format!("Usage: cargo xtask {name}")), "{own}");
+        assert_eq!(own, printed(&[name, "--help"]));
+        number += 1;
+    }
+    assert!(number > 10, "{help}");
+}
+
+#[test]
+fn bench_tells_its_options() {
+    let help = printed(&["bench", "--help"]);
+    let program = include_str!("../../tests/bench/bench.py");
+    let options: Vec<_> = program
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("parser.add_argument(\"")?.split('"').next())
+        .collect();
+    assert!(!options.is_empty());
+    assert!(options.iter().all(|option| help.contains(&format!("  {option}"))), "{options:?}\n{help}");
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let manifest = include_str!("../../Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("version = ")).expect("a version");
+    assert_eq!(printed(&["--version"]), format!("ftpdlite {}\n", version.trim_matches('"')));
+}
+
+#[test]
+fn what_there_is_not_is_told() {
+    for words in [&["nonsense"][..], &["help", "nonsense"], &["nonsense", "--help"]] {
+        assert_eq!(told(words), "xtask: error: there is no command nonsense; cargo xtask help lists them");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_serve_is_told_before_the_build() {
+    for (words, start) in [
+        (&["--user", "bob:"][..], "--user bob: has no password"),
+        (&["--user", "bob"], "--user must be NAME:PASSWORD"),
+        (&["--port", "0"], "--port must be a number from 1 to 65535"),
+        (&["--port", "70000"], "--port must be a number from 1 to 65535"),
+        (&["--host", "192.0.2.7"], "--host 192.0.2.7 is no address of this machine"),
+        (&["--root", "/no such folder"], "--root /no such folder: there is no such folder: make it"),
+        (&["--root", "/etc/passwd"], "--root /etc/passwd is a file: name a folder"),
+        (&["--root", "/", "--fresh"], "--fresh empties the sample folder, and nothing else"),
+    ] {
+        let words = [&["serve"], words].concat();
+        let error = told(&words);
+        assert!(error.starts_with(&format!("xtask: error: {start}")), "{words:?}: {error}");
+    }
+}
+
+#[test]
+fn serve_does_not_build_for_a_port_that_is_taken() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("its address").port().to_string();
+    let error = told(&["serve", "--port", &port]);
+    assert!(error.starts_with(&format!("xtask: error: port {port} of 127.0.0.1 is taken")), "{error}");
+}
+
+/// The lines of the workflows.
+fn workflows() -> impl Iterator<Item = &'static str> {
+    [include_str!("../../.github/workflows/tests.yml"), include_str!("../../.github/workflows/release.yml")]
+        .into_iter()
+        .flat_map(str::lines)
+        .map(str::trim)
+}
+
+#[test]
+fn the_workflows_run_commands_that_there_are() {
+    let mut number = 0;
+    for line in workflows().filter_map(|line| line.strip_prefix("- run: cargo xtask ")) {
+        let words: Vec<_> = line.split(' ').collect();
+        let help = printed(&["help", words[0]]);
+        let options = words.iter().filter(|word| word.starts_with("--"));
+        options.for_each(|option| assert!(help.contains(&format!("  {option}")), "{line}\n{help}"));
+        number += 1;
+    }
+    assert_eq!(number, 2);
+    let ran = workflows().filter_map(|line| line.strip_prefix("- run: ")).find(|command| command.starts_with(".ci/"));
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(ran.expect("the test command"));
+    assert!(path.is_file(), "{}", path.display());
+}
+
+#[test]
+fn the_workflows_use_the_rust_that_the_project_names() {
+    let manifest = include_str!("../../Cargo.toml");
+    let oldest = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
+    let tested = include_str!("../../README.md").split_once(" is what it is tested with").expect("a version").0;
+    let tested = tested.rsplit(' ').next().expect("a version");
+    let images: Vec<_> = workflows().filter_map(|line| line.strip_prefix("image: ")).collect();
+    let image = |version: &str| format!("rust:{}-bookworm", version.trim_matches('"'));
+    assert_eq!(images, [image(tested), image(oldest), image(tested)]);
+}
