@@ -1,8 +1,13 @@
 // What Rust cannot say: catching a Python exception, which arrives as a second return of nlr_push.
 #include "abi.h"
 
-// Words for the registers that nlr_push saves: the most any port needs is a jmp_buf of the Xtensa windowed ABI.
+// Words for the registers that nlr_push saves, and some to spare. There may be two handlers on a small stack at once. A jmp_buf of the Xtensa windowed ABI needs
+// the most; elsewhere it is 16 registers at most (py/nlr.h), and a word that some firmwares add.
+#if defined(__xtensa__)
 #define REGISTER_WORDS 72
+#else
+#define REGISTER_WORDS 32
+#endif
 
 typedef struct {
     nlr_buf_t head;

@@ -1,10 +1,12 @@
-//! docs/commands.md lists what the table in the code has, and each command has a transcript.
+//! The documents tell of the commands what the code says, and each command has a transcript.
 
 use ftpdlite::protocol::command::{COMMANDS, When};
 use ftpdlite::protocol::listing::Permission;
+use std::collections::HashSet;
 use std::fs;
 
 const DOCUMENT: &str = include_str!("../docs/commands.md");
+const ARCHITECTURE: &str = include_str!("../docs/architecture.md");
 const NEEDS: [(Permission, &str); 6] = [
     (Permission::NONE, ""),
     (Permission::READ, "read"),
@@ -42,6 +44,22 @@ fn the_document_has_the_subcommands_of_site() {
     let told: Vec<_> = help.lines().skip(1).filter_map(|line| line.strip_prefix("S:  ")?.split(' ').next()).collect();
     let documented: Vec<_> = rows("## SITE").iter().map(|row| row[0]).collect();
     assert_eq!(documented, told);
+}
+
+#[test]
+fn the_architecture_shows_commands_as_they_are() {
+    let mut source = String::new();
+    for folder in ["src/protocol", "src/protocol/session"] {
+        for file in fs::read_dir(folder).expect("the source").flatten().filter(|entry| entry.path().is_file()) {
+            source += &fs::read_to_string(file.path()).expect("a text");
+        }
+    }
+    let lines: HashSet<_> = source.lines().map(str::trim).collect();
+    let blocks: Vec<_> = ARCHITECTURE.split("```").filter_map(|block| block.strip_prefix("rust\n")).collect();
+    assert!(blocks.len() > 1, "the document shows no command");
+    for line in blocks.iter().flat_map(|block| block.lines()).map(str::trim) {
+        assert!(line.starts_with("// ") || lines.contains(line), "{line}");
+    }
 }
 
 #[test]

@@ -106,9 +106,9 @@ impl Holders {
         }
     }
 
-    /// Whether a session has the place open, or a file below it.
-    pub fn hold(&self, place: &Place<'_>) -> bool {
-        self.any(place, Hold::Any)
+    /// Whether a session has the place open, or, if not `alone`, a file below it.
+    pub fn hold(&self, place: &Place<'_>, alone: bool) -> bool {
+        self.any(place, Hold::Any { alone })
     }
 
     /// Whether a session is about to put an upload into that very place.
@@ -127,7 +127,7 @@ impl Holders {
         // SAFETY: as in `remove`.
         while let Some(holder) = unsafe { link.get().as_ref() } {
             let (is_meant, alone) = match hold {
-                Hold::Any => (true, false),
+                Hold::Any { alone } => (true, alone),
                 Hold::Ending => (holder.ending.get(), true),
                 Hold::Other(session) => (!core::ptr::eq(holder, session), true),
             };
@@ -143,8 +143,8 @@ impl Holders {
 /// Which sessions count.
 #[derive(Clone, Copy)]
 enum Hold {
-    /// All that have the place open, or a file below it.
-    Any,
+    /// All that have the place open, or, if not `alone`, a file below it.
+    Any { alone: bool },
     /// Those that are about to put an upload into it.
     Ending,
     /// All that have just the place open, but for this one.

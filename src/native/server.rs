@@ -186,7 +186,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
 unsafe extern "C" fn is_open(_: usize, arguments: *const Obj) -> Obj {
     // SAFETY: a method of the type with one argument; a server's settings are never borrowed to be changed.
     let (settings, path) = unsafe { (&(*(*arguments).as_ptr::<ServerObj>()).settings, *arguments.add(1)) };
-    Obj::from_bool(settings.holders.hold(&Place::whole(path)))
+    Obj::from_bool(settings.holders.hold(&Place::whole(path), false))
 }
 
 static METHODS: [types::Function; 1] = [types::Function { code: is_open, name: Qstr::is_open, count: 2 }];

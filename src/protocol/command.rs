@@ -1,6 +1,6 @@
 //! The command table: every command, its argument, what it needs and whether FEAT lists it (RFC 959 5.3, RFC 2389, RFC 3659).
 //!
-//! A new command is one row here, one arm in `session::Session::execute` and one transcript.
+//! A new command is one row here, one function in the file of its area in [`session`](super::session), and one transcript.
 
 use super::listing::Permission;
 use super::texts;

@@ -561,8 +561,12 @@ def check_image(where, job, cuts, before, is_fat):
     os.remove(ROOT + "/rest")
 
 
-async def cuts(rig, kind, what, name, pads=0, size=96 * 1024, nested=True):
-    """Cuts the power at every write of a work; gives the numbers. `pads`: files before it in its folder, which move its entries in their sectors."""
+async def cuts(rig, kind, what, name, pads=0, size=96 * 1024, fill=0):
+    """Cuts the power at every write of a work; gives the numbers.
+
+    pads: files before it in its folder, which move its entries in their sectors. fill: clusters that are in use before it, which move its own in FAT's
+    table.
+    """
     is_fat = kind == "VfsFat"
     job = work(what, name)
     disc = new_disc(kind, size)
@@ -571,6 +575,7 @@ async def cuts(rig, kind, what, name, pads=0, size=96 * 1024, nested=True):
     write("/d/bystander", BYSTANDER)
     for number in range(pads):
         write("/d/pad%d" % number, b"")
+    write("/pad", b"f" * (fill * 512))
     job.prepare()
     base = bytes(disc.data)
     # Sectors that folders and files have together.
@@ -585,9 +590,9 @@ async def cuts(rig, kind, what, name, pads=0, size=96 * 1024, nested=True):
     numbers = Cuts(Cuts())
     image = bytearray(base)
     for n in range(len(writes) + 1):
-        where = "%s, %s, %d files before it, cut at write %d of %d" % (kind, what, pads, n, len(writes))
+        where = "%s, %s, %d files and %d clusters before it, cut at write %d of %d" % (kind, what, pads, fill, n, len(writes))
         after = await recover(rig, kind, image, where, job, numbers, before)
-        if nested and after:
+        if after:
             # The power fails again while it is being put right.
             second = bytearray(image)
             for m in range(len(after)):

@@ -1,5 +1,7 @@
 """What is open has an owner: others neither change nor remove it, whatever they call it, whoever they are."""
 
+import hashlib
+import select
 import string
 import time
 
@@ -37,11 +39,10 @@ SPELLINGS = {
 SWAPPED = {ord(letter): letter.swapcase() for letter in string.ascii_letters}
 OLD = b"what was there before " * 200
 NEW = b"what is new " * 3000
-READERS = ("RETR", "HASH")
 
 
 class Other:
-    """A session that is not the holder's. `folder` is how it names the folder of the file, `above` the folder above that."""
+    """A session that is not the holder's. `folder` is what it calls the folder of the file, `above` the one above that."""
 
     def __init__(self, server, port, account, above):
         self.control = Control(server.host, port).login(*account.split(":"))
@@ -103,8 +104,10 @@ def hold(server, holder, path):
     return end
 
 
-def attempts(other, name, spelling):
-    """What might change the file of a name: (command, replies that are right). `True` in place of replies: 450 if it is there by this name."""
+def attempts(other, name):
+    """What might change the file of a name: the command, what sends it, and when it is 450: "always", if a file is "found" by that name,
+    or, of MKD, if none is, for then it is 550 as well.
+    """
     control, path = other.control, f"{other.folder}/{name}"
     yield f"DELE {path}", lambda: control(f"DELE {path}"), "found"
     yield f"RNFR {path}", lambda: control(f"RNFR {path}"), "found"
@@ -117,7 +120,7 @@ def attempts(other, name, spelling):
     yield f"STOR {path}", lambda: other.transfer(f"STOR {path}"), "always"
     yield f"APPE {path}", lambda: other.transfer(f"APPE {path}"), "always"
     yield f"REST, STOR {path}", lambda: control("REST 0") and other.transfer(f"STOR {path}"), "always"
-    yield f"MKD {path}", lambda: control(f"MKD {path}"), "made"
+    yield f"MKD {path}", lambda: control(f"MKD {path}"), "not found"
 
 
 @pytest.mark.parametrize("holder", ["STOR new", "STOR over", "STOR in place", "APPE", "REST", "STOU", "RETR"])
@@ -144,7 +147,7 @@ def test_what_is_open_is_changed_by_nobody_else(start_board, holder):
     for spelling, spelled in spellings.items():
         for other in rivals:
             there = holder not in ("STOR new",) and (spelling == "same" or files.folds_case)
-            for command, attempt, when in attempts(other, spelled, spelling):
+            for command, attempt, when in attempts(other, spelled):
                 reply = attempt()
                 code = reply[:3]
                 if when == "always":
@@ -361,6 +364,29 @@ def test_who_reads_gets_the_old_file_to_its_end(start_board):
     server.assert_nothing_leaked()
 
 
+def test_who_reads_slowly_gets_the_old_file_to_its_end(start_server):
+    server = start_server()
+    old = hashlib.shake_128(b"old").digest(16 << 20)
+    (server.root / "file").write_bytes(old)
+    with server.login() as writer, server.login() as reader:
+        data = begin_to_replace(server, writer)
+        with reader.data(receive_buffer=65536) as connection:
+            reader.expect("RETR file", "150")
+            content = connection.recv(1000)
+            data.close()
+            for _ in range(10):
+                time.sleep(0.05)
+                content += connection.recv(100_000)
+                assert (server.root / "file").read_bytes() == old
+            assert not select.select([writer.socket], [], [], 0)[0]
+            content += read_all(connection)
+        assert content == old
+        assert reader.reply().startswith("226")
+        assert writer.reply() == "226 Transfer complete."
+    assert (server.root / "file").read_bytes() == NEW
+    server.assert_nothing_leaked()
+
+
 def test_who_never_reads_keeps_the_old_file(start_board):
     server = start_board(data_timeout=60, stall_timeout=1)
     server.files.write("/file", OLD)
@@ -407,7 +433,7 @@ def test_an_upload_that_waits_for_a_reader_can_be_ended(start_board, ending):
     server.assert_nothing_leaked()
 
 
-def test_a_rename_over_what_is_read_waits_for_nobody(board):
+def test_a_rename_over_what_is_read_is_refused(board):
     board.files.fill({"/file": OLD, "/other": b"other"})
     with board.login() as reader, board.login() as other:
         port = begin_to_read(reader)
@@ -420,7 +446,7 @@ def test_a_rename_over_what_is_read_waits_for_nobody(board):
     assert board.files.tree() == {"/file": OLD, "/other": b"other"}
 
 
-def test_who_renames_his_own_folder_while_he_uploads_waits(board):
+def test_a_session_does_not_meet_its_own_file(board):
     # One session does one thing after another, so it never meets its own file.
     board.files.fill({"/folder/": b""})
     with board.login() as control:
@@ -438,7 +464,7 @@ def test_unique_names_pass_over_what_is_being_written(board):
         data = one.data()
         name = one.expect("STOU log", "150").partition(": ")[2]
         data.sendall(b"one")
-        # The number behind it, taken while nothing of it can be seen in the folder.
+        # The name after it, by an upload that the folder shows nothing of.
         stem, _, number = name.rpartition(".") if "." in name else (name, "", "0")
         following = f"{stem}.{int(number) + 1}"
         third = board.login()

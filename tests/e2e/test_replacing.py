@@ -90,3 +90,17 @@ def test_the_power_is_cut_wherever_the_entries_lie_on_fat(tmp_path, what, name):
     assert total[0] > 17 * 10
     # One cut loses no file, old or new, and leaves nothing that no client can remove.
     assert total[5:7] == [0, 0]
+
+
+@pytest.mark.clients
+@pytest.mark.discs
+@works
+def test_the_power_is_cut_wherever_the_clusters_lie_on_fat(tmp_path, what):
+    # FAT12 has an entry of a cluster and a half byte in each of two sectors of its table, here that of cluster 341.
+    cuts = [CUT.format(file_system="VfsFat", what=what, name="short.txt", pads=0, size=f"256 * 1024, {fill}") for fill in (*range(310, 340, 3), 335, 336)]
+    total = [0] * 14
+    for numbers in play(tmp_path, *cuts):
+        total = [max(one, other) if index % 7 == 4 else one + other for index, (one, other) in enumerate(zip(total, numbers))]
+    tell(f"FAT, {what}, over the border of its table", total)
+    assert total[0] > 12 * 10
+    assert total[5:7] == [0, 0]

@@ -315,3 +315,24 @@ def test_an_overwrite_beside_the_old_file_without_room_keeps_it(start_board, fil
         assert control.retrieve("RETR file") == old
     assert server.files.names() == ["file"]
     server.assert_nothing_leaked()
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2, 3])
+def test_no_room_for_the_note_loses_nothing(start_server, spare):
+    # On FAT a note is written before the old file is removed: it takes a cluster.
+    server = start_server(file_system="VfsFat", disc_size=128 << 10)
+    new = b"new " * 1280
+    server.files.write("/file", OLD)
+    server.files.write("/fill", bytes(server.files.free() - len(new) - spare * 512))
+    with server.login() as control:
+        with control.data() as data:
+            control.expect("STOR file", "150")
+            data.sendall(new)
+        reply = control.reply()
+        assert reply.startswith("226 " if spare else "452 "), reply
+        assert control.retrieve("RETR file") == (new if spare else OLD)
+        # There is room for a new file, which needs no note.
+        control.expect("DELE file", "250")
+        control.store("STOR other", new)
+    assert sorted(server.files.names()) == ["fill", "other"]
+    server.assert_nothing_leaked()

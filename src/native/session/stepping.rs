@@ -33,8 +33,10 @@ impl Inside<'_> {
             Access::None => false,
             Access::Read => holders.replace(&place),
             Access::Change => {
-                let is_moved = action == Action::Rename && holders.hold(&Place::whole(self.head.get(Qstr::old_path)));
-                is_moved || holders.hold(&place)
+                // A folder that is there is made in vain, and its time may change, whatever goes on in it.
+                let alone = matches!(action, Action::MakeDirectory | Action::SetTime);
+                let old = Place::whole(self.head.get(Qstr::old_path));
+                holders.hold(&place, alone) || action == Action::Rename && holders.hold(&old, false)
             }
         }
     }

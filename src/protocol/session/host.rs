@@ -120,7 +120,7 @@ pub trait Host {
 pub enum Action {
     /// Make a TLS stream of the control connection, which [`Step::Secure`] then puts in its place, and close the passive listener: `Done`.
     StartTls = 7,
-    /// Check [`Session::user`](super::Session::user) and the password in `text`: `Login` with the permissions, `Failed` when refused (after the delay that hinders guessing).
+    /// Check [`Session::user_name`](super::Session::user_name) and the password in `text`: `Login` with the permissions, `Failed` when refused (after the delay that hinders guessing).
     Login,
     /// Log out and close the passive listener and whatever else the session holds: `Done`.
     Reset,

@@ -4,7 +4,7 @@
 //!
 //! Each command is a function of its name (`size`, `dele`), in the file of its area, which reads from top to bottom: it resolves its path, looks at it through
 //! [`Host`], and then says its reply or asks for one action. What comes after the action stands next to it: a line to say, or a function of the same name with
-//! `_done` behind it. [`commands`] finds the function for a line and for an outcome.
+//! `_done` behind it. `commands.rs` finds the function for a line and for an outcome.
 
 mod commands;
 mod data;
@@ -34,8 +34,8 @@ use super::hash::Algorithm;
 use super::input::{Input, Line};
 use super::listing::{Facts, Permission};
 use super::path::{Path, append, name};
+use super::security::Security;
 use replies::{Answer, SAID};
-use tls::Security;
 
 /// The longest user name, in bytes.
 pub const USER_MAX: usize = 40;

@@ -1,52 +1,12 @@
-//! TLS for the control connection and for data connections: AUTH, PBSZ, PROT and CCC (RFC 2228, RFC 4217).
+//! TLS for the control connection and for data connections, and what the policy refuses: AUTH, PBSZ, PROT (RFC 2228, RFC 4217).
 
 use super::host::{Action, Config, Host, Outcome, Step, Tls, Turn};
 use super::replies::{Answer, BAD_ARGUMENT, SAID};
 use super::{After, Session};
 use crate::protocol::arguments::parse_offset;
 use crate::protocol::command::Verb;
+use crate::protocol::security::Security;
 use core::ops::ControlFlow::Break;
-
-/// What protects the control connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Channel {
-    Clear,
-    /// AUTH was answered; nothing has come through TLS yet.
-    Handshake,
-    Secured,
-}
-
-/// How far a session's security exchange has come.
-#[derive(Clone, Copy)]
-pub(super) struct Security {
-    channel: Channel,
-    /// PBSZ was given.
-    sized: bool,
-    /// PROT P is in force.
-    private: bool,
-}
-
-impl Security {
-    /// Everything goes in clear.
-    pub(super) const CLEAR: Security = Security { channel: Channel::Clear, sized: false, private: false };
-
-    /// Something came on the control connection.
-    pub(super) fn heard(&mut self) {
-        if self.channel == Channel::Handshake {
-            self.channel = Channel::Secured;
-        }
-    }
-
-    /// Whether the client has yet to say something through TLS.
-    pub(super) fn is_handshake(&self) -> bool {
-        self.channel == Channel::Handshake
-    }
-
-    /// REIN: PBSZ and PROT must come again. The control connection stays in TLS, for MicroPython cannot end TLS and keep the connection.
-    pub(super) fn reset(&mut self) {
-        *self = Security { channel: self.channel, ..Self::CLEAR };
-    }
-}
 
 const TLS_REQUIRED: &[u8] = b"530 TLS is required, send AUTH TLS first.";
 const PRIVATE_REQUIRED: &[u8] = b"521 Data connections need PROT P.";
@@ -66,7 +26,7 @@ impl Session {
     pub(super) fn security_refusal(&self, verb: Verb, config: &Config<'_>) -> Option<&'static [u8]> {
         match (verb, config.tls) {
             (Verb::Auth | Verb::Pbsz | Verb::Prot | Verb::Ccc, Tls::Off) => Some(b"502 Command not implemented."),
-            (Verb::User | Verb::Pass, Tls::Required) if self.security.channel == Channel::Clear => Some(TLS_REQUIRED),
+            (Verb::User | Verb::Pass, Tls::Required) if self.security.is_clear() => Some(TLS_REQUIRED),
             _ => None,
         }
     }
@@ -89,7 +49,7 @@ impl Session {
             Break(BAD_ARGUMENT)
         } else if !is_known {
             Break(b"504 Mechanism not supported, use TLS.")
-        } else if self.security.channel != Channel::Clear {
+        } else if !self.security.is_clear() {
             Break(b"503 TLS is on already.")
         } else {
             self.act(Action::StartTls, After::Auth)
@@ -104,7 +64,7 @@ impl Session {
         }
         self.forget();
         self.input.clear();
-        self.security = Security { channel: Channel::Handshake, ..Security::CLEAR };
+        self.security = Security::HANDSHAKE;
         turn.say(b"234 Beginning TLS.");
         self.step = Step::Secure;
         SAID
@@ -112,7 +72,7 @@ impl Session {
 
     /// PBSZ: TLS has no buffer size.
     pub(super) fn pbsz(&mut self, argument: &[u8]) -> Answer {
-        if self.security.channel == Channel::Clear {
+        if self.security.is_clear() {
             return Break(b"503 Send AUTH TLS first.");
         }
         if parse_offset(argument).is_none() {

@@ -8,7 +8,7 @@ use crate::protocol::path::{append, name, unfinished};
 use crate::protocol::writer::Writer;
 use core::ops::ControlFlow::Break;
 
-/// How many names STOU tries. The later ones are far apart, so that hardly any number of files can take them all.
+/// How many names STOU tries, in one step. The later ones are far apart, so that hardly any number of files can take them all.
 const UNIQUE_TRIES: u64 = 24;
 const PAST_THE_END: &[u8] = b"554 Restart offset past the end of the file.";
 
