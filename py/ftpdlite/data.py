@@ -179,11 +179,12 @@ def _transfer(server, s, path, buffer, sock, address):
                 else:
                     end = what - _ENDED
                     break
-            # LittleFS and FAT use the blocks of a replaced file again, also while somebody reads it.
-            while not end and s.new_path and s.verdict is None and s.contested():
+            # LittleFS and FAT use the blocks of a file that changes again, also while somebody reads it.
+            while not end and s.verdict is None and s.contested():
                 yield from core.sleep_ms(20)
             if not end and s.verdict == _BROKEN:
-                s.verdict = _BUSY
+                # That took too long. What was written in place is there already.
+                s.verdict = _BUSY if s.new_path else None
         if s.verdict is not None:
             end = s.verdict
         if end == _BROKEN or end == _ABORTED:

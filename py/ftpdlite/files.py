@@ -74,6 +74,8 @@ def _open_list(s):
         # It closes the directory.
         gc.collect()
         raise
+    if names:
+        s.claim(path, None)
 
 
 def _close_file(server, s, end):

@@ -1,5 +1,5 @@
 # The search for what uploads have left, which a power cut or a failing disc may do. Loaded for that when a server starts and when a file could not be
-# removed, and let go afterwards. An unfinished upload has a note beside it when it is whole (files.py): then it is put in its place.
+# removed, and let go afterwards; names that every firmware knows take no memory, so functions have such. An unfinished upload has a note beside it when it is whole (files.py): then it is put in its place.
 import os
 from micropython import const
 
@@ -44,14 +44,14 @@ def remove(server, path, error):
 
     error: the errno that rmdir gave.
     """
-    names = [_join(entry[0]) for entry in _list(path)]
+    names = [join(entry[0]) for entry in _list(path)]
     if not names:
         return error
     for name in names:
         if not _is_ours(path, name) or _is_foreign(name):
             # FAT says EACCES of that.
             return _ENOTEMPTY
-    for _ in _close(server, path, names):
+    for _ in close(server, path, names):
         pass
     os.rmdir(path)
     return 0
@@ -67,17 +67,17 @@ def _open(server, path, start, tasks):
             count += 1
             # At least one, so that it comes to an end.
             if count > start and (not new or len(tasks) + len(new) < _WAITING):
-                new.append((_join(path, "/", entry[0]), 0))
-        elif not start and _is_ours(path, _join(entry[0])):
+                new.append((join(path, "/", entry[0]), 0))
+        elif not start and _is_ours(path, join(entry[0])):
             if len(found) < _KNOWN:
-                found.append(_join(entry[0]))
+                found.append(join(entry[0]))
             else:
                 server._litter = _LATER
         yield
     if count > start + len(new):
         tasks.append((path, start + len(new)))
     tasks.extend(new)
-    yield from _close(server, path, found)
+    yield from close(server, path, found)
 
 
 def _list(path):
@@ -93,7 +93,7 @@ def _bytes(path):
     return path if isinstance(path, bytes) else path.encode()
 
 
-def _join(*names):
+def join(*names):
     # A path in one piece: a str, if it is UTF-8.
     path = b"".join([_bytes(name) for name in names])
     try:
@@ -110,7 +110,7 @@ def _is_ours(path, name):
         name[:1] == "~" and name[-4:] == ".FTP" or name[:3] == "FTP" and "~" in name and name[-3:] == ".TO"
     ):
         return False
-    return _stat(_join(path, "/", name.lower())) is not None
+    return stat(join(path, "/", name.lower())) is not None
 
 
 def _is_foreign(name):
@@ -129,16 +129,16 @@ def _is_foreign(name):
     return False
 
 
-def _close(server, path, names):
+def close(server, path, names):
     # Finishes or removes some unfinished uploads of a folder, those with notes first. A generator.
     for noted in (True, False):
         for name in names:
             if not _is_foreign(name) and name.endswith(".to") == noted:
                 try:
-                    file = _join(path, "/", name)
+                    file = join(path, "/", name)
                     if noted:
-                        yield from _finish(server, path, file[:-3])
-                    elif server._hub.is_open(file) or _stat(_join(file, ".to")):
+                        yield from finish(server, path, file[:-3])
+                    elif server._hub.is_open(file) or stat(join(file, ".to")):
                         pass
                     elif name[0] == "~":
                         yield from _mend(server, path, name)
@@ -150,7 +150,7 @@ def _close(server, path, names):
                 yield
 
 
-def _stat(path):
+def stat(path):
     # What is there, or None.
     try:
         return os.stat(path)
@@ -159,67 +159,67 @@ def _stat(path):
             raise
 
 
-def _finish(server, path, name):
+def finish(server, path, name):
     # Does what the note of an upload says.
-    note = _join(name, ".to")
-    upload = _stat(name)
-    target = _read(note)
+    note = join(name, ".to")
+    upload = stat(name)
+    target = read(note)
     if not upload or not target:
         # It was put in its place, or there was no room for the note.
         if upload:
             os.remove(name)
         os.remove(note)
         return
-    target = _join(path, "/", target)
-    if server._hub.is_open(name) or server._hub.is_open(target) or _stat(_join(name, "-copy.to")):
+    target = join(path, "/", target)
+    if server._hub.is_open(name) or server._hub.is_open(target) or stat(join(name, "-copy.to")):
         raise OSError(_EBUSY)
     # Meanwhile nobody else may have them.
     holder = native.Session(server._hub, None, ("0.0.0.0", 0), 512)
     holder.claim(name, target)
     try:
-        old = _stat(target)
+        old = stat(target)
         original = name[:-5] if _bytes(name).endswith(b"-copy") else None
-        if original and _stat(original):
+        if original and stat(original):
             # The copy is whole, and is to take the place of both others, which share their clusters.
             _remove(original, target)
-        elif old and old[6] == upload[6] and (yield from _copy(name, target)):
+        elif old and old[6] == upload[6] and (yield from copy(name, target)):
             # A rename on FAT was cut in the middle: both names share their clusters, and to remove one of them would take them from the other.
-            copy = _join(name, "-copy")
-            yield from _copy(name, copy, True)
-            _write(_join(copy, ".to"), _read(note))
+            third = join(name, "-copy")
+            yield from copy(name, third, True)
+            write(join(third, ".to"), read(note))
             _remove(name, target)
-            name = copy
+            name = third
         elif old:
             # It had not been removed.
             os.remove(name)
             os.remove(note)
             return
         os.rename(name, target)
-        os.remove(_join(name, ".to"))
+        os.remove(join(name, ".to"))
     finally:
         holder.release()
 
 
 def _mend(server, path, name):
     # Removes what FAT has left of an upload. It may have the clusters of the file that took its place: then it gets a note, as before the cut.
-    torn = _join(path, "/", name)
+    torn = join(path, "/", name)
     size = os.stat(torn)[6]
-    for other in [_join(entry[0]) for entry in _list(path) if size and entry[3] == size]:
-        if other != name and not native.is_unfinished(other) and (yield from _copy(torn, _join(path, "/", other))):
-            whole = _join(path, "/.ftpdlite-0-0")
-            _write(_join(whole, ".to"), _bytes(other))
+    for other in [join(entry[0]) for entry in _list(path) if size and entry[3] == size]:
+        if other != name and not native.is_unfinished(other) and (yield from copy(torn, join(path, "/", other))):
+            whole = join(path, "/.ftpdlite-0-0")
+            write(join(whole, ".to"), _bytes(other))
             os.rename(torn, whole)
-            yield from _finish(server, path, whole)
+            yield from finish(server, path, whole)
             return
     os.remove(torn)
 
 
-def _read(path):
+def read(path):
     with open(path, "rb") as file:
         return file.read()
 
 
-def _write(path, value):
+def write(path, value):
     with open(path, "wb") as file:
         _put(file, value)
 
@@ -232,17 +232,17 @@ def _put(file, value):
 
 def _remove(path, target):
     # Removes two names of the same clusters. They are emptied first, for a name that is cut while it is removed may come back as a short one.
-    note = _join(path, ".to")
-    if _stat(note):
+    note = join(path, ".to")
+    if stat(note):
         os.remove(note)
-    names = [name for name in (target, path) if _stat(name)]
+    names = [name for name in (target, path) if stat(name)]
     for name in names:
-        _write(name, b"")
+        write(name, b"")
     for name in names:
         os.remove(name)
 
 
-def _copy(path, target, writes=False):
+def copy(path, target, writes=False):
     # Copies a file to another, or gives whether they have the same content. A generator.
     buffer = bytearray(512)
     view = memoryview(buffer)

@@ -144,7 +144,7 @@ fn join(files: &[String]) -> String {
     for line in files.iter().flat_map(|file| file.lines()) {
         let is_of_a_room = ROOMS.iter().any(|room| line.starts_with(&format!("from .{room} import ")));
         let is_once = line.starts_with("import ") || line.starts_with("from ") || line.contains(" = const(");
-        if !is_of_a_room && !(is_once && joined.contains(&line)) {
+        if !(is_of_a_room || is_once && joined.contains(&line)) {
             joined.push(line);
         }
     }

@@ -60,9 +60,10 @@ methods! {
         Obj::NULL
     }
 
-    /// `contested()`: the upload is whole, and nobody may begin to read the file that it replaces; whether another session has that open.
+    /// `contested()`: if this is an upload, it is whole, and nobody may begin to read the file that it changes; whether another session has that open.
     contested(inside) {
-        Obj::from_bool(inside.settings.holders.contest(inside.head))
+        let is_upload = inside.body.core.transfer().is_some_and(Transfer::is_upload);
+        Obj::from_bool(is_upload && inside.settings.holders.contest(inside.head))
     }
 
     /// `dismiss(why)`: the session is to end with the 421 of that number.
