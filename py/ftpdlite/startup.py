@@ -24,6 +24,30 @@ def _accounts(server):
     return found
 
 
+def _guard(native):
+    # modlwip without IPv6, as STM32 and i.MX RT have it: closing a listener clears two words of the fourth listener behind it, or of what is
+    # behind the last one. lwIP has 8 and gives out the last one first. So the first 4 are taken and never closed: then what is cleared
+    # belongs to one of these, to which nobody connects. See docs/ports.md.
+    try:
+        import lwip
+    except ImportError:
+        return
+    if hasattr(native, "guards"):
+        return
+    native.guards = guards = []
+    probe = lwip.socket()
+    try:
+        probe.bind(("::1", 0))
+    except ValueError:
+        for _ in range(4):
+            guard = lwip.socket()
+            guards.append(guard)
+            guard.bind(("127.0.0.1", 0))
+            guard.listen(0)
+    finally:
+        probe.close()
+
+
 def listen(server, native):
     """The server's listening socket. Raises OSError when the address cannot be had."""
     server._entries = _accounts(server)
@@ -50,6 +74,7 @@ def listen(server, native):
         | (server._tls.flag if server._tls else 0),
         server._print if server.debug else None,
     )
+    _guard(native)
     listener = socket.socket(server._family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Plays clients against the emulated board: suite.py FIRMWARE PACKAGE [WORD...], only the cases whose names contain a word.
+"""Plays clients against the emulated board: suite.py FIRMWARE FIRMWARE_WITHOUT_IPV6 PACKAGE [WORD...], only the cases whose names contain a word.
 
 After each case the board must hold nothing of it any more: no connection of lwIP, no session, nothing that waits for a socket, no
 unfinished upload, and the heap must be as before. All runs in a network namespace of its own (`unshare --net`).
@@ -32,7 +32,6 @@ DATA = b"".join(struct.pack("<I", number * 2654435761 & 0xFFFFFFFF) for number i
 HEAP_TOLERANCE = 16_000
 # Seconds until the board must hold nothing any more. modlwip gives up a closed connection after 10 s.
 SETTLING = 25
-ALL = "littlefs", "fat", "small", "hasty"
 CASES = []
 
 
@@ -121,7 +120,7 @@ def threads(*functions):
 # --- Clients, passive and active
 
 
-@case("littlefs", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small")
 def ftplib_passive_and_active(board):
     for passive in True, False:
         with client() as ftp:
@@ -138,7 +137,7 @@ def ftplib_passive_and_active(board):
             ftp.rmd("folder")
 
 
-@case("littlefs", "fat")
+@case("littlefs", "ipv4", "fat")
 def curl_passive_and_active(board):
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "up").write_bytes(DATA[:50_000])
@@ -182,7 +181,7 @@ def tnftp_passive_and_active(board):
 # --- Many transfers, and sizes at which something begins anew
 
 
-@case("littlefs", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small")
 def twenty_missing_files(board):
     with session() as control:
         for _ in range(20):
@@ -196,7 +195,7 @@ def twenty_missing_files(board):
             control.expect("QUIT", "221")
 
 
-@case("littlefs", "fat")
+@case("littlefs", "ipv4", "fat")
 def two_hundred_small_files(board):
     with client() as ftp:
         for number in range(100):
@@ -238,7 +237,7 @@ def commands_in_one_segment(board):
         hangs_up(control)
 
 
-@case("littlefs", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small")
 def sessions_leave_no_heap(board):
     free = []
     for _ in range(30):
@@ -255,7 +254,7 @@ def sessions_leave_no_heap(board):
 # --- ABOR
 
 
-@case("littlefs", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small")
 def abor_at_each_stage(board):
     board.ask("fill('/files/long.bin', 300000)")
     with session() as control:
@@ -296,7 +295,7 @@ def abor_at_each_stage(board):
 # --- Connections that break
 
 
-@case("littlefs", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small")
 def control_reset_at_each_stage(board):
     board.ask("fill('/files/long.bin', 300000)")
     stages = {
@@ -330,7 +329,7 @@ def control_reset_at_each_stage(board):
     board.ask("os.remove('/files/long.bin')")
 
 
-@case("littlefs", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small")
 def data_reset_at_each_stage(board):
     board.ask("fill('/files/long.bin', 300000)")
     with session() as control:
@@ -353,7 +352,7 @@ def data_reset_at_each_stage(board):
         control("DELE broken.bin")
 
 
-@case("littlefs", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small")
 def connections_that_nobody_accepts(board):
     with session() as control:
         # Each EPSV ends what came to the listener of the one before.
@@ -373,7 +372,7 @@ def connections_that_nobody_accepts(board):
         drained(data)
 
 
-@case("littlefs", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small")
 def connections_that_say_nothing_and_go(board):
     for _ in range(12):
         socket.create_connection((tap.BOARD, 21), 10).close()
@@ -382,7 +381,7 @@ def connections_that_say_nothing_and_go(board):
         control.expect("QUIT", "221")
 
 
-@case("littlefs")
+@case("littlefs", "ipv4")
 def active_connection_refused(board):
     with socket.create_server((tap.HOST, 0)) as listener:
         port = listener.getsockname()[1]
@@ -428,7 +427,7 @@ def silence_at_each_stage(board):
 # --- Several sessions
 
 
-@case("littlefs", "fat")
+@case("littlefs", "ipv4", "fat")
 def two_sessions_at_once(board):
     def transfer(number):
         with client() as ftp:
@@ -456,7 +455,7 @@ def two_downloads_at_once(board):
         ftp.delete("down.bin")
 
 
-@case("littlefs")
+@case("littlefs", "ipv4")
 def a_third_session(board):
     with session() as first, session() as second:
         # Both were used just now, so the third has to go.
@@ -708,6 +707,8 @@ def play(board, function, heap):
 BOARDS = {
     "littlefs": {"disc_blocks": 384},
     "fat": {"files": "fat", "disc_blocks": 384},
+    # lwIP as STM32 and i.MX RT have it.
+    "ipv4": {"disc_blocks": 384, "ipv6": False},
     # With 64 KiB there are 11 left beside the server, in pieces that are soon too small for a session.
     "small": {"heap": 72, "disc_blocks": 384},
     "hasty": {
@@ -718,9 +719,11 @@ BOARDS = {
 
 
 def main():
-    firmware, package, *words = sys.argv[1:]
+    firmware, without_ipv6, package, *words = sys.argv[1:]
     failed, passed = [], 0
     for name, options in BOARDS.items():
+        options = dict(options)
+        image = firmware if options.pop("ipv6", True) else without_ipv6
         cases = [(title, run) for title, boards, run in CASES if name in boards]
         cases = [(title, run) for title, run in cases if not words or any(word in f"{name} {title}" for word in words)]
         board = heap = None
@@ -728,7 +731,7 @@ def main():
             start = time.monotonic()
             try:
                 if board is None:
-                    board = Emulator(firmware, package, **options)
+                    board = Emulator(image, package, **options)
                     board.listeners = board.value("board.pools()['listeners'][0]")
                     # Once before: what is loaded and kept at the first use is no loss.
                     with client() as ftp:

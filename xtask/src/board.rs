@@ -164,10 +164,11 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
 }
 
 /// Runs the suite of `tests/board`; with words, only the cases whose names contain one of them.
-pub fn test(project: &Project, firmware: &Path, words: &[String]) -> Result {
+pub fn test(project: &Project, with_ipv6: &Path, words: &[String]) -> Result {
+    let without_ipv6 = firmware(project, false)?;
     let mut suite = in_namespace(project.python());
-    suite.current_dir(&project.root).arg("tests/board/suite.py").arg(firmware).arg(project.dist(ARCHITECTURE));
-    run(suite.args(words))
+    suite.current_dir(&project.root).arg("tests/board/suite.py").arg(with_ipv6).arg(without_ipv6);
+    run(suite.arg(project.dist(ARCHITECTURE)).args(words))
 }
 
 /// The firmware, where that and a network for it can be had.

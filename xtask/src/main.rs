@@ -209,7 +209,8 @@ them. Where the board cannot run, it says why and ends.",
 Builds what is stale and plays clients against the package on the board of `cargo xtask board`. After each case the
 board must hold no connection, file or session any more. `cargo xtask test` does that too.
 
-  WORD   only the cases whose names contain one of these words",
+  WORD   only the cases whose names contain one of these words; a case's name begins with its board's: littlefs, fat,
+         ipv4 (lwIP without IPv6), small (72 KiB of heap), hasty (short time-outs)",
         run: board::test_command,
     },
     Command {
