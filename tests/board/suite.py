@@ -588,6 +588,122 @@ def the_link_down_and_up(board):
         control.expect("DELE other.bin", "250")
 
 
+# --- A link as Wi-Fi has it: it is slow, and loses frames
+
+LINK_SIZE = 384 << 10
+FLOOR_PORT = 2001
+
+
+def board_time(board, what):
+    """Seconds that it takes by the board's clock."""
+    before = board.value("board.times()[0]")
+    what()
+    return (board.value("board.times()[0]") - before) / 25_000_000
+
+
+def bare_download(board):
+    """The file from a socket of the board without a server."""
+    board.say(f"floor.send('/files/large.bin', 8000, {FLOOR_PORT})")
+    with contextlib.closing(connected(FLOOR_PORT)) as connection:
+        assert len(read_all(connection)) == LINK_SIZE
+    board.answer("floor.send")
+
+
+def bare_upload(board):
+    board.say(f"floor.take('/files/bare.bin', 8000, {FLOOR_PORT})")
+    with contextlib.closing(connected(FLOOR_PORT)) as connection:
+        connection.sendall((DATA * 2)[:LINK_SIZE])
+    board.answer("floor.take")
+
+
+def connected(port):
+    """A connection to a listener that may not be there yet."""
+    for _ in range(100):
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection((tap.BOARD, port), 60)
+        time.sleep(0.05)
+    raise ConnectionRefusedError(f"nobody listens at {port}")
+
+
+def download(control):
+    assert len(control.retrieve("RETR large.bin")) == LINK_SIZE
+
+
+@case("link")
+def transfers_beside_a_bare_socket(board):
+    board.ask(f"[fill('/files/large.bin', {LINK_SIZE}), exec('import floor', globals())] and None")
+    with session() as control:
+        ways = {
+            "RETR": (lambda: download(control), lambda: bare_download(board)),
+            "STOR": (lambda: control.store("STOR stored.bin", (DATA * 2)[:LINK_SIZE]), lambda: bare_upload(board)),
+        }
+        for name, (served, bare) in ways.items():
+            taken = [], []
+            # A lost frame may cost a second or nothing, so the best tries are compared.
+            for number in range(6):
+                for times, what in zip(taken, (served, bare)):
+                    times.append(board_time(board, what))
+                if number >= 1 and min(taken[0]) <= 1.1 * min(taken[1]):
+                    break
+            print(f"    {name}: " + ", ".join(f"{word} {LINK_SIZE / 1024 / min(times):.0f} KiB/s" for word, times in zip(("served", "bare"), taken)))
+            assert min(taken[0]) <= 1.1 * min(taken[1]), f"{name}: seconds with the server and without {taken}"
+        board.ask("floor.close()")
+        for name in "large.bin", "stored.bin", "bare.bin":
+            control.expect(f"DELE {name}", "250")
+
+
+@case("link")
+def two_at_once_share_the_link(board):
+    # Both need more than lwIP's memory, so modlwip sleeps often and it takes long.
+    size = 100_000
+    board.ask(f"fill('/files/large.bin', {size})")
+    shares = []
+    with session() as first, session() as second:
+        for _ in range(3):
+            got = [0, 0]
+            behind = []
+
+            def download(number, control):
+                data = control.data()
+                control.expect("RETR large.bin", "150")
+                while piece := data.recv(65536):
+                    got[number] += len(piece)
+                behind.append(got[1 - number] / size)
+                data.close()
+                replies(control, "226")
+
+            threads(lambda: download(0, first), lambda: download(1, second))
+            # What the slower one has when the faster one is done. A lost frame may cost one of them a second.
+            shares.append(behind[0])
+        shares.sort()
+        print("    when one has all, the other has " + ", ".join(f"{share:.0%}" for share in shares))
+        assert shares[1] >= 0.7
+        first.expect("DELE large.bin", "250")
+
+
+@case("link")
+def a_ticker_beside_transfers(board):
+    board.ask(f"fill('/files/large.bin', {LINK_SIZE})")
+    with session() as control:
+        for name, what in {
+            "RETR": lambda: download(control),
+            "STOR": lambda: control.store("STOR stored.bin", (DATA * 2)[:LINK_SIZE]),
+            "STOR of 1 KiB": lambda: [control.store("STOR small.bin", DATA[:1024]) for _ in range(10)],
+            "MLSD": lambda: [control.retrieve("MLSD") for _ in range(10)],
+        }.items():
+            count = 250
+            board.say(f"tick(10, {count})")
+            # As long as the task runs.
+            end = time.monotonic() + count / 100
+            while time.monotonic() < end:
+                what()
+            late = sorted(eval(board.answer("tick")))
+            print(f"    {name}: late by {late[count // 2]} ms, 99 % by at most {late[count * 99 // 100]} ms, all by at most {late[-1]} ms")
+            assert late[count * 99 // 100] < 25, name
+        for name in "large.bin", "stored.bin", "small.bin":
+            control.expect(f"DELE {name}", "250")
+
+
 # --- The golden transcripts
 
 # Boards cannot set the time of a file, and this one has no TLS. It has fewer sessions than Linux, and fewer connections.
@@ -711,6 +827,8 @@ BOARDS = {
     "ipv4": {"disc_blocks": 384, "ipv6": False},
     # With 64 KiB there are 11 left beside the server, in pieces that are soon too small for a session.
     "small": {"heap": 72, "disc_blocks": 384},
+    # With buffers of whole segments of lwIP: with others modlwip sleeps. The clock is that of a Pico W.
+    "link": {"disc_blocks": 768, "shift": 3, "link": tap.WIFI, "settings": {"transfer_buffer_size": 8000}},
     "hasty": {
         "disc_blocks": 384,
         "settings": {"login_timeout": 2, "idle_timeout": 3, "data_timeout": 2, "stall_timeout": 3},
