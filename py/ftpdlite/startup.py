@@ -30,17 +30,19 @@ def _guard(native):
     # belongs to one of these, to which nobody connects. See docs/ports.md.
     try:
         import lwip
-    except ImportError:
-        return
-    if hasattr(native, "guards"):
+
+        # What another one has by that name is not asked.
+        if lwip.socket is not socket.socket or hasattr(native, "guards"):
+            return
+    except (AttributeError, ImportError):
         return
     native.guards = guards = []
-    probe = lwip.socket()
+    probe = socket.socket()
     try:
         probe.bind(("::1", 0))
     except ValueError:
         for _ in range(4):
-            guard = lwip.socket()
+            guard = socket.socket()
             guards.append(guard)
             guard.bind(("127.0.0.1", 0))
             guard.listen(0)
