@@ -28,13 +28,8 @@ def _guard(native):
     # modlwip without IPv6, as STM32 and i.MX RT have it: closing a listener clears two words of the fourth listener behind it, or of what is
     # behind the last one. lwIP has 8 and gives out the last one first. So the first 4 are taken and never closed: then what is cleared
     # belongs to one of these, to which nobody connects. See docs/ports.md.
-    try:
-        import lwip
-
-        # What another one has by that name is not asked.
-        if lwip.socket is not socket.socket or hasattr(native, "guards"):
-            return
-    except (AttributeError, ImportError):
+    # Only modlwip has this function.
+    if not hasattr(socket, "print_pcbs") or hasattr(native, "guards"):
         return
     native.guards = guards = []
     probe = socket.socket()
