@@ -912,8 +912,12 @@ class FTPdLite:
             try:
                 # What comes before a connection is accepted may be late, or lost with it.
                 self._accept_data(s)
-            except (OSError, MemoryError):
+            except MemoryError:
                 pass
+            except OSError as error:
+                # An ESP32 without a socket for it has closed it: no other will come.
+                if error.errno != _EAGAIN:
+                    self._unlisten(s)
 
     def _open(self, s, action):
         if action == _OPEN_LIST:

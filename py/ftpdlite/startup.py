@@ -71,13 +71,22 @@ def listen(server, native):
         | (server._tls.flag if server._tls else 0),
         server._print if server.debug else None,
     )
+    if address is None:
+        # An ESP32 finds an address of IPv6, and cannot use it.
+        raise ValueError("host must be an IPv4 address: this firmware's sockets know no other")
     _guard(native)
     listener = socket.socket(server._family, kind, protocol)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setblocking(False)
+        except OSError as error:
+            # Those of a W5x00's own stack: accept and read would stop the whole program.
+            raise OSError(
+                error.errno, "this firmware's sockets take no options and always block: use one with lwIP"
+            )
         listener.bind(address)
         listener.listen(5)
-        listener.setblocking(False)
     except OSError:
         listener.close()
         raise

@@ -87,13 +87,13 @@ def free_ports(count, host="127.0.0.1"):
     raise OSError("no free ports")
 
 
-def run_micropython(folder, program, heap="256k", seconds=PATIENCE):
+def run_micropython(folder, program, heap="256k", seconds=PATIENCE, modules=DIST):
     """Runs a program that ends by itself; gives its exit code and what it printed, stderr included."""
     script = pathlib.Path(folder) / "program.py"
     script.write_text(program)
     done = subprocess.run(
         [RUNTIME, "-X", f"heapsize={heap}", script],
-        env=environment(),
+        env=environment(modules),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

@@ -1,43 +1,14 @@
 """The server on a network stack with few places, as boards with lwIP have it: `lwip/socket.py` says what is different there."""
 
 import contextlib
-import pathlib
 import re
 import socket
 
 import pytest
 from clients import Curl
 from control import PATIENCE, data_connection, read_all
-from server import DIST, wait_until
-
-LWIP = pathlib.Path(__file__).resolve().parent / "lwip"
-
-# A board's program. What says so is sys.platform, which cannot be set: so there is another sys.
-MAIN = """\
-import sys
-
-class Board:
-    platform = "rp2"
-
-    def __init__(self, real):
-        self._real = real
-
-    def __getattr__(self, name):
-        return getattr(self._real, name)
-
-sys.modules["sys"] = Board(sys)
-
-import socket
-{before}
-from ftpdlite import FTPdLite
-
-s = FTPdLite(host={host!r}, port={port}, root={root!r}, pasv_port_range=range({first}, {last} + 1){settings})
-s.add_account("tester:secret")
-s.run()
-"""
-
-# Nothing that a time-out ends counts as served.
-PATIENT = {"idle_timeout": 60, "data_timeout": 60, "stall_timeout": 60}
+from ports import PATIENT, on
+from server import wait_until
 
 
 @pytest.fixture
@@ -46,8 +17,7 @@ def board(start_server):
     servers = []
 
     def start(before="", **settings):
-        modules = f"{LWIP}:{DIST}:.frozen"
-        server = start_server(program=MAIN.replace("{before}", before), modules=modules, **(PATIENT | {"max_connections": 2} | settings))
+        server = start_server(**on("lwip", "rp2", before), **(PATIENT | {"max_connections": 2} | settings))
         servers.append(server)
         return server
 
@@ -228,15 +198,14 @@ def test_files_larger_than_the_window_both_ways(board):
 
 def test_without_the_name_there_is_no_guess(start_server):
     # Another number would be another option, or a warning at each connection.
-    server = start_server(program=MAIN.replace("{before}", "del socket.TCP_NODELAY"), modules=f"{LWIP}:{DIST}:.frozen")
+    server = start_server(**on("lwip", "rp2", "del socket.TCP_NODELAY"))
     with server.login() as control:
         assert_served(server, control)
     assert server.output().count("Warning") == 0, server.describe()
 
 
 def test_on_linux_the_number_is_known(start_server):
-    before = "del socket.TCP_NODELAY\nsocket.nodelay = 1\nBoard.platform = 'linux'"
-    server = start_server(program=MAIN.replace("{before}", before), modules=f"{LWIP}:{DIST}:.frozen")
+    server = start_server(**on("lwip", "linux", "del socket.TCP_NODELAY\nsocket.nodelay = 1"))
     with server.login() as control:
         assert_served(server, control)
     wait_until(lambda: places(server) == (0, 0), server.describe)

@@ -207,12 +207,13 @@ class socket(io.IOBase):
         return accepted, _endpoint(address)
 
     def connect(self, address):
-        if self.state == _CLOSED:
-            raise OSError(EBADF)
         self._look()
+        # The stack has nothing any more of one that could not be made.
+        if self.state in (_CLOSED, _BROKEN):
+            raise OSError(EBADF)
         if self.state == _CONNECTED and not _events(self.real, _POLLRDHUP):
             raise OSError(EISCONN)
-        # Also of one whose other end has closed its half, and of one that could not be made.
+        # Also of one whose other end has closed its half.
         if self.state != _NEW:
             raise OSError(EALREADY)
         self.address = _sockaddr(address)

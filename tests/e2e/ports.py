@@ -1,0 +1,39 @@
+"""A board's program: the server on the sockets of another port, which a module `socket` plays."""
+
+import pathlib
+
+from server import DIST
+
+# What says which board it is is sys.platform, which cannot be set: so there is another sys.
+MAIN = """\
+import sys
+
+class Board:
+    platform = "PLATFORM"
+
+    def __init__(self, real):
+        self._real = real
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+sys.modules["sys"] = Board(sys)
+
+import socket
+BEFORE
+from ftpdlite import FTPdLite
+
+s = FTPdLite(host={host!r}, port={port}, root={root!r}, pasv_port_range=range({first}, {last} + 1){settings})
+s.add_account("tester:secret")
+s.add_account("guest:guest")
+s.run()
+"""
+
+# Nothing that a time-out ends counts as served.
+PATIENT = {"idle_timeout": 60, "data_timeout": 60, "stall_timeout": 60}
+
+
+def on(port, platform, before=""):
+    """The program and the modules for a Server whose sockets are those of a port; `before` runs ahead of the import."""
+    folder = pathlib.Path(__file__).resolve().parent / port
+    return {"program": MAIN.replace("PLATFORM", platform).replace("BEFORE", before), "modules": f"{folder}:{DIST}:.frozen"}
