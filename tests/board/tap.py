@@ -3,6 +3,7 @@
 As a program it only tries whether that can be done here; with arguments it is the slow link between the tap and the board.
 """
 
+import contextlib
 import fcntl
 import heapq
 import os
@@ -102,6 +103,8 @@ def carry(tap, far, delay, rate, loss):
 if __name__ == "__main__":
     if sys.argv[1:]:
         tap, far, *link = sys.argv[1:]
-        carry(int(tap), int(far), *map(float, link))
+        # The board may be switched off at any time.
+        with contextlib.suppress(ConnectionError):
+            carry(int(tap), int(far), *map(float, link))
     else:
         make()
