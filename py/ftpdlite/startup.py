@@ -35,6 +35,27 @@ def _seed():
     return seed & 0xFFFFFFFF
 
 
+def _guard():
+    # modlwip without IPv6, as STM32 and i.MX RT have it: closing a listener clears two words of the fourth listener behind it, or of what is
+    # behind the last one. lwIP has 8 and gives out the last one first. So the first 4 are taken and never closed: then what is cleared
+    # belongs to one of these, to which nobody connects. See docs/ports.md.
+    # Only modlwip has this function.
+    if not hasattr(socket, "print_pcbs") or hasattr(native, "guards"):
+        return
+    native.guards = guards = []
+    probe = socket.socket()
+    try:
+        probe.bind(("::1", 0))
+    except ValueError:
+        for _ in range(4):
+            guard = socket.socket()
+            guards.append(guard)
+            guard.bind(("127.0.0.1", 0))
+            guard.listen(0)
+    finally:
+        probe.close()
+
+
 def _listen(server):
     # The server's listening socket. Raises OSError when the address cannot be had.
     server._entries = _accounts(server)
@@ -67,6 +88,7 @@ def _listen(server):
     if address is None:
         # An ESP32 finds an address of IPv6, and cannot use it.
         raise ValueError("host must be an IPv4 address: this firmware's sockets know no other")
+    _guard()
     listener = socket.socket(server._family, kind, protocol)
     try:
         try:

@@ -29,14 +29,19 @@ class BoardFailed(Exception):
     """The board did not start, did not answer, or ended."""
 
 
-def romfs(package, config, image):
-    """Makes the ROMFS: the package, main.py, and config.py with these values."""
+def romfs(package, original, config, image):
+    """Makes the ROMFS: the package, or the original server with what it imports, main.py, and config.py with these values."""
     with tempfile.TemporaryDirectory() as folder:
         for path in (HERE / "rom").glob("*.py"):
             shutil.copy(path, folder)
         lines = (f"{name} = {value!r}\n" for name, value in config.items())
         pathlib.Path(folder, "config.py").write_text("".join(lines))
-        shutil.copytree(pathlib.Path(package, "ftpdlite"), pathlib.Path(folder, "lib/ftpdlite"))
+        library = pathlib.Path(folder, "lib")
+        if original:
+            shutil.copytree(HERE / "rom/beside_original", library)
+            shutil.copy(original, library / "original.mpy")
+        else:
+            shutil.copytree(pathlib.Path(package, "ftpdlite"), library / "ftpdlite")
         command = [sys.executable, "-m", "mpremote", "romfs", "--no-mpy", "--output", image, "build", folder]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     if os.path.getsize(image) > ROMFS_SIZE:
@@ -52,15 +57,32 @@ def end_with_parent():
 class Emulator:
     """A board that serves. As a context manager it is switched off at the end.
 
-    `files` is littlefs, fat or ramdisc; `settings` are arguments of FTPdLite. `counts` makes the board's clock count
-    instructions, 40 a cycle, so that the same work gives the same figures.
+    `files` is littlefs, fat or ramdisc; `settings` are arguments of FTPdLite. `original` is the compiled original server,
+    which then serves in place of this one. With `shift` the board's clock counts instructions, one in 2**shift ns, so that
+    the same work gives the same figures. `link` is a link's delay, rate and loss, such as tap.WIFI.
     """
 
-    def __init__(self, firmware, package, heap=190, files="littlefs", disc_blocks=3072, settings=None, accounts=None, counts=False, show=None):
+    def __init__(
+        self,
+        firmware,
+        package,
+        heap=190,
+        files="littlefs",
+        disc_blocks=3072,
+        settings=None,
+        accounts=None,
+        original=None,
+        shift=None,
+        link=None,
+        show=None,
+    ):
         self.show = show
+        # The board's clock has 25 MHz: a cycle is 40 ns.
+        self.instructions_a_cycle = 40 >> (shift or 0)
         self.printed = []
         self.buffer = b""
         config = {
+            "server": "original" if original else "ftpdlite",
             "address": tap.BOARD,
             "gateway": tap.HOST,
             "files": files,
@@ -70,17 +92,21 @@ class Emulator:
         }
         self.folder = tempfile.TemporaryDirectory()
         image = os.path.join(self.folder.name, "rom.img")
-        romfs(package, config, image)
+        romfs(package, original, config, image)
         network = tap.make()
+        self.link_process = None
+        if link:
+            network, self.link_process = tap.slow_down(network, link)
         monitor, self.monitor = socket.socketpair()
         command = ["qemu-system-arm", "-machine", "mps2-an385", "-display", "none", "-kernel", str(firmware)]
-        command += ["-nic", f"tap,id=lan,fd={network},mac=02:00:00:00:77:02"]
+        kind = "socket" if link else "tap"
+        command += ["-nic", f"{kind},id=lan,fd={network},mac=02:00:00:00:77:02"]
         command += ["-serial", "stdio", "-semihosting-config", "enable=on,target=native"]
         command += ["-chardev", f"socket,id=monitor,fd={monitor.fileno()}", "-mon", "chardev=monitor"]
         command += ["-device", f"loader,file={image},addr={ROMFS_ADDRESS:#x},force-raw=on"]
         command += ["-device", f"loader,addr={HEAP_KIB_ADDRESS:#x},data={heap},data-len=4"]
-        if counts:
-            command += ["-icount", "shift=0"]
+        if shift is not None:
+            command += ["-icount", f"shift={shift}"]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -112,6 +138,9 @@ class Emulator:
         """Switches the board off."""
         self.process.kill()
         self.process.wait()
+        if self.link_process:
+            self.link_process.kill()
+            self.link_process.wait()
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.stdout.close()
@@ -138,12 +167,20 @@ class Emulator:
                 self.show(text)
         return text
 
-    def ask(self, expression, patience=PATIENCE):
-        """Has the board evaluate an expression, or carry out a statement; gives the answer as text."""
+    def say(self, expression):
+        """Has the board evaluate an expression, or carry out a statement, and does not wait."""
         # When the board has ended, the next line tells.
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(expression.encode() + b"\n")
             self.process.stdin.flush()
+
+    def ask(self, expression, patience=PATIENCE):
+        """The same; waits for the answer and gives it as text."""
+        self.say(expression)
+        return self.answer(expression, patience)
+
+    def answer(self, expression, patience=PATIENCE):
+        """The answer to what was said last."""
         while not (line := self.line(patience)).startswith("=> "):
             pass
         answer = line[3:]

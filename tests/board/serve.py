@@ -1,4 +1,4 @@
-"""What `cargo xtask board` runs: serve.py FIRMWARE PACKAGE HEAP_KIB FILES. It serves from the board until Ctrl-C."""
+"""What `cargo xtask board` runs: serve.py FIRMWARE PACKAGE HEAP_KIB FILES [ORIGINAL]. It serves from the board until Ctrl-C."""
 
 import os
 import signal
@@ -16,17 +16,20 @@ def enter():
 
 
 def main():
-    firmware, package, heap, files = sys.argv[1:]
+    firmware, package, heap, files, *original = sys.argv[1:]
     for number in signal.SIGINT, signal.SIGTERM:
         signal.signal(number, signal.default_int_handler)
     try:
-        with Emulator(firmware, package, int(heap), files, show=print) as board:
+        # The address is said, as in the README's program: to find it out takes memory.
+        settings = {"host": tap.BOARD}
+        original = original[0] if original else None
+        with Emulator(firmware, package, int(heap), files, settings=settings, original=original, show=print) as board:
             if files == "ramdisc":
                 board.ask("fill('/files/numbers.bin', 1000)")
             else:
                 board.ask("[fill('/files/numbers.bin', 100000), os.mkdir('/files/pub'), fill('/files/pub/small.bin', 1000)]")
             print(f"The board is {tap.BOARD}, with {heap} KiB of heap and {files}. Account {USER}:{PASSWORD}, which may write.")
-            print(f"Try: {enter()} curl --user {USER}:{PASSWORD} ftp://{tap.BOARD}/")
+            print(f"Try: {enter()} curl --user {USER}:{PASSWORD} ftp://{tap.BOARD}/{'files/' if original else ''}")
             print("Ctrl-C stops.", flush=True)
             while True:
                 board.line(float(1 << 20))

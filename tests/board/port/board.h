@@ -77,6 +77,8 @@ void clock_start(void);
 uint64_t clock_cycles(void);
 uint64_t clock_idle_cycles(void);
 void clock_wait(uint32_t timeout_ms);
+// A device's interrupt tells that there may be something to do.
+void clock_called(void);
 uint32_t board_random(void);
 
 // console.c

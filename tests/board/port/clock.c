@@ -10,6 +10,9 @@ static volatile uint32_t milliseconds;
 static uint64_t cycles;
 static uint32_t last_count;
 static uint64_t idle_cycles;
+// Whether a device has had something to say since the last wait, and when that wait ended.
+static volatile bool is_called;
+static uint32_t last_wait;
 
 void clock_start(void) {
     SYSTEM_PRIORITIES = PRIORITY_DEVICES << 24 | PRIORITY_LWIP << 16;
@@ -52,15 +55,25 @@ void on_lwip(void) {
     sys_check_timeouts();
 }
 
-// Sleeps until the next interrupt, which comes within a millisecond. The time is counted as idle.
+void clock_called(void) {
+    is_called = true;
+}
+
+// Sleeps until the next interrupt, which comes within a millisecond. The time is counted as idle. So is what was done since the last
+// sleep when only the tick had ended that: MicroPython looks then whether there is something to do.
 void clock_wait(uint32_t timeout_ms) {
     if (timeout_ms == 0) {
         return;
     }
     uint32_t before = interrupts_off();
     uint32_t start = CLOCK_COUNTER;
+    if (!is_called) {
+        idle_cycles += start - last_wait;
+    }
     __asm volatile ("wfi");
-    idle_cycles += CLOCK_COUNTER - start;
+    is_called = false;
+    last_wait = CLOCK_COUNTER;
+    idle_cycles += last_wait - start;
     interrupts_restore(before);
 }
 

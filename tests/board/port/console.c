@@ -26,6 +26,7 @@ void console_start(void) {
 }
 
 void on_typed(void) {
+    clock_called();
     INTERRUPTS = 2;
     while (STATE & STATE_IN_FULL) {
         if (typed_count - taken_count == sizeof(typed)) {

@@ -103,6 +103,7 @@ void ethernet_receive(void) {
 void on_ethernet(void) {
     // No more of these until ethernet_receive() has run.
     INTERRUPT_MASK = 0;
+    clock_called();
     lwip_wake();
 }
 

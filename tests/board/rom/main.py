@@ -7,6 +7,7 @@ import gc
 import network
 import os
 import sys
+import time
 import vfs
 
 
@@ -29,13 +30,24 @@ class Ramdisc:
 
 def mount():
     # The file system that is served, on /files.
+    global disc, kind
     if config.files == "ramdisc":
         disc, kind = Ramdisc(64), vfs.VfsLfs2
     else:
         disc, kind = board.Disc(config.disc_blocks), vfs.VfsFat if config.files == "fat" else vfs.VfsLfs2
     vfs.umount("/")
+    format()
+
+
+def format():
     kind.mkfs(disc)
     vfs.mount(kind(disc), "/files")
+
+
+def empty():
+    # The file system is as new.
+    vfs.umount("/files")
+    format()
 
 
 BLOCK = bytes(i * 7 & 255 for i in range(256))
@@ -87,6 +99,30 @@ def read(path):
         return file.read()
 
 
+async def tick(period, count):
+    # A task of the program's own, beside the server: gives how late each tick was, in ms.
+    late = bytearray(count)
+    due = time.ticks_ms()
+    for number in range(count):
+        due = time.ticks_add(due, period)
+        await asyncio.sleep_ms(max(0, time.ticks_diff(due, time.ticks_ms())))
+        late[number] = min(255, max(0, time.ticks_diff(time.ticks_ms(), due)))
+        if late[number] > period:
+            due = time.ticks_ms()
+    return late
+
+
+async def start_original():
+    # The original server, as its run() starts it; that does not come back. Its root is "/".
+    global server
+    from original import FTPd
+
+    server = FTPd(host=config.address, port=21)
+    server.add_account(config.accounts[0][0])
+    server.sessions = server._session_list
+    await asyncio.start_server(server.on_ctrl_connect, config.address, 21, 5)
+
+
 async def restart(settings, accounts):
     # Another server takes the place of this one.
     global server
@@ -122,9 +158,12 @@ async def main():
     asyncio.create_task(console())
     gc.collect()
     before = gc.mem_free()
-    from ftpdlite import FTPdLite
+    if config.server == "original":
+        await start_original()
+    else:
+        from ftpdlite import FTPdLite
 
-    await restart(config.settings, config.accounts)
+        await restart(config.settings, config.accounts)
     gc.collect()
     print("READY: %d bytes of heap are free, %d less than without the server" % (gc.mem_free(), before - gc.mem_free()))
     await asyncio.Event().wait()
