@@ -22,6 +22,8 @@ _ENOMEM = const(12)
 _EISDIR = const(21)
 _ENOSPC = const(28)
 _DIRECTORY = const(0x4000)
+# Bytes of lwIP's TCP segments on boards.
+_SEGMENT = const(800)
 
 
 def _open_file(s, action):
@@ -179,8 +181,9 @@ def _take_buffer(server):
         return server._buffers.pop()
     size = server.transfer_buffer_size
     if not size:
-        # An eighth of what is free, as a power of two.
-        size = 512
+        # An eighth of what is free, in whole segments of lwIP: with pieces of segments its memory is full sooner, and modlwip sleeps.
+        gc.collect()
+        size = _SEGMENT
         free = gc.mem_free() // 8
         while size < 262144 and size * 2 <= free:
             size *= 2
@@ -188,7 +191,7 @@ def _take_buffer(server):
         try:
             return bytearray(size)
         except MemoryError:
-            if size <= 512:
+            if size <= _SEGMENT:
                 raise
             size //= 2
 

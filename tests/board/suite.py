@@ -826,9 +826,8 @@ BOARDS = {
     "ipv4": {"disc_blocks": 384, "ipv6": False},
     # With 64 KiB there are 11 left beside the server, in pieces that are soon too small for a session.
     "small": {"heap": 72, "disc_blocks": 384},
-    # Only when it is asked for: its figures need a machine that does nothing else. With buffers of whole segments of lwIP: with others modlwip sleeps.
-    # The clock is that of a Pico W.
-    "link": {"disc_blocks": 768, "shift": 3, "link": tap.WIFI, "settings": {"transfer_buffer_size": 8000}},
+    # Only when it is asked for: its figures need a machine that does nothing else. The clock is that of a Pico W.
+    "link": {"disc_blocks": 768, "shift": 3, "link": tap.WIFI},
     "hasty": {
         "disc_blocks": 384,
         "settings": {"login_timeout": 2, "idle_timeout": 3, "data_timeout": 2, "stall_timeout": 3},
