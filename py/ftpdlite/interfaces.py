@@ -1,6 +1,9 @@
 # The address that PASV tells: sockets cannot tell it, so ask who can. Loaded at the first PASV.
 from .tasks import _is_linux, _once, native
 
+# The classes of interfaces. They are looked for once, for dir() tries every name that the firmware knows.
+_names = []
+
 
 def own_address(server, s):
     """The address that the client reached, or ""."""
@@ -26,16 +29,19 @@ def _interfaces():
         yield from registered
     except (AttributeError, TypeError):
         pass
-    for name in dir(network):
+    if not _names:
+        for name in dir(network):
+            if hasattr(getattr(network, name), "ifconfig") and name != "WIZNET5K":
+                _names.append(name)
+    for name in _names:
         kind = getattr(network, name)
-        if hasattr(kind, "ifconfig") and name != "WIZNET5K":
-            # Wi-Fi as a client, and as a hotspot.
-            for arguments in ((0,), (1,)) if name == "WLAN" else ((),):
-                try:
-                    if not any(isinstance(interface, kind) for interface in registered):
-                        yield kind(*arguments)
-                except (OSError, RuntimeError, TypeError, ValueError):
-                    pass
+        # Wi-Fi as a client, and as a hotspot.
+        for arguments in ((0,), (1,)) if name == "WLAN" else ((),):
+            try:
+                if not any(isinstance(interface, kind) for interface in registered):
+                    yield kind(*arguments)
+            except (OSError, RuntimeError, TypeError, ValueError):
+                pass
 
 
 def _address_for(client):
