@@ -9,6 +9,9 @@ from .tasks import _complain, _errno_of, _firmly, _make_sure, _next_connection, 
 _WAIT_WRITE = const(2)
 _YIELD = const(3)
 
+_OPEN_WRITE = const(19)
+_OPEN_APPEND = const(20)
+
 # How a transfer ended: pump() adds _ENDED.
 _ENDED = const(16)
 _NO_CONNECTION = const(1)
@@ -41,7 +44,7 @@ def _begin(server, s, action):
                 raise OSError(_EADDRINUSE)
             address = address[-1]
         path = server.on_event and s.path
-        job = core.create_task(_transfer(server, s, path, buffer, sock, address))
+        job = core.create_task(_transfer(server, s, action, path, buffer, sock, address))
         _open_file(s, action)
     except Exception:
         if job:
@@ -121,7 +124,7 @@ def _error_of(sock):
 
 
 # async
-def _transfer(server, s, path, buffer, sock, address):
+def _transfer(server, s, action, path, buffer, sock, address):
     # A transfer, with what _begin has made for it. `sock` and `address` are for an active data connection.
     end = _NO_CONNECTION
     start = -1
@@ -180,7 +183,7 @@ def _transfer(server, s, path, buffer, sock, address):
                     end = what - _ENDED
                     break
             # LittleFS and FAT use the blocks of a file that changes again, also while somebody reads it.
-            while not end and s.verdict is None and s.contested():
+            while _OPEN_WRITE <= action <= _OPEN_APPEND and not end and s.verdict is None and s.contested():
                 yield from core.sleep_ms(20)
             if not end and s.verdict == _BROKEN:
                 # That took too long. What was written in place is there already.

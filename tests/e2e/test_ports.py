@@ -48,7 +48,12 @@ def assert_served(server, control):
 # -- what every transfer meets
 
 
-@pytest.mark.parametrize("path", transcript.transcripts(), ids=lambda path: path.stem)
+# A reset takes with it what was not read there: what stays of an upload depends on who is faster.
+PLAYED = [path for path in transcript.transcripts() if path.stem != "unfinished-uploads"]
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("path", PLAYED, ids=lambda path: path.stem)
 def test_transcript(path, esp32):
     server = esp32(**transcript.settings(path))
     transcript.build_fixture(server.root)

@@ -11,6 +11,9 @@ from clients import Curl, Ftplib, Lftp, Rclone
 from control import reset
 from server import wait_until, run_micropython
 
+# Many of these wait for seconds.
+pytestmark = pytest.mark.clients
+
 NEW = hashlib.shake_128(b"new").digest(300_000)
 ARRIVED = 100_000
 OLD = b"the old file"
@@ -265,7 +268,6 @@ def test_an_upload_goes_on_while_bytes_come(start_board):
     server.assert_nothing_leaked()
 
 
-@pytest.mark.clients
 @pytest.mark.parametrize("stall_timeout", [60, 0])
 def test_a_client_that_vanishes_is_gone_in_seconds(start_server, stall_timeout):
     server = start_server(stall_timeout=stall_timeout)
@@ -296,7 +298,6 @@ def test_a_download_is_cut_when_the_client_is_gone(start_server):
 # -- what real clients do
 
 
-@pytest.mark.clients
 class TestClients:
     """Each client's upload is killed on its way. The same client then goes on, or begins again, as it knows how to."""
 

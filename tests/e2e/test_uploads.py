@@ -53,6 +53,7 @@ def test_others_see_the_old_file_until_the_new_one_is_whole(server):
         assert names(server) == ["file"]
 
 
+@pytest.mark.clients
 def test_a_client_that_vanishes_leaves_the_old_file(server):
     with server.login() as control:
         data = begin(control)

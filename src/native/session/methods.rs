@@ -60,10 +60,9 @@ methods! {
         Obj::NULL
     }
 
-    /// `contested()`: if this is an upload, it is whole, and nobody may begin to read the file that it changes; whether another session has that open.
+    /// `contested()`: the upload is whole, and nobody may begin to read the file that it changes; whether another session has that open.
     contested(inside) {
-        let is_upload = inside.body.core.transfer().is_some_and(Transfer::is_upload);
-        Obj::from_bool(is_upload && inside.settings.holders.contest(inside.head))
+        Obj::from_bool(inside.settings.holders.contest(inside.head))
     }
 
     /// `dismiss(why)`: the session is to end with the 421 of that number.
