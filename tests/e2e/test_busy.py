@@ -198,6 +198,7 @@ def test_what_is_open_is_changed_by_nobody_else(start_board, holder):
     server.assert_nothing_leaked()
 
 
+@pytest.mark.clients
 def test_a_file_whose_hash_is_made_is_busy(start_board, file_system):
     # As long as the hash takes: each turn of the loop makes two milliseconds of it.
     size = (6 << 20) if file_system else (256 << 20)

@@ -7,6 +7,9 @@ import threading
 import pytest
 from server import wait_until
 
+# Under an emulator it takes minutes to collect garbage so often.
+pytestmark = pytest.mark.clients
+
 # The program. `meddle` tries everything on every session; where native code runs, everything must be refused.
 MEDDLING = """\
 import gc
