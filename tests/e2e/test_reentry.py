@@ -7,9 +7,6 @@ import threading
 import pytest
 from server import wait_until
 
-# Under an emulator it takes minutes to collect garbage so often.
-pytestmark = pytest.mark.clients
-
 # The program. `meddle` tries everything on every session; where native code runs, everything must be refused.
 MEDDLING = """\
 import gc
@@ -330,6 +327,7 @@ def test_python_that_native_code_calls_is_kept_out_of_the_sessions(server):
     assert min(counts.values()) > 39, counts
 
 
+@pytest.mark.clients
 def test_two_clients_at_once(server):
     failures = []
 

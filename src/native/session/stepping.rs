@@ -277,6 +277,8 @@ impl Inside<'_> {
 
     /// Lists on the control connection: what must be waited for, or `None` at the end, which a session that is to end reaches at once.
     fn list_here(&mut self) -> Option<u32> {
+        // However slow the clock, the log or the socket is, each share lists something.
+        let mut has_listed = false;
         while self.flush() {
             if self.body.lost {
                 return Some(CLOSE);
@@ -288,7 +290,7 @@ impl Inside<'_> {
             if self.body.listing.is_done() {
                 return None;
             }
-            if self.settings.clock.is_over(self.body.share) {
+            if core::mem::replace(&mut has_listed, true) && self.settings.clock.is_over(self.body.share) {
                 return Some(YIELD);
             }
             let mut out = Writer::new(&mut self.shared.replies);
