@@ -156,6 +156,9 @@ class FTPdLite:
 
     async def start(self):
         """Listens and serves in tasks of the running event loop. Raises OSError when the address cannot be had."""
+        if not self._stop_event:
+            # Before the rest is loaded, so that both are not there at once.
+            _once("settings").check(self, native)
         _once("startup").start(self)
 
     async def stop(self, wait=0):

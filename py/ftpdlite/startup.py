@@ -111,7 +111,6 @@ def start(server):
     """Listens, and makes the tasks that serve. Raises OSError when the address cannot be had, and MemoryError."""
     if server._stop_event:
         raise RuntimeError("the server runs already")
-    _once("settings").check(server, native)
     server._listener = listener = _listen(server)
     server._uptime = 0
     server._warned = -1
@@ -125,8 +124,12 @@ def start(server):
         server._stop_event = Event()
         tasks.append(core.create_task(_accept(server, listener)))
         tasks.append(core.create_task(_tick(server)))
-        # It ends by itself, and nobody is to hold its code then.
-        core.create_task(_sweep(server))
+        try:
+            # It ends by itself, and nobody is to hold its code then.
+            core.create_task(_sweep(server))
+        except MemoryError:
+            # A second later there is more.
+            server._litter = 1
     except MemoryError:
         server._stop_event = None
         for task in tasks:
