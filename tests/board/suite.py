@@ -326,7 +326,9 @@ def control_reset_at_each_stage(board):
         control.reset()
         drained(data)
         settle(board, f"{command} with its control connection reset")
-    board.ask("os.remove('/files/long.bin')")
+    # What has arrived of a new file stays.
+    for name in "long.bin", "broken.bin":
+        board.ask(f"os.remove('/files/{name}')")
 
 
 @case("littlefs", "ipv4", "fat", "small")
