@@ -1,7 +1,9 @@
 """A board's program: the server on the sockets of another port, which a module `socket` plays."""
 
 import pathlib
+import socket
 
+from control import PATIENCE, read_all
 from server import DIST
 
 # What says which board it is is sys.platform, which cannot be set: so there is another sys.
@@ -37,3 +39,23 @@ def on(port, platform, before=""):
     """The program and the modules for a Server whose sockets are those of a port; `before` runs ahead of the import."""
     folder = pathlib.Path(__file__).resolve().parent / port
     return {"program": MAIN.replace("PLATFORM", platform).replace("BEFORE", before), "modules": f"{folder}:{DIST}:.frozen"}
+
+
+def move_files_in_active_mode(server):
+    """Downloads and uploads by EPRT and PORT, three times."""
+    (server.root / "file").write_bytes(b"content")
+    with server.login() as control, socket.create_server((server.host, 0)) as listener:
+        listener.settimeout(PATIENCE)
+        host, port = listener.getsockname()
+        for _ in range(3):
+            control.expect(f"EPRT |1|{host}|{port}|", "200")
+            control.expect("RETR file", "150")
+            with listener.accept()[0] as data:
+                assert read_all(data) == b"content"
+            assert control.reply().startswith("226 ")
+            control.expect(f"PORT {host.replace('.', ',')},{port >> 8},{port & 255}", "200")
+            control.expect("STOR new", "150")
+            with listener.accept()[0] as data:
+                data.sendall(b"sent")
+            assert control.reply().startswith("226 ")
+            assert (server.root / "new").read_bytes() == b"sent"

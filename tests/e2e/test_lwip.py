@@ -7,7 +7,7 @@ import socket
 import pytest
 from clients import Curl
 from control import PATIENCE, data_connection, read_all
-from ports import PATIENT, on
+from ports import PATIENT, move_files_in_active_mode, on
 from server import wait_until
 
 
@@ -217,23 +217,7 @@ def test_on_linux_the_number_is_known(start_server):
 
 @pytest.mark.parametrize("numbers", ["", "socket.newlib()"], ids=["MicroPython's errors", "newlib's errors"])
 def test_active_mode_where_connect_is_under_way_and_then_stands(board, numbers):
-    server = board(before=numbers)
-    (server.root / "file").write_bytes(b"content")
-    with server.login() as control, socket.create_server((server.host, 0)) as listener:
-        listener.settimeout(PATIENCE)
-        host, port = listener.getsockname()
-        for _ in range(3):
-            control.expect(f"EPRT |1|{host}|{port}|", "200")
-            control.expect("RETR file", "150")
-            with listener.accept()[0] as data:
-                assert read_all(data) == b"content"
-            assert control.reply().startswith("226 ")
-            control.expect(f"PORT {host.replace('.', ',')},{port >> 8},{port & 255}", "200")
-            control.expect("STOR new", "150")
-            with listener.accept()[0] as data:
-                data.sendall(b"sent")
-            assert control.reply().startswith("226 ")
-            assert (server.root / "new").read_bytes() == b"sent"
+    move_files_in_active_mode(board(before=numbers))
 
 
 @pytest.mark.parametrize("numbers", ["", "socket.newlib()"], ids=["MicroPython's errors", "newlib's errors"])

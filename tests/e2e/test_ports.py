@@ -10,7 +10,7 @@ import pytest
 import transcript
 from clients import Curl
 from control import PATIENCE, data_connection, read_all
-from ports import PATIENT, on
+from ports import PATIENT, move_files_in_active_mode, on
 from server import Server, run_micropython, wait_until
 
 
@@ -139,23 +139,7 @@ def test_a_download_that_the_client_breaks_off(esp32):
 
 
 def test_active_mode_where_connect_is_under_way_and_then_stands(esp32):
-    server = esp32()
-    (server.root / "file").write_bytes(b"content")
-    with server.login() as control, socket.create_server((server.host, 0)) as listener:
-        listener.settimeout(PATIENCE)
-        host, port = listener.getsockname()
-        for _ in range(3):
-            control.expect(f"EPRT |1|{host}|{port}|", "200")
-            control.expect("RETR file", "150")
-            with listener.accept()[0] as data:
-                assert read_all(data) == b"content"
-            assert control.reply().startswith("226 ")
-            control.expect(f"PORT {host.replace('.', ',')},{port >> 8},{port & 255}", "200")
-            control.expect("STOR new", "150")
-            with listener.accept()[0] as data:
-                data.sendall(b"sent")
-            assert control.reply().startswith("226 ")
-            assert (server.root / "new").read_bytes() == b"sent"
+    move_files_in_active_mode(esp32())
 
 
 def test_active_mode_in_which_the_client_sends_all_and_closes_before_the_server_looks(esp32):
