@@ -1,7 +1,11 @@
-//! Makes the bindings and compiles the C glue, for the module only: the protocol core needs neither.
+//! Packs the texts of the protocol's replies. For the module it makes the bindings, too, and compiles the C glue.
+
+#[path = "build/texts.rs"]
+mod texts;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    texts::build();
     #[cfg(feature = "native")]
     native::build();
 }

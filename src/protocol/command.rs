@@ -3,7 +3,7 @@
 //! A new command is one row here, one function in the file of its area in [`session`](super::session), and one transcript.
 
 use super::listing::Permission;
-use super::texts;
+use super::texts::{Text, text};
 use super::writer::Writer;
 use nom::bytes::complete::take_while1;
 use nom::combinator::rest;
@@ -128,37 +128,38 @@ enum Syntax {
     User,
 }
 
-const SYNTAXES: &[&[u8]] = &[
-    b"",
-    b" <SP> account-information",
-    b" <SP> decimal-integer",
-    b" <SP> pathname",
-    b" <SP> mechanism-name",
-    b" [<SP> pathname]",
-    b" <SP> client-name",
-    b" <SP> <d>net-prt<d>net-addr<d>tcp-port<d>",
-    b" [<SP> net-prt | ALL]",
-    b" [<SP> command]",
-    b" <SP> hostname",
-    b" [<SP> language-tag]",
-    b" <SP> time-val <SP> pathname",
-    b" <SP> mode-code",
-    b" <SP> command [<SP> options]",
-    b" <SP> password",
-    b" <SP> host-port",
-    b" <SP> prot-code",
-    b" <SP> marker",
-    b" <SP> string",
-    b" <SP> structure-code",
-    b" <SP> type-code",
-    b" <SP> username",
+static SYNTAXES: &[Text] = &[
+    Text::NONE,
+    text!(" <SP> account-information"),
+    text!(" <SP> decimal-integer"),
+    text!(" <SP> pathname"),
+    text!(" <SP> mechanism-name"),
+    text!(" [<SP> pathname]"),
+    text!(" <SP> client-name"),
+    text!(" <SP> <d>net-prt<d>net-addr<d>tcp-port<d>"),
+    text!(" [<SP> net-prt | ALL]"),
+    text!(" [<SP> command]"),
+    text!(" <SP> hostname"),
+    text!(" [<SP> language-tag]"),
+    text!(" <SP> time-val <SP> pathname"),
+    text!(" <SP> mode-code"),
+    text!(" <SP> command [<SP> options]"),
+    text!(" <SP> password"),
+    text!(" <SP> host-port"),
+    text!(" <SP> prot-code"),
+    text!(" <SP> marker"),
+    text!(" <SP> string"),
+    text!(" <SP> structure-code"),
+    text!(" <SP> type-code"),
+    text!(" <SP> username"),
 ];
 
 /// Bytes of the longest name.
 const NAME_MAX: usize = 7;
 
-const fn filled(name: &[u8]) -> [u8; NAME_MAX] {
-    let mut filled = [b' '; NAME_MAX];
+/// A name of a table, filled with blanks: without a pointer and a length.
+pub(super) const fn filled<const N: usize>(name: &[u8]) -> [u8; N] {
+    let mut filled = [b' '; N];
     let mut at = 0;
     while at < name.len() {
         filled[at] = name[at];
@@ -166,7 +167,6 @@ const fn filled(name: &[u8]) -> [u8; NAME_MAX] {
     }
     filled
 }
-static SYNTAX_TEXTS: [u8; texts::length(SYNTAXES)] = texts::joined(SYNTAXES);
 
 /// One row of the table.
 pub struct Command {
@@ -324,25 +324,25 @@ pub fn write_names(tls: bool, out: &mut Writer<'_>) {
             out.byte(if command.verb.is_offered(tls) { b' ' } else { b'*' });
             out.put(command.name.get(command.name().len()..).unwrap_or_default());
         }
-        out.put(b"\r\n");
+        out.text(text!("\r\n"));
     }
 }
 
 /// `RETR <SP> pathname`.
 pub fn write_syntax(command: &Command, out: &mut Writer<'_>) {
     out.put(command.name());
-    out.put(texts::nth(&SYNTAX_TEXTS, command.syntax()));
+    out.text(SYNTAXES.get(command.syntax()).copied().unwrap_or(Text::NONE));
 }
 
 /// FEAT's lines for the commands that are features by their name alone, and those for TLS (RFC 4217 6).
 pub fn write_features(tls: bool, out: &mut Writer<'_>) {
     if tls {
-        out.put(b" AUTH TLS\r\n PBSZ\r\n PROT\r\n");
+        out.text(text!(" AUTH TLS\r\n PBSZ\r\n PROT\r\n"));
     }
     for command in COMMANDS.iter().filter(|command| command.is_feature()) {
         out.byte(b' ');
         out.put(command.name());
-        out.put(b"\r\n");
+        out.text(text!("\r\n"));
     }
 }
 

@@ -1,50 +1,99 @@
-//! Texts one behind the other, each ended by NUL: a pointer and a length for each would take a board's memory.
+//! What the server says, packed: all texts are one table, and a text is a number in it. A pointer, a length and the text itself would take three times as much of a
+//! board's memory. `text!("200 NOOP ok.")` is the number; build.rs finds these in the sources and makes the table.
 
-/// How many bytes [`joined`] makes of a list.
-pub const fn length(list: &[&[u8]]) -> usize {
-    let (mut bytes, mut index) = (0, 0);
-    while index < list.len() {
-        bytes += list[index].len() + 1;
-        index += 1;
+use super::writer::Writer;
+use core::num::NonZeroU8;
+
+/// A text of the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Text(NonZeroU8);
+
+impl Text {
+    /// The empty text: what was to be said stands there already.
+    pub const NONE: Text = text!("");
+
+    /// The text with that number, from 1.
+    pub(super) const fn numbered(number: u8) -> Text {
+        Text(NonZeroU8::new(number).expect("numbers begin with 1"))
     }
-    bytes
 }
 
-/// The texts of a list, none of which may have a NUL in it.
-pub const fn joined<const N: usize>(list: &[&[u8]]) -> [u8; N] {
-    let mut bytes = [0; N];
-    let (mut at, mut index) = (0, 0);
-    while index < list.len() {
-        let mut from = 0;
-        while from < list[index].len() {
-            bytes[at] = list[index][from];
-            at += 1;
-            from += 1;
+// The macro `text!`; the table PACKED, in which bytes below END stand for one or two letters, see PAIRS, and others end a text, DOT with a dot; and GROUPS, where
+// each GROUP of texts begins in it.
+include!(concat!(env!("OUT_DIR"), "/texts.rs"));
+pub(crate) use text;
+
+impl Writer<'_> {
+    /// A text of the table.
+    #[inline(never)]
+    pub fn text(&mut self, text: Text) {
+        let before = self.len();
+        let number = usize::from(text.0.get() - 1);
+        let start = GROUPS.get(number / GROUP).copied().unwrap_or_default();
+        let mut others = number % GROUP;
+        for &byte in PACKED.get(usize::from(start)..).unwrap_or_default() {
+            if others > 0 {
+                others -= usize::from(byte <= DOT);
+            } else if byte > DOT {
+                self.unpack(byte);
+            } else {
+                if byte == DOT {
+                    self.byte(b'.');
+                }
+                break;
+            }
         }
-        at += 1;
-        index += 1;
+        if self.overflowed() {
+            self.leave_out(before);
+        }
     }
-    bytes
-}
 
-/// The text with that number, from 0; empty when there is none.
-#[inline(never)]
-pub fn nth(texts: &[u8], number: usize) -> &[u8] {
-    texts.split(|&byte| byte == 0).nth(number).unwrap_or_default()
+    /// A letter, or the pair that stands for, of which each may be a pair.
+    fn unpack(&mut self, byte: u8) {
+        match PAIRS.get(usize::from(byte).wrapping_sub(0x80)) {
+            Some(&[first, second]) => {
+                self.unpack(first);
+                self.unpack(second);
+            }
+            None => self.byte(byte),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn said(text: Text, room: usize) -> (String, bool) {
+        let mut buffer = [0; 80];
+        let mut out = Writer::new(&mut buffer[..room]);
+        out.text(text);
+        (String::from_utf8_lossy(out.bytes()).into_owned(), out.overflowed())
+    }
+
     #[test]
-    fn texts_are_found_by_their_number() {
-        const LIST: &[&[u8]] = &[b"one", b"", b"three"];
-        static TEXTS: [u8; length(LIST)] = joined(LIST);
-        assert_eq!(TEXTS, *b"one\0\0three\0");
-        for (number, text) in LIST.iter().enumerate() {
-            assert_eq!(nth(&TEXTS, number), *text);
+    fn texts_come_out_as_they_are_written_in_the_source() {
+        assert_eq!(said(Text::NONE, 0), (String::new(), false));
+        assert_eq!(said(text!("550 No such file or directory."), 80).0, "550 No such file or directory.");
+        assert_eq!(said(text!("215 UNIX Type: L8"), 80).0, "215 UNIX Type: L8");
+        assert_eq!(said(text!("\r\n MFMT"), 80).0, "\r\n MFMT");
+        assert_ne!(text!("550 Is a directory."), text!("550 Not a directory."));
+    }
+
+    #[test]
+    fn a_text_that_does_not_fit_is_left_out() {
+        assert_eq!(said(text!("550 Is a directory."), 18), (String::new(), true));
+        assert_eq!(said(text!("550 Is a directory."), 19).0, "550 Is a directory.");
+    }
+
+    #[test]
+    fn every_text_of_the_table_can_be_said() {
+        // One for each end in the table, and none beyond.
+        let count = PACKED.iter().filter(|&&byte| byte <= DOT).count();
+        assert!((1..=255).contains(&count));
+        for number in 2..=count {
+            let (text, overflowed) = said(Text::numbered(number as u8), 80);
+            assert!(!text.is_empty() && !overflowed && text.is_ascii(), "{number}: {text}");
         }
-        assert_eq!((nth(&TEXTS, 3), nth(&TEXTS, 4)), (&b""[..], &b""[..]));
     }
 }

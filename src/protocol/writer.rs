@@ -49,6 +49,12 @@ impl<'a> Writer<'a> {
         self.overflowed = false;
     }
 
+    /// Forgets what was written behind `length`, for it did not fit as a whole.
+    pub(super) fn leave_out(&mut self, length: usize) {
+        self.length = length;
+        self.overflowed = true;
+    }
+
     /// One byte.
     pub fn byte(&mut self, byte: u8) {
         match self.buffer.get_mut(self.length) {

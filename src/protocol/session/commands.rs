@@ -4,6 +4,7 @@ use super::host::{Host, Outcome, Step, Turn};
 use super::replies::{ARGUMENT_REQUIRED, Answer, NO_PERMISSION, SAID};
 use super::{After, Session, parameters, status};
 use crate::protocol::command::{self, Verb, When};
+use crate::protocol::texts::text;
 use core::ops::ControlFlow::Break;
 
 impl Session {
@@ -42,9 +43,9 @@ impl Session {
         let always = found.is_some_and(|(command, _)| command.when() == When::Always);
         let Some((command, argument)) = found.filter(|_| always || self.logged_in()) else {
             return Break(if self.logged_in() {
-                b"500 Unknown command."
+                text!("500 Unknown command.")
             } else {
-                b"530 Please log in with USER and PASS."
+                text!("530 Please log in with USER and PASS.")
             });
         };
         if command.is_argument_required() && argument.is_empty() {
@@ -54,7 +55,7 @@ impl Session {
         } else if let Some(line) = self.security_refusal(command.verb, turn.config) {
             Break(line)
         } else if command.verb == Verb::Rnto && !renaming {
-            Break(b"503 Send RNFR first.")
+            Break(text!("503 Send RNFR first."))
         } else {
             self.run(command.verb, argument, turn)
         }
@@ -65,14 +66,14 @@ impl Session {
     fn run(&mut self, verb: Verb, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         match verb {
             Verb::Abor => self.abor(),
-            Verb::Acct => Break(b"202 Account not needed."),
+            Verb::Acct => Break(text!("202 Account not needed.")),
             Verb::Allo => self.allo(argument, turn),
             Verb::Appe => self.appe(argument, turn),
             Verb::Auth => self.auth(argument),
             Verb::Avbl => self.avbl(argument, turn),
-            Verb::Ccc => Break(b"533 The control connection stays protected."),
+            Verb::Ccc => Break(text!("533 The control connection stays protected.")),
             Verb::Cdup => self.cwd(b"..", turn),
-            Verb::Clnt => Break(b"200 Noted."),
+            Verb::Clnt => Break(text!("200 Noted.")),
             Verb::Cwd => self.cwd(argument, turn),
             Verb::Dele => self.dele(argument, turn),
             Verb::Eprt => self.eprt(argument, turn),
@@ -88,7 +89,7 @@ impl Session {
             Verb::Mlst => self.mlst(argument, turn),
             Verb::Mode => parameters::mode(argument),
             Verb::Nlst => self.nlst(argument, turn),
-            Verb::Noop => Break(b"200 NOOP ok."),
+            Verb::Noop => Break(text!("200 NOOP ok.")),
             Verb::Opts => self.opts(argument, turn),
             Verb::Pass => self.pass(argument, turn),
             Verb::Pasv => self.pasv(),
@@ -109,10 +110,10 @@ impl Session {
             Verb::Stor => self.stor(argument, turn),
             Verb::Stou => self.stou(argument, turn),
             Verb::Stru => parameters::stru(argument),
-            Verb::Syst => Break(b"215 UNIX Type: L8"),
+            Verb::Syst => Break(text!("215 UNIX Type: L8")),
             Verb::Type => self.type_(argument),
             Verb::User => self.user(argument, turn),
-            Verb::Unavailable => Break(b"502 Command not implemented."),
+            Verb::Unavailable => Break(text!("502 Command not implemented.")),
         }
     }
 

@@ -6,9 +6,10 @@ use super::{After, Data, Session};
 use crate::protocol::address::{
     Endpoint, EprtError, Epsv, Ip, parse_eprt, parse_epsv, parse_ip, parse_port, write_passive,
 };
+use crate::protocol::texts::{Text, text};
 use core::ops::ControlFlow::Break;
 
-const ONLY_EPSV: &[u8] = b"501 Only EPSV is allowed after EPSV ALL.";
+const ONLY_EPSV: Text = text!("501 Only EPSV is allowed after EPSV ALL.");
 
 impl Session {
     /// Where to dial for an active data connection; `None` when the client dials in.
@@ -48,7 +49,7 @@ impl Session {
             return Break(ONLY_EPSV);
         }
         if matches!(self.peer.ip, Ip::V6(_)) {
-            return self.no_address(b"425 PASV is for IPv4, use EPSV.");
+            return self.no_address(text!("425 PASV is for IPv4, use EPSV."));
         }
         self.act(Action::PassiveIpv4, After::Passive)
     }
@@ -59,14 +60,14 @@ impl Session {
         match parse_epsv(argument) {
             Ok(Epsv::All) => {
                 self.extended_only = true;
-                Break(b"200 EPSV ALL accepted.")
+                Break(text!("200 EPSV ALL accepted."))
             }
             Ok(protocol) if protocol != if v6 { Epsv::V4 } else { Epsv::V6 } => {
                 self.act(Action::Passive, After::ExtendedPassive)
             }
             Err(EprtError::Syntax) => Break(BAD_ARGUMENT),
-            _ if v6 => Break(b"522 Network protocol not supported, use (2)."),
-            _ => Break(b"522 Network protocol not supported, use (1)."),
+            _ if v6 => Break(text!("522 Network protocol not supported, use (2).")),
+            _ => Break(text!("522 Network protocol not supported, use (1).")),
         }
     }
 
@@ -79,25 +80,25 @@ impl Session {
     ) -> Answer {
         let Outcome::Passive(port, address) = outcome else {
             self.data = Data::Unset;
-            return Break(b"425 Can't open passive connection.");
+            return Break(text!("425 Can't open passive connection."));
         };
-        let line: &[u8] = if extended {
-            turn.out.put(b"229 Entering Extended Passive Mode (|||");
+        let line = if extended {
+            turn.out.text(text!("229 Entering Extended Passive Mode (|||"));
             turn.out.dec(port.into());
-            b"|)."
+            text!("|).")
         } else if let Some(Ip::V4(address)) = parse_ip(address) {
-            turn.out.put(b"227 Entering Passive Mode (");
+            turn.out.text(text!("227 Entering Passive Mode ("));
             write_passive(address, port, &mut turn.out);
-            b")."
+            text!(").")
         } else {
-            return self.no_address(b"425 The server's address is not known: use EPSV, or set host.");
+            return self.no_address(text!("425 The server's address is not known: use EPSV, or set host."));
         };
         self.data = Data::Passive;
         Break(line)
     }
 
     /// There is no address for PASV to tell, and nothing listens any more.
-    fn no_address(&mut self, line: &'static [u8]) -> Answer {
+    fn no_address(&mut self, line: Text) -> Answer {
         self.data = Data::Unset;
         self.act_and_say(Action::Unlisten, line)
     }
@@ -105,12 +106,12 @@ impl Session {
     /// PORT: the server dials.
     pub(super) fn port(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         let endpoint = parse_port(argument).ok_or(EprtError::Syntax);
-        self.dial(endpoint, b"500 Illegal PORT command.", b"200 PORT command successful.", turn)
+        self.dial(endpoint, text!("500 Illegal PORT command."), text!("200 PORT command successful."), turn)
     }
 
     /// EPRT: the server dials.
     pub(super) fn eprt(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        self.dial(parse_eprt(argument), b"500 Illegal EPRT command.", b"200 EPRT command successful.", turn)
+        self.dial(parse_eprt(argument), text!("500 Illegal EPRT command."), text!("200 EPRT command successful."), turn)
     }
 
     /// Only the client's own address and no privileged port, so that nobody can be attacked through the server (RFC 2577 3).
@@ -118,8 +119,8 @@ impl Session {
     fn dial(
         &mut self,
         endpoint: Result<Endpoint, EprtError>,
-        illegal: &'static [u8],
-        done: &'static [u8],
+        illegal: Text,
+        done: Text,
         turn: &mut Turn<'_, impl Host>,
     ) -> Answer {
         if self.extended_only {
@@ -127,7 +128,7 @@ impl Session {
         }
         match endpoint {
             Err(EprtError::Syntax) => Break(BAD_ARGUMENT),
-            Err(EprtError::Protocol) => Break(b"522 Network protocol not supported, use (1,2)."),
+            Err(EprtError::Protocol) => Break(text!("522 Network protocol not supported, use (1,2).")),
             Ok(endpoint)
                 if endpoint.port == 0
                     || !turn.config.foreign_data && (endpoint.ip != self.peer.ip || endpoint.port < 1024) =>

@@ -6,22 +6,23 @@ use super::{After, Session};
 use crate::protocol::arguments::{Representation, parse_allo, split_time, unquote};
 use crate::protocol::command::Verb;
 use crate::protocol::listing::{Entry, Kind, Permission, facts_line};
+use crate::protocol::texts::{Text, text};
 use crate::protocol::time::write_stamp;
 use core::ops::ControlFlow::Break;
 
-const CANNOT_SET_TIMES: &[u8] = b"504 The file system cannot set times.";
-const NO_ALLOCATION: &[u8] = b"202 No storage allocation necessary.";
+const CANNOT_SET_TIMES: Text = text!("504 The file system cannot set times.");
+const NO_ALLOCATION: Text = text!("202 No storage allocation necessary.");
 
 impl Session {
     /// SIZE: how many bytes RETR would send, which is known only where nothing is converted.
     pub(super) fn size(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         if self.representation == Representation::Ascii {
-            return Break(b"550 SIZE not allowed in ASCII mode.");
+            return Break(text!("550 SIZE not allowed in ASCII mode."));
         }
         self.find_file(argument, turn)?;
-        turn.out.put(b"213 ");
+        turn.out.text(text!("213 "));
         turn.out.dec(turn.found.size);
-        Break(b"")
+        Break(Text::NONE)
     }
 
     /// MDTM: the time of a file, or, with a time before the name, MFMT.
@@ -32,11 +33,11 @@ impl Session {
         }
         self.find(argument, turn)?;
         if turn.found.modified == 0 {
-            return Break(b"550 The file system does not know its time.");
+            return Break(text!("550 The file system does not know its time."));
         }
-        turn.out.put(b"213 ");
+        turn.out.text(text!("213 "));
         write_stamp(turn.found.modified, &mut turn.out);
-        Break(b"")
+        Break(Text::NONE)
     }
 
     /// MFMT: sets the time of a file.
@@ -61,19 +62,19 @@ impl Session {
 
     /// The time is set.
     pub(super) fn set_time_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.put(b"213 Modify=");
+        turn.out.text(text!("213 Modify="));
         write_stamp(self.time(), &mut turn.out);
-        turn.out.put(b"; ");
+        turn.out.text(text!("; "));
         turn.out.name(&turn.work.path);
-        Break(b"")
+        Break(Text::NONE)
     }
 
     /// MLST.
     pub(super) fn mlst(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.find(argument, turn)?;
-        turn.out.put(b"250-Listing ");
+        turn.out.text(text!("250-Listing "));
         turn.out.name(&turn.work.path);
-        turn.say(b"");
+        turn.end();
         let kind = if turn.found.directory { Kind::Directory } else { Kind::File };
         let entry = Entry {
             name: &turn.work.path,
@@ -83,7 +84,7 @@ impl Session {
             unique: None,
         };
         facts_line(&entry, kind, self.facts, self.permission(), true, &mut turn.out);
-        Break(b"250 End")
+        Break(text!("250 End"))
     }
 
     /// AVBL: the bytes that are free.
@@ -95,9 +96,9 @@ impl Session {
     /// The file system is measured.
     pub(super) fn avbl_done(&self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
         let Outcome::Space(free, _) = outcome else { return Break(LOCAL_ERROR) };
-        turn.out.put(b"213 ");
+        turn.out.text(text!("213 "));
         turn.out.dec(free);
-        Break(b"")
+        Break(Text::NONE)
     }
 
     /// ALLO: whether there is room for so much.
@@ -128,17 +129,17 @@ impl Session {
     pub(super) fn hash_done(&self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
         let Outcome::Text(digest) = outcome else { return Break(LOCAL_ERROR) };
         if self.hash == Verb::Hash {
-            turn.out.put(b"213 SHA-256 0-");
+            turn.out.text(text!("213 SHA-256 0-"));
             turn.out.dec(self.number);
             turn.out.byte(b' ');
         } else {
-            turn.out.put(b"250 ");
+            turn.out.text(text!("250 "));
         }
         digest.iter().for_each(|&byte| turn.out.hex2(byte));
         if self.hash == Verb::Hash {
             turn.out.byte(b' ');
             turn.out.name(&turn.work.path);
         }
-        Break(b"")
+        Break(Text::NONE)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::protocol::listing::Permission;
 use crate::protocol::path::Path;
+use crate::protocol::texts::{Text, text};
 use crate::protocol::writer::Writer;
 
 /// No single call of [`Session::next`](super::Session::next) or [`Session::resume`](super::Session::resume) writes more than this, in bytes.
@@ -294,6 +295,9 @@ pub enum Tick {
     Transfer(End),
 }
 
+/// The commands of [`Transfer`], in its order.
+static VERBS: &[u8; 28] = b"RETRSTORSTOUAPPELISTNLSTMLSD";
+
 /// What moves over the data connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transfer {
@@ -321,15 +325,8 @@ impl Transfer {
 
     /// The command that starts it, for STAT and WHO.
     pub fn verb(self) -> &'static [u8] {
-        match self {
-            Transfer::Retrieve => b"RETR",
-            Transfer::Store => b"STOR",
-            Transfer::Unique => b"STOU",
-            Transfer::Append => b"APPE",
-            Transfer::List => b"LIST",
-            Transfer::Names => b"NLST",
-            Transfer::Machine => b"MLSD",
-        }
+        let start = self as usize * 4;
+        VERBS.get(start..start + 4).unwrap_or_default()
     }
 }
 
@@ -353,15 +350,15 @@ pub enum Dismissal {
 }
 
 impl Dismissal {
-    pub(super) fn text(self) -> &'static [u8] {
+    pub(super) fn text(self) -> Text {
         match self {
-            Dismissal::Idle => b"421 No command for too long, closing.",
-            Dismissal::Kicked => b"421 Session ended by the administrator.",
-            Dismissal::Shutdown => b"421 Server is shutting down.",
-            Dismissal::TooMany => b"421 Too many connections.",
-            Dismissal::Blocked => b"421 Too many failed logins, try again later.",
-            Dismissal::Login => b"421 Login took too long.",
-            Dismissal::Displaced => b"421 Idle, and another client needs the place.",
+            Dismissal::Idle => text!("421 No command for too long, closing."),
+            Dismissal::Kicked => text!("421 Session ended by the administrator."),
+            Dismissal::Shutdown => text!("421 Server is shutting down."),
+            Dismissal::TooMany => text!("421 Too many connections."),
+            Dismissal::Blocked => text!("421 Too many failed logins, try again later."),
+            Dismissal::Login => text!("421 Login took too long."),
+            Dismissal::Displaced => text!("421 Idle, and another client needs the place."),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{After, Session, set};
 use crate::protocol::arguments::list_path;
 use crate::protocol::listing::Permission;
 use crate::protocol::path::name;
+use crate::protocol::texts::text;
 use core::ops::ControlFlow::Break;
 
 impl Session {
@@ -45,11 +46,11 @@ impl Session {
         match outcome {
             // RFC 3659 7.2.1: a file has no MLSD.
             Outcome::Failed(errno::ENOTDIR) if self.transfer == Some(Transfer::Machine) => {
-                Break(b"501 Not a directory.")
+                Break(text!("501 Not a directory."))
             }
             Outcome::Failed(error) => Break(turn.failure(error)),
             _ => {
-                turn.say(b"150 Opening data connection for directory listing.");
+                turn.say(text!("150 Opening data connection for directory listing."));
                 SAID
             }
         }
@@ -71,14 +72,14 @@ impl Session {
 
     /// The directory is open.
     pub(super) fn stat_opened(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.put(b"213-Listing ");
+        turn.out.text(text!("213-Listing "));
         turn.out.name(&turn.work.path);
-        turn.say(b"");
+        turn.end();
         self.act(Action::ListHere, After::StatList)
     }
 
     /// It is listed.
     pub(super) fn stat_done(&mut self) -> Answer {
-        self.act_and_say(Action::CloseFile, b"213 End of listing.")
+        self.act_and_say(Action::CloseFile, text!("213 End of listing."))
     }
 }

@@ -5,6 +5,7 @@ use super::replies::{Answer, SAID};
 use super::{After, Data, Session, set};
 use crate::protocol::arguments::Representation;
 use crate::protocol::listing::Facts;
+use crate::protocol::texts::text;
 use core::ops::ControlFlow::Break;
 
 /// Failed logins before the connection is closed.
@@ -28,28 +29,28 @@ impl Session {
     pub(super) fn user(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.forget();
         if self.user.extend_from_slice(argument).is_err() {
-            return Break(b"501 User name too long.");
+            return Break(text!("501 User name too long."));
         }
         if turn.config.passwordless {
             turn.work.text.clear();
             return self.act(Action::Login, After::Login);
         }
         self.user_given = true;
-        turn.out.put(b"331 Password required for ");
+        turn.out.text(text!("331 Password required for "));
         turn.out.name(argument);
-        Break(b".")
+        Break(text!("."))
     }
 
     /// PASS.
     pub(super) fn pass(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         if self.logged_in() {
-            return Break(b"202 Already logged in.");
+            return Break(text!("202 Already logged in."));
         }
         if !self.user_given {
-            return Break(b"503 Login with USER first.");
+            return Break(text!("503 Login with USER first."));
         }
         if !set(&mut turn.work.text, argument) {
-            return Break(b"501 Password too long.");
+            return Break(text!("501 Password too long."));
         }
         self.act(Action::Login, After::Login)
     }
@@ -63,11 +64,11 @@ impl Session {
                 self.permission = Some(permission);
                 self.failures = 0;
                 self.anonymous = 0;
-                turn.out.put(b"230 User ");
+                turn.out.text(text!("230 User "));
                 turn.out.name(&self.user);
-                Break(b" logged in.")
+                Break(text!(" logged in."))
             }
-            Outcome::Failed(errno::EUSERS) => Break(b"530 Too many sessions of this user."),
+            Outcome::Failed(errno::EUSERS) => Break(text!("530 Too many sessions of this user.")),
             // What the session ends for is said in its turn.
             _ if self.is_dismissed() => SAID,
             Outcome::Failed(error @ errno::ENOMEM) => Break(turn.failure(error)),
@@ -75,11 +76,11 @@ impl Session {
                 self.failures += 1;
                 self.user_given = false;
                 if self.failures >= FAILURES_MAX {
-                    turn.say(b"421 Too many failed logins.");
+                    turn.say(text!("421 Too many failed logins."));
                     self.step = Step::Close;
                     return SAID;
                 }
-                Break(b"530 Login incorrect.")
+                Break(text!("530 Login incorrect."))
             }
         }
     }
@@ -88,17 +89,17 @@ impl Session {
     pub(super) fn rein(&mut self) -> Answer {
         self.forget();
         self.security.reset();
-        self.act_and_say(Action::Reset, b"220 Ready for new user.")
+        self.act_and_say(Action::Reset, text!("220 Ready for new user."))
     }
 
     /// QUIT.
     pub(super) fn quit(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.put(b"221 Bye");
+        turn.out.text(text!("221 Bye"));
         if self.logged_in() {
-            turn.out.put(b", ");
+            turn.out.text(text!(", "));
             turn.out.name(&self.user);
         }
-        turn.say(b".");
+        turn.say(text!("."));
         self.step = Step::Close;
         SAID
     }

@@ -35,6 +35,7 @@ use super::input::{Input, Line};
 use super::listing::{Facts, Permission};
 use super::path::{Path, append, name};
 use super::security::Security;
+use super::texts::{Text, text};
 use replies::{Answer, SAID};
 
 /// The longest user name, in bytes.
@@ -113,7 +114,7 @@ pub struct Session {
     anonymous: u16,
     input: Input,
     /// What [`After::Say`] says.
-    line: &'static [u8],
+    line: Text,
     peer: Endpoint,
     data: Data,
     offset: u64,
@@ -133,7 +134,7 @@ impl Session {
             security: Security::CLEAR,
             after: After::Ready,
             step: Step::Again,
-            line: b"",
+            line: Text::NONE,
             peer,
             data: Data::Unset,
             user: heapless::Vec::new(),
@@ -298,9 +299,9 @@ impl Session {
 
     /// The 220 that a client meets first.
     pub fn greet(&mut self, turn: &mut Turn<'_, impl Host>) {
-        turn.out.put(b"220 ");
+        turn.out.text(text!("220 "));
         turn.out.name(turn.config.server_name);
-        turn.say(b"");
+        turn.end();
     }
 
     /// The line that [`next`](Self::next) will take, if it will take one: what a debugging host shows.
@@ -337,7 +338,7 @@ impl Session {
             Line::Partial if self.closing => return Step::Close,
             Line::Partial => return Step::Input,
             Line::TooLong => {
-                turn.say(b"500 Command line too long.");
+                turn.say(text!("500 Command line too long."));
                 self.input.consume(buffer);
                 return Step::Again;
             }
@@ -357,7 +358,7 @@ impl Session {
 
     /// Asks the host for an action. When it is done, there is only this line to say.
     #[inline(never)]
-    fn act_and_say(&mut self, action: Action, line: &'static [u8]) -> Answer {
+    fn act_and_say(&mut self, action: Action, line: Text) -> Answer {
         self.line = line;
         self.act(action, After::Say)
     }

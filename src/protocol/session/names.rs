@@ -8,6 +8,7 @@ use super::replies::{
 };
 use super::{After, Session, set};
 use crate::protocol::path::{PathError, is_reserved, name, resolve};
+use crate::protocol::texts::text;
 use core::ops::ControlFlow::Break;
 
 impl Session {
@@ -38,9 +39,9 @@ impl Session {
 
     /// PWD.
     pub(super) fn pwd(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.put(b"257 ");
+        turn.out.text(text!("257 "));
         turn.out.quoted(&self.cwd);
-        Break(b" is the current directory.")
+        Break(text!(" is the current directory."))
     }
 
     /// CWD, and CDUP with the argument `..`.
@@ -50,9 +51,9 @@ impl Session {
             return Break(NOT_A_DIRECTORY);
         }
         set(&mut self.cwd, &turn.work.path);
-        turn.out.put(b"250 Directory changed to ");
+        turn.out.text(text!("250 Directory changed to "));
         turn.out.quoted(&self.cwd);
-        Break(b".")
+        Break(text!("."))
     }
 
     /// MKD.
@@ -63,9 +64,9 @@ impl Session {
 
     /// The folder is made.
     pub(super) fn mkd_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.put(b"257 ");
+        turn.out.text(text!("257 "));
         turn.out.quoted(&turn.work.path);
-        Break(b" created.")
+        Break(text!(" created."))
     }
 
     /// RMD.
@@ -74,26 +75,26 @@ impl Session {
         if !turn.found.directory {
             return Break(NOT_A_DIRECTORY);
         }
-        self.act_and_say(Action::RemoveDirectory, b"250 Directory removed.")
+        self.act_and_say(Action::RemoveDirectory, text!("250 Directory removed."))
     }
 
     /// DELE.
     pub(super) fn dele(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.find_file(argument, turn)?;
-        self.act_and_say(Action::RemoveFile, b"250 File deleted.")
+        self.act_and_say(Action::RemoveFile, text!("250 File deleted."))
     }
 
     /// RNFR: the next command must be RNTO.
     pub(super) fn rnfr(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.find_movable(argument, turn)?;
         self.rename_pending = true;
-        self.act_and_say(Action::RenameFrom, b"350 Ready for RNTO.")
+        self.act_and_say(Action::RenameFrom, text!("350 Ready for RNTO."))
     }
 
     /// RNTO.
     pub(super) fn rnto(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.resolve(argument, turn)?;
-        self.act_and_say(Action::Rename, b"250 File renamed.")
+        self.act_and_say(Action::Rename, text!("250 File renamed."))
     }
 
     /// As [`find`](Self::find), but the root stays where it is.

@@ -7,6 +7,7 @@ use crate::protocol::arguments::{
     ArgumentError, Opts, Representation, parse_mode, parse_offset, parse_opts, parse_structure, parse_type,
 };
 use crate::protocol::listing::Facts;
+use crate::protocol::texts::{Text, text};
 use core::ops::ControlFlow::Break;
 
 impl Session {
@@ -16,11 +17,11 @@ impl Session {
             Ok(representation) => {
                 self.representation = representation;
                 match representation {
-                    Representation::Ascii => b"200 Type set to A.",
-                    Representation::Image => b"200 Type set to I.",
+                    Representation::Ascii => text!("200 Type set to A."),
+                    Representation::Image => text!("200 Type set to I."),
                 }
             }
-            Err(error) => refusal(error, b"504 Type not supported."),
+            Err(error) => refusal(error, text!("504 Type not supported.")),
         })
     }
 
@@ -28,27 +29,27 @@ impl Session {
     pub(super) fn rest(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         let Some(offset) = parse_offset(argument) else { return Break(BAD_ARGUMENT) };
         self.offset = offset;
-        turn.out.put(b"350 Restarting at ");
+        turn.out.text(text!("350 Restarting at "));
         turn.out.dec(offset);
-        Break(b".")
+        Break(text!("."))
     }
 
     /// OPTS.
     pub(super) fn opts(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         Break(match parse_opts(argument) {
-            Ok(Opts::Utf8On) => b"200 UTF8 is always on.",
-            Ok(Opts::Utf8Off) => b"504 UTF8 cannot be switched off.",
-            Ok(Opts::Hash) => b"200 SHA-256",
+            Ok(Opts::Utf8On) => text!("200 UTF8 is always on."),
+            Ok(Opts::Utf8Off) => text!("504 UTF8 cannot be switched off."),
+            Ok(Opts::Hash) => text!("200 SHA-256"),
             Ok(Opts::Mlst(facts)) => {
                 self.facts = facts;
-                turn.out.put(b"200 MLST OPTS");
+                turn.out.text(text!("200 MLST OPTS"));
                 if facts != Facts::NONE {
                     turn.out.byte(b' ');
                 }
                 facts.write_selected(&mut turn.out);
-                b""
+                Text::NONE
             }
-            Err(error) => refusal(error, b"501 Option not understood."),
+            Err(error) => refusal(error, text!("501 Option not understood.")),
         })
     }
 }
@@ -56,21 +57,21 @@ impl Session {
 /// MODE: there is only one.
 pub(super) fn mode(argument: &[u8]) -> Answer {
     Break(match parse_mode(argument) {
-        Ok(()) => b"200 Mode set to S.",
-        Err(error) => refusal(error, b"504 Mode not supported."),
+        Ok(()) => text!("200 Mode set to S."),
+        Err(error) => refusal(error, text!("504 Mode not supported.")),
     })
 }
 
 /// STRU: there is only one.
 pub(super) fn stru(argument: &[u8]) -> Answer {
     Break(match parse_structure(argument) {
-        Ok(()) => b"200 Structure set to F.",
-        Err(error) => refusal(error, b"504 Structure not supported."),
+        Ok(()) => text!("200 Structure set to F."),
+        Err(error) => refusal(error, text!("504 Structure not supported.")),
     })
 }
 
 /// Why an argument is not taken.
-fn refusal(error: ArgumentError, unsupported: &'static [u8]) -> &'static [u8] {
+fn refusal(error: ArgumentError, unsupported: Text) -> Text {
     match error {
         ArgumentError::Syntax => BAD_ARGUMENT,
         ArgumentError::Unsupported => unsupported,

@@ -1,32 +1,38 @@
 //! Replies: the lines that more than one command says, and how a command ends with one.
 
 use super::host::{Host, Turn, errno};
+use crate::protocol::texts::{Text, text};
 use core::ops::ControlFlow::{self, Break, Continue};
 
 /// What a command comes to. `Break` is its last line, or the end of one that stands in the reply already: whether it is done or refused, there is no more to
 /// do. `Continue` is for what goes on: nothing is left to say now, and [`Session::step`](super::Session) is what the host does next.
-pub(super) type Answer = ControlFlow<&'static [u8]>;
+pub(super) type Answer = ControlFlow<Text>;
 
 /// Everything is said.
 pub(super) const SAID: Answer = Continue(());
 
-pub(super) const NO_PERMISSION: &[u8] = b"550 Permission denied.";
-pub(super) const NOT_FOUND: &[u8] = b"550 No such file or directory.";
-pub(super) const NOT_A_DIRECTORY: &[u8] = b"550 Not a directory.";
-pub(super) const IS_A_DIRECTORY: &[u8] = b"550 Is a directory.";
-pub(super) const BAD_ARGUMENT: &[u8] = b"501 Bad argument.";
-pub(super) const ARGUMENT_REQUIRED: &[u8] = b"501 Argument required.";
-pub(super) const PATH_TOO_LONG: &[u8] = b"550 Path too long.";
-pub(super) const NAME_NOT_ALLOWED: &[u8] = b"553 Name not allowed.";
-pub(super) const NO_SPACE: &[u8] = b"452 No space left on device.";
-pub(super) const LOCAL_ERROR: &[u8] = b"451 Local error in processing.";
-pub(super) const NO_DATA_CONNECTION: &[u8] = b"425 Can't open data connection.";
+pub(super) const NO_PERMISSION: Text = text!("550 Permission denied.");
+pub(super) const NOT_FOUND: Text = text!("550 No such file or directory.");
+pub(super) const NOT_A_DIRECTORY: Text = text!("550 Not a directory.");
+pub(super) const IS_A_DIRECTORY: Text = text!("550 Is a directory.");
+pub(super) const BAD_ARGUMENT: Text = text!("501 Bad argument.");
+pub(super) const ARGUMENT_REQUIRED: Text = text!("501 Argument required.");
+pub(super) const PATH_TOO_LONG: Text = text!("550 Path too long.");
+pub(super) const NAME_NOT_ALLOWED: Text = text!("553 Name not allowed.");
+pub(super) const NO_SPACE: Text = text!("452 No space left on device.");
+pub(super) const LOCAL_ERROR: Text = text!("451 Local error in processing.");
+pub(super) const NO_DATA_CONNECTION: Text = text!("425 Can't open data connection.");
 
 impl<H: Host> Turn<'_, H> {
     /// One reply line, or the end of one.
-    pub(super) fn say(&mut self, line: &[u8]) {
-        self.out.put(line);
-        self.out.put(b"\r\n");
+    pub(super) fn say(&mut self, line: Text) {
+        self.out.text(line);
+        self.end();
+    }
+
+    /// The end of a reply line.
+    pub(super) fn end(&mut self) {
+        self.out.text(text!("\r\n"));
     }
 
     /// What stands at the path of the workspace, which must be there.
@@ -40,26 +46,26 @@ impl<H: Host> Turn<'_, H> {
 
     /// The reply for a system call that failed.
     #[inline(never)]
-    pub(super) fn failure(&mut self, error: u32) -> &'static [u8] {
+    pub(super) fn failure(&mut self, error: u32) -> Text {
         use errno::*;
         match error {
             ENOENT => NOT_FOUND,
-            EBUSY => b"450 File is busy.",
-            EEXIST => b"550 File exists.",
+            EBUSY => text!("450 File is busy."),
+            EEXIST => text!("550 File exists."),
             ENOTDIR => NOT_A_DIRECTORY,
             EISDIR => IS_A_DIRECTORY,
-            ENOTEMPTY | ENOTEMPTY_NEWLIB => b"550 Directory not empty.",
+            ENOTEMPTY | ENOTEMPTY_NEWLIB => text!("550 Directory not empty."),
             EPERM | EACCES | EROFS => NO_PERMISSION,
             ENOSPC => NO_SPACE,
             ENAMETOOLONG => PATH_TOO_LONG,
             EINVAL => NAME_NOT_ALLOWED,
-            ELOOP => b"553 Cannot move a folder into itself.",
-            ENOMEM => b"451 Not enough memory.",
+            ELOOP => text!("553 Cannot move a folder into itself."),
+            ENOMEM => text!("451 Not enough memory."),
             EADDRINUSE => NO_DATA_CONNECTION,
             _ => {
-                self.out.put(b"550 Operation failed, error ");
+                self.out.text(text!("550 Operation failed, error "));
                 self.out.dec(error.into());
-                b"."
+                text!(".")
             }
         }
     }

@@ -5,54 +5,55 @@ use super::replies::Answer;
 use super::{Data, Session};
 use crate::protocol::arguments::Representation;
 use crate::protocol::command;
+use crate::protocol::texts::{Text, text};
 use crate::protocol::writer::Writer;
 use core::ops::ControlFlow::Break;
 
 impl Session {
     /// FEAT.
     pub(super) fn feat(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.say(b"211-Features:");
+        turn.say(text!("211-Features:"));
         command::write_features(turn.config.tls != Tls::Off, &mut turn.out);
-        turn.out.put(b" MLST ");
+        turn.out.text(text!(" MLST "));
         self.facts.write_feature(&mut turn.out);
         if turn.config.sets_times {
-            turn.out.put(b"\r\n MFMT");
+            turn.out.text(text!("\r\n MFMT"));
         }
-        Break(b"\r\n REST STREAM\r\n HASH SHA-256*\r\n TVFS\r\n UTF8\r\n211 End")
+        Break(text!("\r\n REST STREAM\r\n HASH SHA-256*\r\n TVFS\r\n UTF8\r\n211 End"))
     }
 
     /// STAT without an argument: the server and the session, and during a transfer how far it has come.
     #[inline(never)]
     pub(super) fn say_status(&self, turn: &mut Turn<'_, impl Host>) {
-        turn.out.put(b"211-");
+        turn.out.text(text!("211-"));
         turn.out.name(turn.config.server_name);
-        turn.out.put(b"\r\n Connected from ");
+        turn.out.text(text!("\r\n Connected from "));
         self.peer.ip.write(&mut turn.out);
-        turn.out.put(b"\r\n Logged in as ");
+        turn.out.text(text!("\r\n Logged in as "));
         turn.out.name(&self.user);
-        turn.out.put(b"\r\n TYPE: ");
-        turn.out.put(match self.representation {
-            Representation::Ascii => b"ASCII",
-            Representation::Image => b"Image",
+        turn.out.text(text!("\r\n TYPE: "));
+        turn.out.text(match self.representation {
+            Representation::Ascii => text!("ASCII"),
+            Representation::Image => text!("Image"),
         });
-        turn.out.put(b"; STRUcture: File; transfer MODE: Stream\r\n ");
-        let line: &[u8] = match (self.transfer, self.data) {
+        turn.out.text(text!("; STRUcture: File; transfer MODE: Stream\r\n "));
+        let line = match (self.transfer, self.data) {
             (Some(transfer), _) => {
                 turn.out.put(transfer.verb());
-                turn.out.put(b" in progress, ");
+                turn.out.text(text!(" in progress, "));
                 turn.out.dec(self.moved);
-                b" bytes moved"
+                text!(" bytes moved")
             }
-            (None, Data::Unset) => b"No data connection",
-            (None, Data::Passive) => b"Waiting for a passive data connection",
+            (None, Data::Unset) => text!("No data connection"),
+            (None, Data::Passive) => text!("Waiting for a passive data connection"),
             (None, Data::Active(endpoint)) => {
-                turn.out.put(b"Data connection to port ");
+                turn.out.text(text!("Data connection to port "));
                 turn.out.dec(endpoint.port.into());
-                b""
+                Text::NONE
             }
         };
         turn.say(line);
-        turn.say(b"211 End of status");
+        turn.say(text!("211 End of status"));
     }
 
     /// One line about the session, for SITE WHO: ` name ip:port doing`.
@@ -62,32 +63,32 @@ impl Session {
         out.name(if self.logged_in() { &self.user } else { b"-" });
         out.byte(b' ');
         self.peer.ip.write(out);
-        let (number, unit): (u64, &[u8]) = match self.transfer {
+        let (number, unit): (u64, _) = match self.transfer {
             Some(transfer) => {
                 out.byte(b' ');
                 out.put(transfer.verb());
                 out.byte(b' ');
-                (self.moved, b" bytes\r\n")
+                (self.moved, text!(" bytes\r\n"))
             }
             None => {
-                out.put(b" idle ");
-                (self.idle.into(), b" s\r\n")
+                out.text(text!(" idle "));
+                (self.idle.into(), text!(" s\r\n"))
             }
         };
         out.dec(number);
-        out.put(unit);
+        out.text(unit);
     }
 }
 
 /// HELP: all commands, or how one is written.
 pub(super) fn help(argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
     if argument.is_empty() {
-        turn.say(b"214-The following commands are known (* is not offered):");
+        turn.say(text!("214-The following commands are known (* is not offered):"));
         command::write_names(turn.config.tls != Tls::Off, &mut turn.out);
-        return Break(b"214 End of help.");
+        return Break(text!("214 End of help."));
     }
-    let Some(command) = command::find(argument) else { return Break(b"502 Unknown command.") };
-    turn.out.put(b"214 Syntax: ");
+    let Some(command) = command::find(argument) else { return Break(text!("502 Unknown command.")) };
+    turn.out.text(text!("214 Syntax: "));
     command::write_syntax(command, &mut turn.out);
-    Break(b"")
+    Break(Text::NONE)
 }

@@ -6,10 +6,11 @@ use super::{After, Session};
 use crate::protocol::arguments::parse_offset;
 use crate::protocol::command::Verb;
 use crate::protocol::security::Security;
+use crate::protocol::texts::{Text, text};
 use core::ops::ControlFlow::Break;
 
-const TLS_REQUIRED: &[u8] = b"530 TLS is required, send AUTH TLS first.";
-const PRIVATE_REQUIRED: &[u8] = b"521 Data connections need PROT P.";
+const TLS_REQUIRED: Text = text!("530 TLS is required, send AUTH TLS first.");
+const PRIVATE_REQUIRED: Text = text!("521 Data connections need PROT P.");
 
 /// Whether the policy asks for TLS on data connections.
 fn requires_private(config: &Config<'_>) -> bool {
@@ -23,16 +24,16 @@ impl Session {
     }
 
     /// Why the server's policy refuses a command now.
-    pub(super) fn security_refusal(&self, verb: Verb, config: &Config<'_>) -> Option<&'static [u8]> {
+    pub(super) fn security_refusal(&self, verb: Verb, config: &Config<'_>) -> Option<Text> {
         match (verb, config.tls) {
-            (Verb::Auth | Verb::Pbsz | Verb::Prot | Verb::Ccc, Tls::Off) => Some(b"502 Command not implemented."),
+            (Verb::Auth | Verb::Pbsz | Verb::Prot | Verb::Ccc, Tls::Off) => Some(text!("502 Command not implemented.")),
             (Verb::User | Verb::Pass, Tls::Required) if self.security.is_clear() => Some(TLS_REQUIRED),
             _ => None,
         }
     }
 
     /// Why no data connection may be made now.
-    pub(super) fn unprotected_data(&self, config: &Config<'_>) -> Option<&'static [u8]> {
+    pub(super) fn unprotected_data(&self, config: &Config<'_>) -> Option<Text> {
         (requires_private(config) && !self.security.private).then_some(PRIVATE_REQUIRED)
     }
 
@@ -48,9 +49,9 @@ impl Session {
         if argument.is_empty() {
             Break(BAD_ARGUMENT)
         } else if !is_known {
-            Break(b"504 Mechanism not supported, use TLS.")
+            Break(text!("504 Mechanism not supported, use TLS."))
         } else if !self.security.is_clear() {
-            Break(b"503 TLS is on already.")
+            Break(text!("503 TLS is on already."))
         } else {
             self.act(Action::StartTls, After::Auth)
         }
@@ -60,12 +61,12 @@ impl Session {
     /// who was logged in is not any more (RFC 2228 3, AUTH).
     pub(super) fn auth_done(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
         if let Outcome::Failed(_) = outcome {
-            return Break(b"431 Not enough memory for TLS.");
+            return Break(text!("431 Not enough memory for TLS."));
         }
         self.forget();
         self.input.clear();
         self.security = Security::HANDSHAKE;
-        turn.say(b"234 Beginning TLS.");
+        turn.say(text!("234 Beginning TLS."));
         self.step = Step::Secure;
         SAID
     }
@@ -73,33 +74,33 @@ impl Session {
     /// PBSZ: TLS has no buffer size.
     pub(super) fn pbsz(&mut self, argument: &[u8]) -> Answer {
         if self.security.is_clear() {
-            return Break(b"503 Send AUTH TLS first.");
+            return Break(text!("503 Send AUTH TLS first."));
         }
         if parse_offset(argument).is_none() {
             return Break(BAD_ARGUMENT);
         }
         self.security.sized = true;
-        Break(b"200 PBSZ=0")
+        Break(text!("200 PBSZ=0"))
     }
 
     /// PROT: whether data connections go through TLS.
     pub(super) fn prot(&mut self, argument: &[u8], config: &Config<'_>) -> Answer {
         if !self.security.sized {
-            return Break(b"503 Send PBSZ 0 first.");
+            return Break(text!("503 Send PBSZ 0 first."));
         }
         Break(match argument {
-            b"P" | b"p" if !config.private_data => b"534 Data connections stay clear.",
+            b"P" | b"p" if !config.private_data => text!("534 Data connections stay clear."),
             b"P" | b"p" => {
                 self.security.private = true;
-                b"200 Data connections are private."
+                text!("200 Data connections are private.")
             }
-            b"C" | b"c" if requires_private(config) => b"534 Data connections need PROT P.",
+            b"C" | b"c" if requires_private(config) => text!("534 Data connections need PROT P."),
             b"C" | b"c" => {
                 self.security.private = false;
-                b"200 Data connections are clear."
+                text!("200 Data connections are clear.")
             }
-            b"S" | b"s" | b"E" | b"e" => b"536 Level not supported, use P or C.",
-            _ => b"504 Unknown level, use P or C.",
+            b"S" | b"s" | b"E" | b"e" => text!("536 Level not supported, use P or C."),
+            _ => text!("504 Unknown level, use P or C."),
         })
     }
 }

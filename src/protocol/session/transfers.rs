@@ -5,12 +5,13 @@ use super::replies::{Answer, IS_A_DIRECTORY, LOCAL_ERROR, NO_DATA_CONNECTION, NO
 use super::{After, Data, Session};
 use crate::protocol::input::Line;
 use crate::protocol::path::{append, name, unfinished};
+use crate::protocol::texts::{Text, text};
 use crate::protocol::writer::Writer;
 use core::ops::ControlFlow::Break;
 
 /// How many names STOU tries, in one step. The later ones are far apart, so that hardly any number of files can take them all.
 const UNIQUE_TRIES: u64 = 24;
-const PAST_THE_END: &[u8] = b"554 Restart offset past the end of the file.";
+const PAST_THE_END: Text = text!("554 Restart offset past the end of the file.");
 
 impl Session {
     /// A transfer is asked for: from here on it has a kind, but nothing moves before the host has opened what it needs.
@@ -19,7 +20,7 @@ impl Session {
         let unprotected = self.unprotected_data(turn.config);
         if self.data == Data::Unset || unprotected.is_some() {
             self.offset = 0;
-            return Break(unprotected.unwrap_or(b"425 Use PASV, EPSV, PORT or EPRT first."));
+            return Break(unprotected.unwrap_or(text!("425 Use PASV, EPSV, PORT or EPRT first.")));
         }
         self.transfer = Some(transfer);
         self.number = 0;
@@ -42,15 +43,15 @@ impl Session {
 
     /// The file is open.
     pub(super) fn retr_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.put(b"150 Opening data connection for ");
+        turn.out.text(text!("150 Opening data connection for "));
         turn.out.name(name(&turn.work.path));
         // Converted, it will be of another size.
         if !self.converts() {
-            turn.out.put(b" (");
+            turn.out.text(text!(" ("));
             turn.out.dec(self.number);
-            turn.out.put(b" bytes)");
+            turn.out.text(text!(" bytes)"));
         }
-        turn.say(b".");
+        turn.say(text!("."));
         SAID
     }
 
@@ -121,7 +122,7 @@ impl Session {
                 Err(error) => return Break(turn.failure(error)),
             }
         }
-        Break(b"450 No free name found.")
+        Break(text!("450 No free name found."))
     }
 
     /// What is to be stored at the path may begin: beside the old file, or in it from where REST said.
@@ -146,9 +147,9 @@ impl Session {
             Outcome::Failed(errno::EBUSY) if unique => self.store_unique(turn),
             Outcome::Failed(error) => Break(turn.failure(error)),
             _ => {
-                turn.out.put(if unique { b"150 FILE: " } else { b"150 Opening data connection for " });
+                turn.out.text(if unique { text!("150 FILE: ") } else { text!("150 Opening data connection for ") });
                 turn.out.name(name(&turn.work.path));
-                turn.say(if unique { b"" } else { b"." });
+                turn.say(if unique { Text::NONE } else { text!(".") });
                 SAID
             }
         }
@@ -157,7 +158,7 @@ impl Session {
     /// ABOR without a transfer.
     pub(super) fn abor(&mut self) -> Answer {
         self.data = Data::Unset;
-        self.act_and_say(Action::Unlisten, b"226 No transfer to abort.")
+        self.act_and_say(Action::Unlisten, text!("226 No transfer to abort."))
     }
 
     /// While a transfer runs, ABOR, STAT and NOOP act at once; the others wait in the line buffer.
@@ -170,11 +171,11 @@ impl Session {
             return self.abort();
         }
         match self.input.peek(buffer) {
-            Line::TooLong => turn.say(b"500 Command line too long."),
+            Line::TooLong => turn.say(text!("500 Command line too long.")),
             Line::Whole(line) => {
                 let line = buffer.get(line).unwrap_or_default();
                 if line.eq_ignore_ascii_case(b"NOOP") {
-                    turn.say(b"200 NOOP ok.");
+                    turn.say(text!("200 NOOP ok."));
                 } else if line.eq_ignore_ascii_case(b"STAT") {
                     self.say_status(turn);
                 } else if self.closing || self.input.is_full(buffer) {
@@ -216,17 +217,17 @@ impl Session {
     /// The transfer is over.
     pub(super) fn say_end(&mut self, end: End, turn: &mut Turn<'_, impl Host>) {
         turn.say(match end {
-            End::Complete => b"226 Transfer complete.",
+            End::Complete => text!("226 Transfer complete."),
             End::NoConnection => NO_DATA_CONNECTION,
-            End::Broken => b"426 Data connection broken, transfer aborted.",
+            End::Broken => text!("426 Data connection broken, transfer aborted."),
             End::LocalError => LOCAL_ERROR,
             End::NoSpace => NO_SPACE,
-            End::Aborted => b"426 Transfer aborted.",
-            End::Negotiation => b"522 Data connection TLS negotiation failed.",
-            End::Busy => b"450 File is busy, it was not replaced.",
+            End::Aborted => text!("426 Transfer aborted."),
+            End::Negotiation => text!("522 Data connection TLS negotiation failed."),
+            End::Busy => text!("450 File is busy, it was not replaced."),
         });
         if core::mem::take(&mut self.abort_asked) {
-            turn.say(b"226 Abort successful.");
+            turn.say(text!("226 Abort successful."));
         }
         self.transfer = None;
         self.cut = false;
