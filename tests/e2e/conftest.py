@@ -9,7 +9,22 @@ from server import DIST, RUNTIME, Server
 SERVERS = pytest.StashKey()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--part", metavar="N/M", default="1/1", help="only the N-th of M parts of the tests: every M-th one")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    part, parts = map(int, config.getoption("part").split("/"))
+    chosen = items[part - 1 :: parts]
+    config.hook.pytest_deselected(items=[item for index, item in enumerate(items) if index % parts != part - 1])
+    items[:] = chosen
+
+
 def pytest_sessionstart(session):
+    # Which tests there are can be told before anything is built.
+    if session.config.option.collectonly:
+        return
     for path, what in ((RUNTIME, "the MicroPython runtime (cargo xtask runtime)"), (DIST, "the package (cargo xtask build)")):
         if not path.exists():
             pytest.exit(f"{path} is missing: {what}", returncode=2)
@@ -39,7 +54,7 @@ def start_server(request, tmp_path):
 
     yield start
     for server in started:
-        server.stop()
+        server.close()
 
 
 @pytest.fixture

@@ -71,20 +71,38 @@ def environment(modules=DIST):
     return {"MICROPYPATH": str(modules), "PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 
 
+# Ports are given away in blocks of so many, of this range.
+BLOCK = 64
+PORTS = range(20032, 32000, BLOCK)
+# The blocks that this process has. A passive port is free until a client asks for it, so to look whether ports are free is not enough: other tests
+# run meanwhile. Who has a block has a socket of its name, which goes with the process, whatever happens.
+_blocks = {}
+
+
 def free_ports(count, host="127.0.0.1"):
-    """The first of `count` ports in a row that nobody uses, below those that the system gives to clients."""
+    """The first of `count` ports in a row that nobody uses, below those that the system gives to clients. They are kept for this process."""
+    assert count <= BLOCK
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(100):
-        first = random.randrange(20000, 32000 - count)
+    for first in random.sample(PORTS, len(PORTS)):
+        block = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
+            block.bind(f"\0ftpdlite-ports-{first}")
             for port in range(first, first + count):
                 with socket.socket(family, socket.SOCK_STREAM) as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind((host, port))
-            return first
         except OSError:
+            block.close()
             continue
+        _blocks[first] = block
+        return first
     raise OSError("no free ports")
+
+
+def give_back_ports(first):
+    """What free_ports gave may be given to others."""
+    if first in _blocks:
+        _blocks.pop(first).close()
 
 
 def run_micropython(folder, program, heap="256k", seconds=PATIENCE, modules=DIST):
@@ -168,7 +186,7 @@ class Server:
 
     def __exit__(self, kind, *_):
         # A test that failed already needs no second complaint.
-        self.stop(complain=kind is None)
+        self.close(complain=kind is None)
 
     def start(self):
         """Starts the process and waits until it listens."""
@@ -252,6 +270,13 @@ class Server:
         """Waits until the process has ended by itself."""
         self.files.disconnect()
         self.process.wait(PATIENCE)
+
+    def close(self, complain=True):
+        """Stops the process for good: others may have its ports."""
+        try:
+            self.stop(complain)
+        finally:
+            give_back_ports(self.port)
 
     def stop(self, complain=True):
         """Stops the process as Ctrl-C does. It must end cleanly, and must not have reported an exception in all its life."""

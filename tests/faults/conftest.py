@@ -28,4 +28,4 @@ def start_server(tmp_path):
     for server in started:
         # Shown when the test failed.
         print(server.describe())
-        server.stop()
+        server.close()

@@ -235,6 +235,7 @@ class Bench:
             self.server.process.kill()
             self.server.process.wait()
             self.server.process = None
+            self.server.close()
 
     def dial(self, port):
         """A connection that is closed at the end of the run."""
@@ -418,7 +419,7 @@ def sweep(folder, name, step, file_system=None, most=4):
             bench.ticks()
         except (Fault, OSError, ValueError) as fault:
             faults.append(f"{name}: at the end: {fault}")
-        bench.server.stop(complain=not faults)
+        bench.server.close(complain=not faults)
     finally:
         bench.kill()
     print(f"{name} {file_system or ''}: {allocations} allocations in {time.monotonic() - start:.1f} s")

@@ -121,7 +121,7 @@ def smallest(tmp_path_factory):
         except AssertionError:
             in_a_row = 0
         finally:
-            server.stop(complain=False)
+            server.close(complain=False)
         if in_a_row == 3:
             return kilobytes
     raise AssertionError("it never listens")

@@ -3,7 +3,7 @@
 //! Both are compiled in the same way into an array of numbers (offsets, sizes, constants), which is read out of the object file, so nothing
 //! has to run and 32 bits are checked on a 64-bit machine. The types of the table's functions are compared by the compiler.
 
-use crate::debian::{Apt, source_line};
+use crate::debian::{Apt, may_fetch, source_line};
 use crate::project::{Project, Result, make_folder, program, read, run_quietly, say, write_if_changed};
 use crate::setup;
 use object::{Object, ObjectSection};
@@ -50,6 +50,17 @@ enum Field<'a> {
     Plain(&'a str),
     /// An array without a length, which has an offset and no size.
     Open(&'a str),
+}
+
+/// Fetches the headers, those that can be had. An error tells why there are none.
+pub fn fetch(project: &Project) -> Result {
+    let (sources, errors): (Vec<_>, Vec<_>) =
+        SUITES.iter().map(|suite| source(project, suite)).partition(|source| source.is_ok());
+    if sources.is_empty() {
+        errors.into_iter().next().unwrap_or(Err("there are no suites".into())).map(drop)
+    } else {
+        Ok(())
+    }
 }
 
 /// The command.
@@ -124,6 +135,9 @@ impl SourcePackage {
         let stamp = folder.join("complete");
         if let (true, Some(source)) = (stamp.exists(), unpacked()) {
             return Ok(source);
+        }
+        if !may_fetch() {
+            return Err(format!("the source package {name} could not be fetched"));
         }
         say(format!("fetches the source package {name} from Debian {suite}"));
         let apt = Apt::with_sources(&folder.join("apt"), &source_line("deb-src", suite)?)?;

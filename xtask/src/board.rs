@@ -50,10 +50,23 @@ fn missing() -> Vec<&'static str> {
 
 /// The firmware, built where that was not done yet. An error tells what cannot be had here.
 fn firmware(project: &Project, ipv6: bool) -> Result<PathBuf> {
+    let (micropython, lwip) = sources(project)?;
+    make_firmware(project, &micropython, &lwip, ipv6)
+}
+
+/// The sources of MicroPython and lwIP, and what builds and runs them.
+fn sources(project: &Project) -> Result<(PathBuf, PathBuf)> {
     install_missing(missing)?;
     let micropython = abi::first_suite(SUITES, |suite| abi::source(project, suite))?;
     let lwip = abi::first_suite(LWIP_SUITES, |suite| abi::lwip_source(project, suite))?;
-    make_firmware(project, &micropython, &lwip, ipv6)
+    Ok((micropython, lwip))
+}
+
+/// What a board needs of Debian, and whether there can be a network for it.
+/// An error tells what cannot be had.
+pub fn fetch(project: &Project) -> Result {
+    sources(project)?;
+    namespace(project)
 }
 
 fn make_firmware(project: &Project, micropython: &Path, lwip: &Path, ipv6: bool) -> Result<PathBuf> {

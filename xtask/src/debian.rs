@@ -1,18 +1,26 @@
 //! Debian's packages: installed on this machine, or fetched and unpacked with an apt that has folders of its own.
 
 use crate::project::{Result, make_folder, output, program, run_quietly, say, which, write_if_changed};
-use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 /// How a program for x64 of an unpacked suite is started, in the folder `$root`.
 pub const START_X64: &str =
     "\"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$root/usr/lib/x86_64-linux-gnu\"";
 
+/// Set for a process beside which others run that want the same: what can be fetched was fetched before, by one for all.
+pub const PREPARED: &str = "XTASK_PREPARED";
+
 /// Whether missing packages can be installed without asking: as root on Debian.
 pub fn may_install() -> bool {
-    is_root() && which("apt-get").is_some()
+    may_fetch() && is_root() && which("apt-get").is_some()
+}
+
+/// Whether this process may fetch what is missing.
+pub fn may_fetch() -> bool {
+    env::var_os(PREPARED).is_none()
 }
 
 /// Whether this is root.

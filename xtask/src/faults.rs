@@ -33,8 +33,13 @@ fn missing() -> Vec<&'static str> {
 /// # Errors
 /// With what cannot be had here.
 pub fn runtime(project: &Project) -> Result<PathBuf> {
+    build(project, &fetch(project)?)
+}
+
+/// The sources and what builds them.
+pub fn fetch(project: &Project) -> Result<PathBuf> {
     install_missing(missing)?;
-    abi::first_suite(SUITES, |suite| abi::source(project, suite).and_then(|source| build(project, &source)))
+    abi::first_suite(SUITES, |suite| abi::source(project, suite))
 }
 
 fn build(project: &Project, source: &Path) -> Result<PathBuf> {

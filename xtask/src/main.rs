@@ -9,6 +9,7 @@ mod check;
 mod debian;
 mod dist;
 mod faults;
+mod lanes;
 mod linker;
 mod mpy;
 mod notices;
@@ -19,6 +20,7 @@ mod runtimes;
 mod serve;
 mod setup;
 mod stamp;
+mod steps;
 mod targets;
 mod toolchain;
 mod xtensa;
@@ -146,18 +148,23 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
     Command {
         name: "test",
         summary: "run every check and test",
-        help: "Usage: cargo xtask test [--filter TEXT]
+        help: "Usage: cargo xtask test [--lanes N] [--step TEXT]... [--filter TEXT]
 
-Runs, in this order: formatting, clippy, the Rust tests with the golden transcripts, the build for every architecture
-with its size budgets, the release, which a build of some architectures in another folder must give again, the
-comparison with MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm
-with the module for armv6m, and on x64 with MicroPython 1.25; those that go through every command and loop with armv7m
-and armv7emsp, and with MicroPython 1.26; what test-memory runs; the module for xtensawin in a loader under qemu-xtensa; the package for rv32imc in MicroPython under qemu-system-riscv32;
-the cases of tests/board on an emulated board with lwIP, and what the server costs there. It goes on after a failure, ends with a summary, and
-fails when one of them failed. A step is skipped where its runtime or emulator cannot be had.
+Runs formatting, clippy, the Rust tests with the golden transcripts, the build for every architecture with its size
+budgets, the release, which a build of some architectures in another folder must give again, the comparison with
+MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm with the module for
+armv6m, and on x64 with MicroPython 1.25; those that go through every command and loop with armv7m and armv7emsp, and
+with MicroPython 1.26; what test-memory runs; the module for xtensawin in a loader under qemu-xtensa; the package for
+rv32imc in MicroPython under qemu-system-riscv32; the cases of tests/board on an emulated board with lwIP.
 
-  --filter TEXT   only the Rust and end-to-end tests whose name contains TEXT",
-        run: check::test,
+Steps run beside one another, those that take long first. What a step prints is shown when it has ended, and is kept in
+target/steps. A failure ends nothing: the rest is run, a summary tells how all ended, and the last lines tell what
+was not run, and why, and what failed. A step is skipped where its runtime or emulator cannot be had.
+
+  --lanes N       how many steps run at the same time; default is the number of processors, at most 3
+  --step TEXT     only the steps whose names contain TEXT, and those that they need
+  --filter TEXT   only the Rust and end-to-end tests whose names contain TEXT, and what they need",
+        run: steps::command,
     },
     Command {
         name: "test-memory",

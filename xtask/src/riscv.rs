@@ -44,8 +44,13 @@ fn missing() -> Vec<&'static str> {
 /// # Errors
 /// With what cannot be had here.
 pub fn firmware(project: &Project) -> Result<Firmware> {
+    build(project, &fetch(project)?)
+}
+
+/// The sources and what builds and runs them.
+pub fn fetch(project: &Project) -> Result<PathBuf> {
     install_missing(missing)?;
-    build(project, &abi::first_suite(SUITES, |suite| abi::source(project, suite))?)
+    abi::first_suite(SUITES, |suite| abi::source(project, suite))
 }
 
 fn build(project: &Project, source: &Path) -> Result<Firmware> {

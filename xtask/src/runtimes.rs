@@ -1,7 +1,7 @@
 //! Other MicroPythons than the usual one, from Debian's packages: unpacked with the libraries that they need, none of which the machine's own
 //! programs see.
 
-use crate::debian::{START_X64, apt_install, may_install, unpack_suite};
+use crate::debian::{START_X64, apt_install, may_fetch, may_install, unpack_suite};
 use crate::project::{Project, Result, output, program, quoted, say, which, write_executable, write_if_changed};
 use std::path::{Path, PathBuf};
 
@@ -71,6 +71,9 @@ impl Runtime {
             if which(emulator).is_none() {
                 return Err(format!("{emulator} is missing; as root on Debian: apt-get install {package}"));
             }
+        }
+        if !stamp.exists() && !may_fetch() {
+            return Err(format!("{} could not be fetched", self.name));
         }
         if !stamp.exists() {
             let mut errors = Vec::new();
