@@ -9,10 +9,11 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-/// Formatting and clippy.
+/// Formatting, clippy, and what `cargo doc` says.
 pub fn lint(project: &Project) -> Result {
     format(project)?;
-    clippy(project)
+    clippy(project)?;
+    documentation(project)
 }
 
 pub fn format(project: &Project) -> Result {
@@ -24,6 +25,14 @@ pub fn clippy(project: &Project) -> Result {
         |what: &[&str]| run(project.cargo().args(["clippy", "--quiet"]).args(what).args(["--", "-D", "warnings"]));
     let host = clippy(&["--workspace", "--all-targets"]);
     host.and(clippy(&["--lib", "--features", "native"]))
+}
+
+pub fn documentation(project: &Project) -> Result {
+    let doc = |what: &[&str]| {
+        run(project.cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--quiet", "--no-deps"]).args(what))
+    };
+    doc(&["--workspace"])?;
+    doc(&["--package", "ftpdlite", "--document-private-items"])
 }
 
 /// A Python program of `tests/` with what it needs to find the server.

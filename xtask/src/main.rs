@@ -300,7 +300,7 @@ Builds what is stale and serves the same folder with FTPdLite and with pyftpdlib
     },
     Command {
         name: "lint",
-        summary: "check formatting and run clippy",
+        summary: "check formatting, run clippy and cargo doc",
         help: "Usage: cargo xtask lint",
         run: |project, arguments| {
             no_arguments(arguments)?;

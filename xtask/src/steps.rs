@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the table of its steps, and which of them are asked for.
 
 use crate::arguments::{text, value};
-use crate::check::{allocation_failures, clippy, format, heap_sizes, python};
+use crate::check::{allocation_failures, clippy, documentation, format, heap_sizes, python};
 use crate::lanes::{self, Outcome, REASON, SKIPPED, Step, step};
 use crate::project::{Project, Result, run, say};
 use crate::runtimes::Runtime;
@@ -127,6 +127,7 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
     let mut all = vec![
         step("formatting", 1, || format(project)),
         step("clippy", 40, || clippy(project)).uses(DEBUG),
+        step("cargo doc", 15, || documentation(project)).uses(DEBUG),
         step(RUST_TESTS, 40, rust_tests).uses(DEBUG),
     ];
     let mut whole = step("release", 5, release).uses(MODULE);

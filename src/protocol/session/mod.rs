@@ -21,6 +21,7 @@ mod status;
 mod testing;
 mod tls;
 mod transfers;
+mod usual;
 
 pub use host::{
     Access, Action, Config, Dismissal, End, Host, Outcome, REPLY_MAX, Stat, Step, Tick, Tls, Transfer, Turn, Workspace,

@@ -1,0 +1,24 @@
+//! The settings that a host begins with.
+
+use super::host::{Config, Tls};
+
+/// The usual times. The host need not be able to do anything special: no TLS, and no setting of times.
+impl Default for Config<'_> {
+    fn default() -> Self {
+        Config {
+            server_name: b"FTPdLite",
+            idle_timeout: 300,
+            login_timeout: 30,
+            data_timeout: 10,
+            stall_timeout: 60,
+            passwordless: false,
+            foreign_data: false,
+            atomic_uploads: true,
+            owner: 0,
+            sets_times: false,
+            tls: Tls::Off,
+            private_data: true,
+            handshake_timeout: 60,
+        }
+    }
+}
