@@ -62,14 +62,18 @@ class Board:
 
     def account(self):
         """NAME:PASSWORD of the program, as it says it."""
-        found = re.search(r'(?:credentials = |add_account\()"([^"$]+)"', self.text)
-        return found[1] if found else "anonymous:"
+        found = re.search(r'(?:credentials = |add_account\()"([^":]+:)([^"]*)"', self.text)
+        if not found:
+            return "anonymous:"
+        # The hashes of the documents are those of this password.
+        return found[1] + ("secret" if found[2].startswith("$") else found[2])
 
     def curl(self, path, *options, account=None, fails=False):
         """Runs curl on a path of the server; gives what it prints."""
         command = ["curl", "--silent", "--show-error", "--max-time", "20", "--user", account or self.account(), *options]
         if "tls=" in self.text:
-            command += ["--ssl-reqd", "--cacert", certificates.make()[0]]
+            protected = "--ftp-ssl-control" if "private_data=False" in self.text else "--ssl-reqd"
+            command += [protected, "--cacert", certificates.make()[0]]
         done = subprocess.run([*command, f"ftp://127.0.0.1:{self.port}/{path}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert (done.returncode != 0) == fails, f"{command}: {done.stderr.decode()}\n{self.output()}"
         return done.stdout
