@@ -22,31 +22,31 @@ class FTPdLite:
     pasv_port_range: a range of TCP ports for passive data connections.
     request_buffer_size: bytes of each session's line buffer, 512 (the longest line) to 8192; smaller values mean 512.
     max_connections: sessions at the same time; default is as the network stack allows: 32 on the Unix port, 4 on ESP32, 2 elsewhere. One more takes the
-    place of the session that is idle longest, if one is for more than 2 s, and is refused else.
+    place of the session that is idle longest, if one is idle for more than 2 s; else it is refused.
     root: the folder that clients see as "/".
     masquerade_address: IPv4 address that PASV announces, for servers behind NAT; default is the address the client reached.
     allow_foreign_data: True lets PORT and EPRT name other hosts than the client, and others connect to passive ports.
-    idle_timeout, data_timeout, stall_timeout: seconds until a session without commands, a data connection that is not made,
-    one that stands still is ended; 0 is never. Defaults 300, 10, 60.
+    idle_timeout: seconds until a session without commands ends; 0 is never. Default 300.
+    data_timeout, stall_timeout: seconds until a transfer ends whose data connection was not made, or stands still; 0 is never. Defaults 10, 60.
     login_timeout: seconds from the connection until the login must be complete; 0 is never. Default 30.
-    login_delay: milliseconds that a failed login waits for its answer.
-    max_login_failures: failed logins from one address until it is refused for `lockout` seconds after the last; 0 is never. So many of one
-    account, from wherever, and each address that has 3 of its own is refused that account. Defaults 10, 300.
+    login_delay: milliseconds until a failed login is answered. Default 1000.
+    max_login_failures, lockout: after so many failed logins an address is refused, for so many seconds after the last one; 0 failures is never.
+    After so many at one account, from anywhere, each address that has failed 3 times is refused that account. Defaults 10, 300.
     max_per_address, max_per_user: sessions of one address, of one account; default is only max_connections.
     anonymous: the folder of "anonymous" and "ftp", who log in with any password and only read; default None, nobody.
-    atomic_uploads: False writes uploads in place of the old file at once, where there is no room for both. Default True.
-    partial_uploads: what stays of an upload that breaks off: "new" (default) keeps what has arrived where there was no such file, so that
-    clients can resume it, "never" nothing. An old file stays in any case, if atomic_uploads is True.
+    atomic_uploads: False writes an upload over the old file at once, for discs without room for both. Default True.
+    partial_uploads: what stays of an upload that breaks off. "new" (default) keeps what has arrived where there was no such file, so that
+    clients can resume it. "never" keeps nothing. An old file stays in any case, if atomic_uploads is True.
     log: called with each line of the log; default is print.
-    on_event: called with the name of what happened and a dict about it; see README.
+    on_event: called with the name of what happened and a dict about it; see docs/events.md.
     transfer_buffer_size: bytes of each transfer's buffer; default as the heap allows.
     tls: "off" (default), "optional" or "required": whether clients may or must use TLS, which AUTH TLS begins.
     certificate, key: for TLS, paths of files (str) or their content (bytes), PEM or DER.
-    private_data: False keeps data connections in clear, for clients that cannot do with this firmware's TLS there (README).
+    private_data: False keeps data connections in clear, for clients that cannot use this firmware's TLS there (docs/tls.md).
     handshake_timeout: seconds from AUTH until the first command must come; 0 is never. Default 60.
     debug: print commands and replies.
 
-    Raises ValueError or TypeError, naming the argument, when one cannot be.
+    A wrong argument raises ValueError or TypeError. The text names the argument.
     """
 
     _host = "0.0.0.0"
@@ -147,7 +147,7 @@ class FTPdLite:
         permissions: "rw", "ro", or some of read,write,delete,mkdir,rename,site with commas between; default is all for the first
         account, and "ro" for the others. home: the folder that the account sees as "/"; default is the server's root.
         max_sessions: of this account at the same time.
-        Returns whether the entry is well formed. Raises ValueError, naming the argument, when another one cannot be.
+        Returns whether the entry is well formed. Raises ValueError when another argument is wrong; the text names it.
         """
         account = _once("settings").account(entry, permissions, home, max_sessions)
         if account:
