@@ -215,7 +215,7 @@ def failures():
     found = set()
     for source in sources:
         text = re.sub(r"#\[cfg\(test\)\]\nmod tests.*", "", source.read_text(), flags=re.DOTALL)
-        found |= set(re.findall(r'b"([45]\d\d [^"\\]+)(?:\\r\\n)?"', text))
+        found |= set(re.findall(r'(?:b|text!\()"([45]\d\d [^"\\]+)(?:\\r\\n)?"', text))
     assert len(found) > 60
     return sorted(found)
 
@@ -230,7 +230,8 @@ def test_troubleshooting_has_each_reply(reply):
 def test_troubleshooting_has_each_code():
     codes = set()
     for source in (REPOSITORY / "src/protocol").rglob("*.rs"):
-        codes |= set(re.findall(r'b"([1-5]\d\d)[ -]', source.read_text()))
+        codes |= set(re.findall(r'(?:b|text!\()"([1-5]\d\d)[ -]', source.read_text()))
+    assert len(codes) > 30
     assert [code for code in sorted(codes) if not re.search(rf"\b{code}\b", TROUBLES)] == []
 
 
