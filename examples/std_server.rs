@@ -194,12 +194,12 @@ impl Client {
             if pattern != name && !glob::matches(pattern, &name) {
                 continue;
             }
-            let entry = Entry { name: &name, directory, size, modified, unique: None };
-            let (mut line, kind) = ([0; REPLY_MAX], if directory { Kind::Directory } else { Kind::File });
+            let kind = if directory { Kind::Directory } else { Kind::File };
+            let (entry, mut line) = (Entry { name: &name, kind, size, modified, unique: 0 }, [0; REPLY_MAX]);
             let mut out = Writer::new(&mut line);
             let (facts, permission) = (self.session.facts(), self.session.permission());
             match self.session.transfer() {
-                Some(Transfer::Machine) => facts_line(&entry, kind, facts, permission, false, &mut out),
+                Some(Transfer::Machine) => facts_line(&entry, facts, permission, &mut out),
                 Some(Transfer::Names) => name_line(if is_folder { b"" } else { &self.work.text }, &name, &mut out),
                 _ => list_line(&entry, UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() as u32, &mut out),
             }

@@ -80,6 +80,7 @@ typedef struct _mp_buffer_info_t {
 #define MP_NATIVE_TYPE_UINT 3
 #define MP_NATIVE_TYPE_QSTR 8
 
+#define MP_UNARY_OP_LEN 5
 #define MP_BINARY_OP_OR 22
 #define MP_BINARY_OP_LSHIFT 25
 #define MP_BINARY_OP_RSHIFT 26
@@ -147,7 +148,7 @@ typedef struct _mp_fun_table_t {
     void *store_attr;
     mp_obj_t (*obj_subscr)(mp_obj_t base, mp_obj_t index, mp_obj_t val);
     _Bool (*obj_is_true)(mp_obj_t arg);
-    void *unary_op;
+    mp_obj_t (*unary_op)(unsigned int op, mp_obj_t arg);
     mp_obj_t (*binary_op)(unsigned int op, mp_obj_t lhs, mp_obj_t rhs);
     mp_obj_t (*new_tuple)(size_t n, const mp_obj_t *items);
     void *new_list;

@@ -37,6 +37,8 @@ class FTPdLite:
     atomic_uploads: False writes an upload over the old file at once, for discs without room for both. Default True.
     partial_uploads: what stays of an upload that breaks off. "new" (default) keeps what has arrived where there was no such file, so that
     clients can resume it. "never" keeps nothing. An old file stays in any case, if atomic_uploads is True.
+    listing_times: whether LIST and MLSD tell when each file was changed, which takes long in large folders: True (default), False, or the
+    seconds of one listing that may go into times; the entries after that come without a time.
     log: called with each line of the log; default is print.
     on_event: called with the name of what happened and a dict about it; see docs/events.md.
     transfer_buffer_size: bytes of each transfer's buffer; default as the heap allows.
@@ -84,6 +86,7 @@ class FTPdLite:
         handshake_timeout=60,
         login_timeout=30,
         partial_uploads="new",
+        listing_times=True,
     ):
         self.host = host
         self.port = port
@@ -115,6 +118,7 @@ class FTPdLite:
         self.handshake_timeout = handshake_timeout
         self.login_timeout = login_timeout
         self.partial_uploads = partial_uploads
+        self.listing_times = listing_times
         self.sessions = []
         self._accounts = []
         self._credentials = False

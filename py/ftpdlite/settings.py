@@ -110,6 +110,12 @@ def check(server, native):
             raise TypeError("%s must be True or False" % name)
     if server.partial_uploads not in ("new", "never"):
         raise ValueError('partial_uploads must be "new" or "never"')
+    try:
+        fits = 0 <= server.listing_times <= 3600
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ValueError("listing_times must be True, False, or a number of seconds from 0 to 3600")
     for name in ("log", "on_event"):
         value = getattr(server, name)
         if value is not None and not callable(value):

@@ -84,6 +84,7 @@ def _listen(server):
         _once("linux").process() if _is_linux else 0,
         _seed(),
         native.holders,
+        -1 if server.listing_times is True else int(server.listing_times * 1000000),
     )
     if address is None:
         # An ESP32 finds an address of IPv6, and cannot use it.

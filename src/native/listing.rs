@@ -1,4 +1,7 @@
-//! Listings: walks what `os.ilistdir` gives, looks at each entry with `os.stat`, and formats it for LIST, NLST, MLSD or STAT.
+//! Listings: walks what `os.ilistdir` gives and formats each entry for LIST, NLST, MLSD or STAT.
+//!
+//! An entry is looked at with `os.stat` only for what is shown of it and the directory does not tell. That is its time, and on some file systems its size: on
+//! boards each look searches the directory from its start, and takes twenty times as long as the entry itself.
 //!
 //! One entry is in memory at a time, so that a directory of ten thousand needs no more of it than one of ten.
 
@@ -6,15 +9,18 @@ use super::exceptions;
 use super::obj::{self, Obj};
 use super::place::real_path;
 use super::pump::Share;
-use super::server::{DIRECTORY, Settings};
+use super::server::{DIRECTORY, FILE, KIND, Settings};
 use crate::protocol::glob;
-use crate::protocol::listing::{Entry, Kind, facts_line, list_line, name_line};
+use crate::protocol::listing::{Entry, Facts, Kind, facts_line, list_line, name_line};
 use crate::protocol::path::{is_unfinished, name, parent};
 use crate::protocol::session::{End, Session, Stat, Transfer};
 use crate::protocol::writer::Writer;
 
-/// The entries that MLSD shows before those of the directory (RFC 3659 7.2).
+/// The entries that MLSD shows before those of the directory (RFC 3659 7.2). Their times are not worth a look.
 const OWN_ENTRIES: [(&[u8], Kind); 2] = [(b".", Kind::Current), (b"..", Kind::Parent)];
+
+/// A listing shows all times, however long that takes.
+const ALL_TIMES: u32 = u32::MAX;
 
 /// A listing that is open, or none. What there is not is null.
 #[repr(C)]
@@ -30,6 +36,8 @@ pub struct Listing {
     /// The entry that did not fit the last time.
     waiting: Obj,
     now: u32,
+    /// The microseconds that looks at entries for their times may still take; [`ALL_TIMES`] does not become less.
+    times: u32,
     /// How many of [`OWN_ENTRIES`] are written.
     own: usize,
 }
@@ -38,7 +46,7 @@ impl Listing {
     /// Nothing is open.
     pub fn new() -> Self {
         let none = Obj::NULL;
-        Listing { names: none, prefix: none, pattern: none, before: none, waiting: none, now: 0, own: 0 }
+        Listing { names: none, prefix: none, pattern: none, before: none, waiting: none, now: 0, times: 0, own: 0 }
     }
 
     /// Lets everything go.
@@ -52,8 +60,9 @@ impl Listing {
     }
 
     /// Opens the listing of the directory `path`, whose entries are `names`, or, when that is None, of the single file `path`.
-    /// `before` stands before each name of NLST.
-    pub fn open(&mut self, names: Obj, home: Obj, path: &[u8], pattern: &[u8], before: &[u8], now: u32) {
+    /// `before` stands before each name of NLST, and `times` are the microseconds for times.
+    #[allow(clippy::too_many_arguments, reason = "they would be a struct for one call")]
+    pub fn open(&mut self, names: Obj, home: Obj, path: &[u8], pattern: &[u8], before: &[u8], now: u32, times: u32) {
         let folder = if names.is_none() { parent(path) } else { path };
         let folder = real_path(home, folder);
         let folder_bytes = folder.bytes().unwrap_or_default();
@@ -62,6 +71,7 @@ impl Listing {
         self.pattern = if pattern.is_empty() { Obj::NULL } else { obj::new_bytes(pattern) };
         self.before = if before.is_empty() { Obj::NULL } else { obj::new_bytes(before) };
         self.now = now;
+        self.times = times;
         self.own = 0;
         let names = if names.is_none() {
             let file = obj::new_tuple(&[obj::new_bytes(name(path)), Obj::from_u32(0x8000), Obj::from_u32(0)]);
@@ -84,12 +94,10 @@ impl Listing {
         out: &mut Writer<'_>,
         share: Share,
     ) -> Result<bool, End> {
-        let form = session.transfer();
-        if form == Some(Transfer::Machine) && !self.write_own_entries(session, settings, out)? {
-            return Ok(false);
-        }
         while !self.names.is_null() {
-            if self.waiting.is_null() {
+            let is_machine = session.transfer() == Some(Transfer::Machine);
+            let own = OWN_ENTRIES.get(self.own).filter(|_| is_machine);
+            if self.waiting.is_null() && own.is_none() {
                 match exceptions::next(self.names) {
                     Ok(Some(entry)) => self.waiting = entry,
                     Ok(None) => {
@@ -99,10 +107,13 @@ impl Listing {
                     Err(_) => return Err(End::LocalError),
                 }
             }
-            let entry = self.waiting;
             let before = out.len();
-            if self.is_wanted(entry.item(0).bytes().unwrap_or_default()) {
-                self.write(entry, form, session, settings, out)?;
+            match own {
+                Some(&(name, kind)) => {
+                    let line = Entry { name, kind, size: 0, modified: 0, unique: 0 };
+                    facts_line(&line, session.facts(), session.permission(), out);
+                }
+                None => self.write(self.waiting, session, settings, out)?,
             }
             if out.overflowed() {
                 out.truncate(before);
@@ -111,6 +122,7 @@ impl Listing {
                 }
                 // A line that fits no buffer at all is left out.
             }
+            self.own += usize::from(own.is_some());
             self.waiting = Obj::NULL;
             if settings.clock.is_over(share) {
                 return Ok(true);
@@ -129,41 +141,28 @@ impl Listing {
         }
     }
 
-    /// Looks at an entry, or, without a name, at the directory itself. `None` when nothing is there.
-    fn look(&self, name: Obj, settings: &Settings) -> Result<Option<Stat>, End> {
-        match settings.look(|| if name.is_null() { self.prefix } else { obj::add(self.prefix, name) }) {
+    /// Looks at an entry. `None` when it is not there any more.
+    fn look(&mut self, name: Obj, settings: &Settings) -> Result<Option<Stat>, End> {
+        let began = settings.clock.begin();
+        let found = settings.look(|| obj::add(self.prefix, name));
+        if self.times != ALL_TIMES {
+            self.times = self.times.saturating_sub(settings.clock.used(began));
+        }
+        match found {
             Ok(found) => Ok(Some(found)),
             Err(exceptions::NO_MEMORY) => Err(End::LocalError),
             Err(_) => Ok(None),
         }
     }
 
-    /// `.` and `..` for MLSD. Whether they are all written.
-    fn write_own_entries(&mut self, session: &Session, settings: &Settings, out: &mut Writer<'_>) -> Result<bool, End> {
-        while let Some(&(name, kind)) = OWN_ENTRIES.get(self.own) {
-            let modified = self.look(Obj::NULL, settings)?.map_or(0, |found| found.modified);
-            let entry = Entry { name, directory: true, size: 0, modified, unique: None };
-            let before = out.len();
-            facts_line(&entry, kind, session.facts(), session.permission(), false, out);
-            if out.overflowed() {
-                out.truncate(before);
-                return Ok(false);
-            }
-            self.own += 1;
-        }
-        Ok(true)
-    }
-
-    fn write(
-        &mut self,
-        entry: Obj,
-        form: Option<Transfer>,
-        session: &Session,
-        settings: &Settings,
-        out: &mut Writer<'_>,
-    ) -> Result<(), End> {
+    /// Writes an entry, if it is to be shown.
+    fn write(&mut self, entry: Obj, session: &Session, settings: &Settings, out: &mut Writer<'_>) -> Result<(), End> {
+        let form = session.transfer();
         let name_object = entry.item(0);
         let name = name_object.bytes().unwrap_or_default();
+        if !self.is_wanted(name) {
+            return Ok(());
+        }
         if form == Some(Transfer::Names) {
             name_line(self.before.bytes().unwrap_or_default(), name, out);
             return Ok(());
@@ -172,16 +171,37 @@ impl Listing {
             // A file system written in Python gives str whatever it was asked with.
             self.prefix = obj::new_str(self.prefix.bytes().unwrap_or_default());
         }
-        // What vanished since it was listed is shown as the directory told.
-        let Stat { directory, size, modified } = match self.look(name_object, settings)? {
-            Some(found) => found,
-            None => Stat { directory: entry.item(1).to_u64() & DIRECTORY != 0, size: 0, modified: 0 },
+        let directory = match entry.item(1).to_u64() & KIND {
+            DIRECTORY => Some(true),
+            FILE => Some(false),
+            // A link, or a file system that does not say.
+            _ => None,
         };
-        let unique = Some(entry.item(2).to_u64()).filter(|&inode| inode != 0);
-        let line = Entry { name, directory, size, modified, unique };
-        if form == Some(Transfer::Machine) {
-            let kind = if directory { Kind::Directory } else { Kind::File };
-            facts_line(&line, kind, session.facts(), session.permission(), false, out);
+        // Some file systems tell the size; a negative one is not known.
+        let size = if entry.length() > 3 { entry.item(3).to_u64() } else { u64::MAX };
+        let has_size = size as i64 >= 0;
+        let mut line = Entry {
+            name,
+            kind: if directory == Some(true) { Kind::Directory } else { Kind::File },
+            size: if has_size { size } else { 0 },
+            modified: 0,
+            unique: entry.item(2).to_u64(),
+        };
+        let is_machine = form == Some(Transfer::Machine);
+        let mut facts = if is_machine { session.facts() } else { Facts::LIST };
+        if self.times == 0 {
+            facts = facts.without(Facts::MODIFY);
+        }
+        // What vanished since it was listed is shown as the directory told.
+        if facts.without(Facts::told(directory, has_size)) != Facts::NONE
+            && let Some(found) = self.look(name_object, settings)?
+        {
+            line.kind = if found.directory { Kind::Directory } else { Kind::File };
+            line.size = found.size;
+            line.modified = found.modified;
+        }
+        if is_machine {
+            facts_line(&line, session.facts(), session.permission(), out);
         } else {
             list_line(&line, self.now, out);
         }

@@ -173,6 +173,13 @@ impl Obj {
         }
     }
 
+    /// `len(self)`. Raises TypeError when it has none.
+    pub fn length(self) -> u64 {
+        // SAFETY: raises when the object has no length.
+        let length = unsafe { ffi::table().unary_op.unwrap_unchecked()(ffi::MP_UNARY_OP_LEN as _, self.raw()) };
+        Obj::from_raw(length).to_u64()
+    }
+
     /// `self.name`.
     pub fn attr(self, name: Qstr) -> Obj {
         // SAFETY: raises AttributeError when there is none.

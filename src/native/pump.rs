@@ -41,7 +41,7 @@ impl Clock {
     }
 
     /// Microseconds since a share began.
-    fn used(&self, share: Share) -> u32 {
+    pub fn used(&self, share: Share) -> u32 {
         self.now().wrapping_sub(share.0) & TICK_MASK
     }
 }

@@ -13,6 +13,9 @@ use core::cell::Cell;
 
 /// `stat`'s mode bit for directories, the same on every port.
 pub const DIRECTORY: u64 = 0x4000;
+/// Its bit for files, and all bits that tell what something is.
+pub const FILE: u64 = 0x8000;
+pub const KIND: u64 = 0xf000;
 
 /// Bytes for replies that are on their way: room for one whole reply while others wait to be sent together.
 const REPLIES: usize = REPLY_MAX + REPLY_MAX / 2;
@@ -36,6 +39,8 @@ pub struct Settings {
     pub holders: Holders,
     /// What to add to the port's seconds to get Unix seconds.
     epoch: u32,
+    /// Microseconds that one listing may spend on the times of its entries; all ones is as long as it takes.
+    pub listing_times: u32,
     /// The settings as the core wants them.
     pub config: Config<'static>,
 }
@@ -132,13 +137,14 @@ impl Settings {
     }
 }
 
-/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log, owner, seed, holders)`: flags 1 is no passwords, 2 is data connections
+/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log, owner, seed, holders, listing_times)`: flags 1 is no passwords, 2 is data connections
 /// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
-/// connections have none. `owner` is in the names of unfinished uploads, which are numbered from `seed` on; `holders` is the module's.
+/// connections have none. `owner` is in the names of unfinished uploads, which are numbered from `seed` on; `holders` is the module's;
+/// `listing_times` is in microseconds, -1 as many as it takes.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
-    exceptions::check_arguments(n_args, n_kw, 12);
-    // SAFETY: the runtime passes `n_args` objects, and there are twelve.
-    let args = unsafe { core::slice::from_raw_parts(args, 12) };
+    exceptions::check_arguments(n_args, n_kw, 13);
+    // SAFETY: the runtime passes `n_args` objects, and there are thirteen.
+    let args = unsafe { core::slice::from_raw_parts(args, 13) };
     let flags = args[7].to_u64();
     let os = obj::import(Qstr::os);
     let settings = Settings {
@@ -148,6 +154,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         clock: Clock(obj::import(Qstr::time).attr(Qstr::ticks_us)),
         holders: Holders::new(args[11]),
         epoch: args[1].to_u64() as u32,
+        listing_times: args[12].to_u64() as u32,
         config: Config {
             server_name: args[0].bytes().unwrap_or_default(),
             idle_timeout: args[2].to_u64() as u16,

@@ -65,6 +65,24 @@ impl Facts {
     pub const UNIQUE: Facts = Facts(16);
     /// All of them.
     pub const ALL: Facts = Facts(31);
+    /// What LIST shows.
+    pub const LIST: Facts = Facts(Facts::TYPE.0 | Facts::SIZE.0 | Facts::MODIFY.0);
+
+    /// What the list of a folder tells of an entry, so that nobody must look at the entry itself: whether it is a directory, unless the list is silent about that,
+    /// and whether it tells a size.
+    pub const fn told(directory: Option<bool>, has_size: bool) -> Facts {
+        match directory {
+            None => Facts::UNIQUE,
+            // Directories have no size.
+            Some(directory) if directory || has_size => Facts::ALL.without(Facts::MODIFY),
+            Some(_) => Facts::ALL.without(Facts::MODIFY).without(Facts::SIZE),
+        }
+    }
+
+    /// Those that are not in `others`.
+    pub const fn without(self, others: Facts) -> Facts {
+        Facts(self.0 & !others.0)
+    }
 
     /// Whether a fact is in the set.
     pub const fn contains(self, fact: Facts) -> bool {
@@ -84,7 +102,7 @@ impl Facts {
         facts
     }
 
-    /// `Type;Size;`: those in the set, as OPTS answers.
+    /// `Type;size;`: those in the set, as OPTS answers.
     pub fn write_selected(self, out: &mut Writer<'_>) {
         for (fact, name) in NAMES {
             if self.contains(fact) {
@@ -94,7 +112,7 @@ impl Facts {
         }
     }
 
-    /// `Type*;Size;`: all of them, those in the set with a star, as FEAT lists them.
+    /// `Type*;size;`: all of them, those in the set with a star, as FEAT lists them.
     pub fn write_feature(self, out: &mut Writer<'_>) {
         for (fact, name) in NAMES {
             out.put(name);
@@ -104,25 +122,25 @@ impl Facts {
 }
 
 const NAMES: [(Facts, &[u8]); 5] = [
-    (Facts::TYPE, b"Type"),
-    (Facts::SIZE, b"Size"),
-    (Facts::MODIFY, b"Modify"),
-    (Facts::PERM, b"Perm"),
-    (Facts::UNIQUE, b"Unique"),
+    (Facts::TYPE, b"type"),
+    (Facts::SIZE, b"size"),
+    (Facts::MODIFY, b"modify"),
+    (Facts::PERM, b"perm"),
+    (Facts::UNIQUE, b"unique"),
 ];
 
 /// What is to be written.
 pub struct Entry<'a> {
     /// Its name, or its path for MLST.
     pub name: &'a [u8],
-    /// Whether it is a directory.
-    pub directory: bool,
+    /// What it is.
+    pub kind: Kind,
     /// Bytes.
     pub size: u64,
     /// Unix seconds; 0 when unknown.
     pub modified: u32,
-    /// A number that no other file of the file system has.
-    pub unique: Option<u64>,
+    /// A number that no other file of the file system has; 0 when there is none.
+    pub unique: u64,
 }
 
 /// The `Type` fact.
@@ -143,7 +161,8 @@ const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 /// LIST's line, in the form of `ls -l`. `now` in Unix seconds.
 pub fn list_line(entry: &Entry<'_>, now: u32, out: &mut Writer<'_>) {
     // What a file system counts as a directory's size means nothing to a client.
-    let (kind, size): (&[u8], _) = if entry.directory { (b"drwxr-xr-x", 0) } else { (b"-rw-r--r--", entry.size) };
+    let (kind, size): (&[u8], _) =
+        if entry.kind == Kind::File { (b"-rw-r--r--", entry.size) } else { (b"drwxr-xr-x", 0) };
     out.put(kind);
     out.put(b"   1 owner group ");
     out.dec_padded(size, 10, b' ');
@@ -172,38 +191,29 @@ pub fn name_line(before: &[u8], name: &[u8], out: &mut Writer<'_>) {
     out.put(b"\r\n");
 }
 
-/// MLSD's line, and MLST's, which has a blank before it.
-pub fn facts_line(
-    entry: &Entry<'_>,
-    kind: Kind,
-    facts: Facts,
-    permission: Permission,
-    leading_space: bool,
-    out: &mut Writer<'_>,
-) {
-    if leading_space {
-        out.byte(b' ');
-    }
+/// The facts and the name, as MLSD writes them, and MLST behind a blank.
+pub fn facts_line(entry: &Entry<'_>, facts: Facts, permission: Permission, out: &mut Writer<'_>) {
+    let kind = entry.kind;
     if facts.contains(Facts::TYPE) {
         out.put(match kind {
-            Kind::File => b"Type=file;",
-            Kind::Directory => b"Type=dir;",
-            Kind::Current => b"Type=cdir;",
-            Kind::Parent => b"Type=pdir;",
+            Kind::File => b"type=file;",
+            Kind::Directory => b"type=dir;",
+            Kind::Current => b"type=cdir;",
+            Kind::Parent => b"type=pdir;",
         });
     }
     if facts.contains(Facts::SIZE) && kind == Kind::File {
-        out.put(b"Size=");
+        out.put(b"size=");
         out.dec(entry.size);
         out.byte(b';');
     }
     if facts.contains(Facts::MODIFY) && entry.modified != 0 {
-        out.put(b"Modify=");
+        out.put(b"modify=");
         write_stamp(entry.modified, out);
         out.byte(b';');
     }
     if facts.contains(Facts::PERM) {
-        out.put(b"Perm=");
+        out.put(b"perm=");
         let letters: &[(u8, Permission)] = if kind == Kind::File { FILE_LETTERS } else { DIRECTORY_LETTERS };
         for &(letter, needs) in letters {
             if permission.contains(needs) {
@@ -212,9 +222,9 @@ pub fn facts_line(
         }
         out.byte(b';');
     }
-    if let (Some(unique), true) = (entry.unique, facts.contains(Facts::UNIQUE)) {
-        out.put(b"Unique=");
-        out.hex(unique);
+    if facts.contains(Facts::UNIQUE) && entry.unique != 0 {
+        out.put(b"unique=");
+        out.hex(entry.unique);
         out.byte(b';');
     }
     out.byte(b' ');
@@ -244,6 +254,7 @@ const DIRECTORY_LETTERS: &[(u8, Permission)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const NOW: u32 = 1_763_000_000;
 
@@ -255,7 +266,7 @@ mod tests {
     }
 
     fn entry(modified: u32) -> Entry<'static> {
-        Entry { name: b"a b", directory: false, size: 1234, modified, unique: Some(0xab) }
+        Entry { name: b"a b", kind: Kind::File, size: 1234, modified, unique: 0xab }
     }
 
     #[test]
@@ -265,7 +276,7 @@ mod tests {
         assert_eq!(line(NOW - RECENT + 1), "-rw-r--r--   1 owner group       1234 May 15 02:13 a b\r\n");
         assert_eq!(line(NOW - RECENT), "-rw-r--r--   1 owner group       1234 May 15  2025 a b\r\n");
         assert_eq!(line(NOW + 1), "-rw-r--r--   1 owner group       1234 Nov 13  2025 a b\r\n");
-        let folder = Entry { name: b"x", directory: true, size: 0, modified: 0, unique: None };
+        let folder = Entry { name: b"x", kind: Kind::Directory, size: 0, modified: 0, unique: 0 };
         assert_eq!(
             text(|out| list_line(&folder, NOW, out)),
             "drwxr-xr-x   1 owner group          0 Jan  1  1970 x\r\n"
@@ -277,19 +288,59 @@ mod tests {
     #[test]
     fn facts() {
         let line = |kind, facts, permission| {
-            text(|out| facts_line(&entry(1_704_164_645), kind, facts, permission, false, out))
+            text(|out| facts_line(&Entry { kind, ..entry(1_704_164_645) }, facts, permission, out))
         };
         assert_eq!(
             line(Kind::File, Facts::ALL, Permission::ALL),
-            "Type=file;Size=1234;Modify=20240102030405;Perm=adfrw;Unique=ab; a b\r\n"
+            "type=file;size=1234;modify=20240102030405;perm=adfrw;unique=ab; a b\r\n"
         );
         assert_eq!(
             line(Kind::Current, Facts::ALL, Permission::READ_ONLY),
-            "Type=cdir;Modify=20240102030405;Perm=el;Unique=ab; a b\r\n"
+            "type=cdir;modify=20240102030405;perm=el;unique=ab; a b\r\n"
         );
         assert_eq!(line(Kind::File, Facts::NONE, Permission::ALL), " a b\r\n");
-        assert_eq!(text(|out| Facts::SIZE.write_feature(out)), "Type;Size*;Modify;Perm;Unique;");
-        assert_eq!(text(|out| Facts::parse(b"size; modify").write_selected(out)), "Size;Modify;");
+        assert_eq!(text(|out| Facts::SIZE.write_feature(out)), "type;size*;modify;perm;unique;");
+        assert_eq!(text(|out| Facts::parse(b"size; modify").write_selected(out)), "size;modify;");
+    }
+
+    #[test]
+    fn a_folder_tells_all_but_the_time() {
+        let lacks = |facts: Facts, directory, has_size| facts.without(Facts::told(directory, has_size));
+        // FAT and LittleFS, which tell sizes.
+        assert_eq!(lacks(Facts::ALL, Some(false), true), Facts::MODIFY);
+        assert_eq!(lacks(Facts::LIST, Some(true), true), Facts::MODIFY);
+        // A folder of a computer.
+        assert_eq!(lacks(Facts::ALL, Some(true), false), Facts::MODIFY);
+        assert_eq!(lacks(Facts::LIST.without(Facts::MODIFY), Some(false), false), Facts::SIZE);
+        assert_eq!(lacks(Facts::UNIQUE, None, false), Facts::NONE);
+        // A link.
+        assert_eq!(lacks(Facts::PERM, None, true), Facts::PERM);
+    }
+
+    proptest! {
+        /// What a line shows is the same whether it was told or looked at, if nothing lacked.
+        #[test]
+        fn a_line_needs_no_more_than_what_lacked(
+            bits in 0u8..32, is_directory: bool, knows_kind: bool, has_size: bool, size: u64, modified in 1u32.., unique: u64
+        ) {
+            let facts = Facts(bits);
+            let kind = if is_directory { Kind::Directory } else { Kind::File };
+            let looked = Entry { name: b"x", kind, size, modified, unique };
+            // What is not told is shown as nonsense.
+            let told = Entry {
+                kind: match kind {
+                    Kind::File if !knows_kind => Kind::Directory,
+                    Kind::Directory if !knows_kind => Kind::File,
+                    kind => kind,
+                },
+                size: if has_size { size } else { !size },
+                modified: 0,
+                ..looked
+            };
+            let line = |entry: &Entry<'_>| text(|out| facts_line(entry, facts, Permission::ALL, out));
+            let lacks = facts.without(Facts::told(knows_kind.then_some(is_directory), has_size));
+            prop_assert_eq!(lacks == Facts::NONE, line(&told) == line(&looked));
+        }
     }
 
     #[test]

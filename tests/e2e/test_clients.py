@@ -253,7 +253,7 @@ class TestTnftp:
             "Tue, 02 Jan 2024 03:04:05",
             "REST STREAM",
             "211 End of status",
-            "Size=7;",
+            "size=7;",
             "CHMOD",
         ):
             assert text in output, f"{text} is not in\n{output}"

@@ -26,7 +26,7 @@ def test_a_file_of_5_gib_is_sized_listed_and_read_and_written_beyond_4_gib(serve
         assert control("SIZE huge") == f"213 {5 * GIB}"
         assert f" {5 * GIB} " in control.retrieve("LIST huge").decode()
         control.expect("OPTS MLST size;", "200")
-        assert f" Size={5 * GIB}; /huge" in control("MLST huge")
+        assert f" size={5 * GIB}; /huge" in control("MLST huge")
 
         control.expect("REST 4294967301", "350 Restarting at 4294967301.")
         data = control.data()
@@ -122,8 +122,8 @@ def test_numbers_beyond_32_bits_pass_through_every_runtime(start_server):
         assert control("SIZE huge") == f"213 {5 * GIB}"
         assert f" {5 * GIB} " in control.retrieve("LIST").decode()
         control.expect("OPTS MLST size;", "200")
-        assert f" Size={5 * GIB}; /huge" in control("MLST huge")
-        assert f"Size={5 * GIB}; huge\r\n".encode() in control.retrieve("MLSD")
+        assert f" size={5 * GIB}; /huge" in control("MLST huge")
+        assert f"size={5 * GIB}; huge\r\n".encode() in control.retrieve("MLSD")
         assert control("AVBL") == f"213 {20 * GIB}"
 
         for offset, content in (
@@ -209,7 +209,7 @@ def test_a_boards_file_system_is_served_until_it_is_full(start_server, kind):
         listed = control.retrieve("LIST").decode()
         assert listed.startswith("-rw-r--r--   1 owner group      20004 ") and listed.endswith(" a file.bin\r\n")
         control.expect("OPTS MLST type;size;", "200")
-        assert b"Type=file;Size=20004; a file.bin\r\n" in control.retrieve("MLSD")
+        assert b"type=file;size=20004; a file.bin\r\n" in control.retrieve("MLSD")
         assert control("MDTM a file.bin").startswith("213 ")
         assert "free of" in control("SITE DF")
         assert 0 < int(control("AVBL").split()[1]) < 160 << 10

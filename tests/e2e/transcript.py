@@ -330,7 +330,7 @@ OTHERWISE = [
     (b"550 Not a directory.", b"550 No such file or directory."),
     (b"550 No such file or directory.", b"553 Name not allowed."),
     (b"213 <stamp>", b"550 The file system does not know its time."),
-    (b"dir;Modify=<stamp>;", b"dir;"),
+    (b"dir;modify=<stamp>;", b"dir;"),
 ]
 
 

@@ -525,8 +525,8 @@ impl Host {
         let mut out = Writer::new(&mut bytes);
         if self.session.transfer() == Some(Transfer::Machine) {
             for (name, kind) in [(&b"."[..], Kind::Current), (b"..", Kind::Parent)] {
-                let entry = Entry { name, directory: true, size: 0, modified: NOW, unique: None };
-                facts_line(&entry, kind, self.session.facts(), self.session.permission(), false, &mut out);
+                let entry = Entry { name, kind, size: 0, modified: 0, unique: 0 };
+                facts_line(&entry, self.session.facts(), self.session.permission(), &mut out);
             }
         }
         for (name, (content, modified)) in self.files.children(folder).filter(|(name, _)| !is_unfinished(name)) {
@@ -534,13 +534,13 @@ impl Host {
                 continue;
             }
             let size = content.as_ref().map_or(0, |content| content.len() as u64);
-            let entry = Entry { name, directory: content.is_none(), size, modified: *modified, unique: None };
+            let kind = if content.is_none() { Kind::Directory } else { Kind::File };
+            let entry = Entry { name, kind, size, modified: *modified, unique: 0 };
             match self.session.transfer() {
                 Some(Transfer::Names) if folder != path => name_line(&before, name, &mut out),
                 Some(Transfer::Names) => name_line(b"", name, &mut out),
                 Some(Transfer::Machine) => {
-                    let kind = if content.is_none() { Kind::Directory } else { Kind::File };
-                    facts_line(&entry, kind, self.session.facts(), self.session.permission(), false, &mut out);
+                    facts_line(&entry, self.session.facts(), self.session.permission(), &mut out);
                 }
                 _ => list_line(&entry, NOW, &mut out),
             }

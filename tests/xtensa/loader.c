@@ -506,6 +506,13 @@ static _Bool obj_is_true(mp_obj_t obj) {
     return obj != NONE && obj != &const_false;
 }
 
+static mp_obj_t unary_op(unsigned int op, mp_obj_t arg) {
+    if (op != MP_UNARY_OP_LEN || type_of(arg) != &type_tuple) {
+        raise_named("TypeError", "unsupported type for operator");
+    }
+    return new_int(((tuple_t *)arg)->length);
+}
+
 static mp_obj_t binary_op(unsigned int op, mp_obj_t left, mp_obj_t right) {
     type_t type = type_of(left);
     if (type == &type_int && type_of(right) == &type_int) {
@@ -718,6 +725,7 @@ __attribute__((visibility("default"))) const mp_fun_table_t mp_fun_table = {
     .store_global = store_global,
     .obj_subscr = obj_subscr,
     .obj_is_true = obj_is_true,
+    .unary_op = unary_op,
     .binary_op = binary_op,
     .new_tuple = new_tuple,
     .new_dict = new_dict,

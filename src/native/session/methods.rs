@@ -202,7 +202,7 @@ impl Inside<'_> {
             exceptions::raise_os_error(20);
         }
         let now = self.settings.unix_seconds(now);
-        listing.open(names, self.head.get(Qstr::home), virtual_path, pattern, before, now);
+        listing.open(names, self.head.get(Qstr::home), virtual_path, pattern, before, now, self.settings.listing_times);
         Obj::NULL
     }
 

@@ -76,14 +76,10 @@ impl Session {
         turn.out.name(&turn.work.path);
         turn.end();
         let kind = if turn.found.directory { Kind::Directory } else { Kind::File };
-        let entry = Entry {
-            name: &turn.work.path,
-            directory: turn.found.directory,
-            size: turn.found.size,
-            modified: turn.found.modified,
-            unique: None,
-        };
-        facts_line(&entry, kind, self.facts, self.permission(), true, &mut turn.out);
+        let entry =
+            Entry { name: &turn.work.path, kind, size: turn.found.size, modified: turn.found.modified, unique: 0 };
+        turn.out.byte(b' ');
+        facts_line(&entry, self.facts, self.permission(), &mut turn.out);
         Break(text!("250 End"))
     }
 

@@ -1,0 +1,269 @@
+"""Which entries a listing looks at with os.stat, on each file system, and `listing_times`, which says how long that may take.
+
+The server is on a file system that tells which paths it was asked for, and whose stat() is all that moves the clock of the shares on.
+"""
+
+import re
+
+import pytest
+from server import run_micropython
+
+# The program: {kind} is the file system around which the one in Python is, {delay} the seconds that each look takes, {listed} what comes of an
+# entry that the inner one lists.
+MAIN = """\
+import os
+import sys
+import time as utime
+import vfs
+
+
+class Time:
+    now = 0
+
+    def __getattr__(self, name):
+        return getattr(utime, name)
+
+    def ticks_us(self):
+        return self.now & 0x3FFFFFFF
+
+
+class Disc:
+    def __init__(self, block):
+        self.block = block
+        self.data = bytearray(256 << 10)
+
+    def readblocks(self, block, buffer, offset=0):
+        start = block * self.block + offset
+        buffer[:] = memoryview(self.data)[start : start + len(buffer)]
+
+    def writeblocks(self, block, buffer, offset=0):
+        start = block * self.block + offset
+        self.data[start : start + len(buffer)] = buffer
+
+    def ioctl(self, operation, argument):
+        return len(self.data) // self.block if operation == 4 else self.block if operation == 5 else 0
+
+
+class Watched:
+    def __init__(self, inner):
+        self.inner = inner
+        for name in ("open", "mkdir", "statvfs", "remove", "rename"):
+            setattr(self, name, getattr(inner, name))
+
+    def mount(self, readonly, mkfs):
+        self.inner.mount(readonly, mkfs)
+
+    def umount(self):
+        self.inner.umount()
+
+    def ilistdir(self, path):
+        for entry in self.inner.ilistdir(path):
+            name, kind = entry[:2]
+            yield {listed}
+
+    def stat(self, path):
+        print("-- stat", path if isinstance(path, str) else path.decode())
+        clock.now += int({delay} * 1000000)
+        return self.inner.stat(path)
+
+
+def inner(kind):
+    if kind == "VfsPosix":
+        return vfs.VfsPosix({root!r})
+    disc = Disc(512 if kind == "VfsFat" else 4096)
+    getattr(vfs, kind).mkfs(disc)
+    return getattr(vfs, kind)(disc)
+
+
+clock = sys.modules["time"] = Time()
+vfs.mount(Watched(inner("{kind}")), "/watched")
+os.mkdir("/watched/folder")
+os.mkdir("/watched/folder/sub")
+for number in range(8):
+    with open("/watched/folder/%d.%s" % (number, "txt" if number & 1 else "bin"), "w") as file:
+        file.write("content"[:number])
+
+from ftpdlite import FTPdLite
+
+server = FTPdLite(host={host!r}, port={port}, root="/watched", pasv_port_range=range({first}, {last} + 1){settings})
+server.add_account("tester:secret")
+server.run()
+"""
+
+FILES = [f"{number}.{'txt' if number & 1 else 'bin'}" for number in range(8)]
+ENTRIES = sorted([*FILES, "sub"])
+SIZES = {name: min(index, len("content")) for index, name in enumerate(FILES)}
+NO_DATE = "Jan  1  1970"
+# LittleFS keeps no times of folders.
+TIMELESS = {"VfsPosix": [], "VfsFat": [], "VfsLfs2": ["sub"]}
+AS_IT_IS = "entry"
+
+
+class Listings:
+    """A client, and what its listings look at."""
+
+    def __init__(self, server, control):
+        self.server = server
+        self.control = control
+
+    def __call__(self, command):
+        """The lines of a listing, and the names of the entries that the server looked at."""
+        before = len(self.server.output())
+        if command.startswith("STAT"):
+            lines = self.control(command).split("\n")[1:-1]
+        else:
+            lines = self.control.retrieve(command).decode().split("\r\n")[:-1]
+        looked = re.findall(r"^-- stat /folder/([^*\n]+)$", self.server.output()[before:], re.MULTILINE)
+        return lines, looked
+
+
+@pytest.fixture(params=["VfsPosix", "VfsFat", "VfsLfs2"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def listings(start_server, kind):
+    """Makes a client of a server on that file system."""
+    controls = []
+
+    def start(delay=0, listed=AS_IT_IS, kind=kind, **settings):
+        program = MAIN.replace("{kind}", kind).replace("{delay}", str(delay)).replace("{listed}", listed)
+        server = start_server(program=program, heap="2m", **settings)
+        controls.append(server.login())
+        return Listings(server, controls[-1])
+
+    yield start
+    for control in controls:
+        control.close()
+
+
+def by_name(lines):
+    """{name: facts} of MLSD."""
+    return {line.partition(" ")[2]: line for line in lines}
+
+
+def without_own(lines):
+    return {name: line for name, line in by_name(lines).items() if name not in (".", "..")}
+
+
+def sizes_need_a_look(kind):
+    """A folder of a computer tells no sizes; those of boards do."""
+    return FILES if kind == "VfsPosix" else []
+
+
+def test_only_what_shows_a_time_looks_at_all_entries(listings, kind):
+    ask = listings()
+    lines, looked = ask("NLST folder")
+    assert sorted(lines) == ENTRIES and looked == []
+    for command in ("LIST folder", "STAT folder"):
+        lines, looked = ask(command)
+        assert sorted(looked) == ENTRIES
+        assert sorted(line.split()[-1] for line in lines) == ENTRIES
+        assert [line.split()[-1] for line in lines if NO_DATE in line] == TIMELESS[kind]
+    lines, looked = ask("LIST folder/*.txt")
+    assert sorted(looked) == [name for name in FILES if name.endswith("txt")] and len(lines) == 4
+    assert ask("NLST folder/*.txt")[1] == []
+    lines, looked = ask("LIST folder/3.txt")
+    assert looked.count("3.txt") == len(looked) and " 3 " in lines[0] and NO_DATE not in lines[0]
+    lines, looked = ask("MLSD folder")
+    assert sorted(looked) == ENTRIES
+    assert sorted(name for name, line in by_name(lines).items() if "modify=" not in line) == [".", "..", *TIMELESS[kind]]
+
+
+@pytest.mark.parametrize("facts", ["type;size;perm;unique;", "size;", "type;perm;unique;", "type;", "perm;", "unique;", ""])
+def test_mlsd_without_times_looks_at_nothing_that_the_folder_tells(listings, kind, facts):
+    ask = listings()
+    ask.control.expect(f"OPTS MLST {facts}", "200")
+    lines, looked = ask("MLSD folder")
+    assert sorted(looked) == (sizes_need_a_look(kind) if "size" in facts else [])
+    if "size" in facts:
+        assert {name: line for name, line in without_own(lines).items() if "size=" in line}.keys() == set(FILES)
+        assert all(f"size={SIZES[name]};" in line for name, line in without_own(lines).items() if name in SIZES)
+    if "type" in facts:
+        assert {name for name, line in without_own(lines).items() if "type=dir;" in line} == {"sub"}
+    if "perm" in facts:
+        assert {name for name, line in without_own(lines).items() if "perm=cdeflmp;" in line} == {"sub"}
+
+
+def test_without_listing_times_nothing_is_looked_at_for_them(listings, kind):
+    ask = listings(listing_times=False)
+    for command in ("LIST folder", "STAT folder", "MLSD folder"):
+        lines, looked = ask(command)
+        assert sorted(looked) == sizes_need_a_look(kind)
+        # What was looked at anyway tells its time, too.
+        timed = {line.split()[-1] for line in lines if "modify=" in line or command != "MLSD folder" and NO_DATE not in line}
+        assert timed == set(sizes_need_a_look(kind))
+    lines, _ = ask("LIST folder")
+    assert {line.split()[-1]: int(line.split()[4]) for line in lines} == SIZES | {"sub": 0}
+    assert {line.split()[-1] for line in lines if line.startswith("d")} == {"sub"}
+    # Single files are asked for by those who want to know.
+    ask.control.expect("MDTM folder/3.txt", "213 2")
+    assert "modify=2" in ask.control("MLST folder/3.txt")
+    assert NO_DATE not in ask("LIST folder/3.txt")[0][0]
+
+
+@pytest.mark.parametrize("listing_times, looks", [(3, 3), (2.5, 3), (0.001, 1), (0, 0), (3600, 9), (True, 9)])
+def test_times_end_when_their_time_is_over(listings, kind, listing_times, looks):
+    # Each look takes a second.
+    ask = listings(delay=1, listing_times=listing_times)
+    for _ in range(2):
+        # Each listing has its own time.
+        lines, looked = ask("LIST folder")
+        if kind == "VfsPosix":
+            # Sizes are needed all the same. They cost time, too, and tell the time of what is looked at.
+            assert set(FILES) <= set(looked)
+            assert [line.split()[-1] for line in lines if NO_DATE not in line] == looked
+            continue
+        names = [line.split()[-1] for line in lines]
+        assert looked == names[:looks]
+        assert [line.split()[-1] for line in lines if NO_DATE not in line] == [name for name in looked if name not in TIMELESS[kind]]
+    lines, looked = ask("MLSD folder")
+    assert sorted(by_name(lines)) == [".", "..", *ENTRIES]
+    if kind != "VfsPosix":
+        assert looked == list(without_own(lines))[:looks]
+        assert [name for name, line in by_name(lines).items() if "modify=" in line] == [name for name in looked if name not in TIMELESS[kind]]
+
+
+@pytest.mark.parametrize(
+    "listed, looked",
+    [
+        # The kind is not told; nor is a size; neither; kind and permissions, as os.stat tells them; a list, not a tuple.
+        ("(name, 0, 0)", ENTRIES),
+        ("(name, kind, 0, -1)", FILES),
+        ("(name, 10, 0, 7)", ENTRIES),
+        ("(name, kind | 0o644, 0, entry[-1])", []),
+        ("[name, kind, 0, entry[-1]]", []),
+    ],
+)
+@pytest.mark.parametrize("kind", ["VfsLfs2"])
+def test_what_a_file_system_does_not_tell_is_looked_at(listings, kind, listed, looked):
+    ask = listings(listed=listed, listing_times=False)
+    lines, found = ask("LIST folder")
+    assert sorted(found) == sorted(looked)
+    assert {line.split()[-1]: int(line.split()[4]) for line in lines} == SIZES | {"sub": 0}
+    ask.control.expect("OPTS MLST type;size;", "200")
+    lines, found = ask("MLSD folder")
+    assert sorted(found) == sorted(looked)
+    assert without_own(lines) == {name: f"type=file;size={size}; {name}" for name, size in SIZES.items()} | {"sub": "type=dir; sub"}
+
+
+@pytest.mark.parametrize("kind", ["VfsPosix"])
+def test_a_link_is_looked_at_for_its_kind(listings, kind):
+    ask = listings()
+    folder = ask.server.root / "folder"
+    (folder / "to a folder").symlink_to("sub")
+    (folder / "to a file").symlink_to("3.txt")
+    (folder / "to nothing").symlink_to("nothing")
+    ask.control.expect("OPTS MLST type;", "200")
+    lines, looked = ask("MLSD folder")
+    assert sorted(looked) == ["to a file", "to a folder", "to nothing"]
+    kinds = {name: line.split(";")[0] for name, line in by_name(lines).items()}
+    assert (kinds["to a folder"], kinds["to a file"], kinds["to nothing"]) == ("type=dir", "type=file", "type=file")
+
+
+@pytest.mark.parametrize("value", ["None", "-1", "-0.5", "3601", "'yes'", "float('nan')", "[]"])
+def test_listing_times_that_cannot_be(tmp_path, value):
+    code, output = run_micropython(tmp_path, f"from ftpdlite import FTPdLite\nFTPdLite(root={str(tmp_path)!r}, listing_times={value})\n")
+    wanted = "ValueError: listing_times must be True, False, or a number of seconds from 0 to 3600"
+    assert code == 1 and output.strip().endswith(wanted), output
