@@ -29,6 +29,7 @@ _CLOSE_FILE = const(24)
 _WHO = const(30)
 _HASH_PASSWORD = const(31)
 _HASH = const(34)
+_CHECKSUM = const(36)
 
 _ABORTED = const(5)
 
@@ -67,10 +68,10 @@ def _control(server, s, sock):
                 try:
                     if action == _LOGIN:
                         outcome = yield from _log_in(server, s)
-                    elif action == _HASH:
-                        outcome = yield from _once("site").digest(server, s)
+                    elif action == _HASH or action == _CHECKSUM:
+                        outcome = yield from _once("site").digest(server, s, action == _CHECKSUM)
                     elif action == _HASH_PASSWORD:
-                        outcome = yield from _once("hashpass", True).make(native, s.text)
+                        outcome = yield from _once("hashpass", True).make(s.text)
                     else:
                         outcome = _act(server, s, action)
                 except (OSError, MemoryError) as error:
@@ -98,16 +99,16 @@ def _control(server, s, sock):
         _report(server, s, True)
 
 
-def _report(server, s, has_left):
+def _report(server, s, done):
     # Tells the log and the program that a session begins or has ended.
     try:
-        if has_left:
+        if done:
             _say(server, "INFO: Session disconnected: %s@%s", (s.user or "-", s.peer[0]))
         else:
             _say(server, "INFO: Connection from client: %s:%d", s.peer)
     except MemoryError:
         pass
-    _tell(server, "disconnect" if has_left else "connect", s)
+    _tell(server, "disconnect" if done else "connect", s)
 
 
 # async
@@ -169,8 +170,8 @@ def _act(server, s, action):
         return _once("site").act(server, s, action)
 
 
-def _dismiss(s, why):
-    s.dismiss(why)
+def _dismiss(s, code):
+    s.dismiss(code)
     _wake(s.task)
 
 
