@@ -34,6 +34,20 @@ fn missing() -> Vec<&'static str> {
     if which("c++").is_some() { Vec::new() } else { vec!["g++"] }
 }
 
+/// What `cargo xtask help fuzz` prints.
+pub const HELP: &str = "Usage: cargo xtask fuzz [--minutes N] [TARGET...]
+       cargo xtask fuzz --replay FILE TARGET
+
+Builds the targets of tests/fuzzing with libFuzzer and runs them, one after the other, on inputs that it makes of the
+transcripts and of what it has found to lead somewhere new. What a target must hold to is in tests/fuzzing; when it does
+not, that input is written to a file. `cargo xtask test` does this for two minutes.
+
+  --minutes N     for all targets together; default 10
+  --replay FILE   play this file once, and print it as a file of tests/regressions
+  TARGET          session, commands, addresses, paths, globs, listings or ascii
+
+It needs g++; as root on Debian it installs it.";
+
 /// The command `fuzz`.
 pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     let (mut minutes, mut replayed, mut names) = (10.0, None, Vec::new());

@@ -185,18 +185,7 @@ It needs make, gcc and libc6-dev; as root on Debian it installs them.",
     Command {
         name: "fuzz",
         summary: "look for inputs that the core cannot bear",
-        help: "Usage: cargo xtask fuzz [--minutes N] [TARGET...]
-       cargo xtask fuzz --replay FILE TARGET
-
-Builds the targets of tests/fuzzing with libFuzzer and runs them, one after the other, on inputs that it makes of the
-transcripts and of what it has found to lead somewhere new. What a target must hold to is in tests/fuzzing; when it does
-not, that input is written to a file. `cargo xtask test` does this for two minutes.
-
-  --minutes N     for all targets together; default 10
-  --replay FILE   play this file once, and print it as a file of tests/regressions
-  TARGET          session, commands, addresses, paths, globs, listings or ascii
-
-It needs g++; as root on Debian it installs it.",
+        help: fuzz::HELP,
         run: fuzz::command,
     },
     Command {
