@@ -287,7 +287,6 @@ impl Server {
                 assert!(text.is_empty() || is_unfinished(name(text)) && parent(text) == parent(path));
             }
             Action::OpenAppend => assert_eq!(self.session.offset(), 0),
-            Action::RenameFrom => self.renaming = Some(self.replies.finals + 1),
             Action::Rename => {
                 assert_eq!(self.renaming.take(), Some(self.replies.finals), "something between RNFR and RNTO")
             }
@@ -311,6 +310,10 @@ impl Server {
                 (_, b"secret") | (_, b"") => Outcome::Login(Permission::ALL),
                 _ => Outcome::Failed(13),
             },
+            (Action::RenameFrom, _) => {
+                self.renaming = Some(self.replies.finals + 1);
+                Outcome::Done
+            }
             (Action::Passive | Action::PassiveIpv4, _) => {
                 Outcome::Passive(u16::from(trouble) * 257, if is_odd { &text } else { b"127.0.0.1" })
             }
