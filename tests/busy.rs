@@ -57,6 +57,15 @@ fn whatever_changes_a_busy_file_gets_450() {
 }
 
 #[test]
+fn after_an_rnfr_that_failed_nothing_is_renamed() {
+    let mut host = tester(&["/pub/hello.txt"]);
+    assert!(answer(&mut host, &["RNFR /pub/empty.txt"]).starts_with("350 "));
+    assert_eq!(answer(&mut host, &["RNFR /pub/hello.txt"]), "450 File is busy.");
+    assert_eq!(answer(&mut host, &["RNTO /pub/new.txt"]), "503 Send RNFR first.");
+    assert!(host.files.stat(b"/pub/empty.txt").is_ok() && host.files.stat(b"/pub/new.txt").is_err());
+}
+
+#[test]
 fn a_rename_is_refused_for_either_of_its_names() {
     let mut host = tester(&["/upload/target"]);
     let commands = ["EPSV", "RNFR /pub/hello.txt", "RNTO /upload/target"];

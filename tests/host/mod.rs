@@ -26,13 +26,14 @@ const INTO_ITSELF: u32 = 40;
 const REFUSED: u32 = 13;
 
 /// A file's bytes, or `None` for a directory; and its time.
-type Node = (Option<Vec<u8>>, u32);
+pub type Node = (Option<Vec<u8>>, u32);
 
 /// The file system.
 pub struct Files(BTreeMap<Vec<u8>, Node>);
 
 impl Files {
-    fn new(fixture: &str) -> Files {
+    /// The tree that a fixture describes.
+    pub fn new(fixture: &str) -> Files {
         let mut files = BTreeMap::from([(b"/".to_vec(), (None, NOW))]);
         for line in fixture.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (kind, rest) = line.split_once(' ').unwrap();
@@ -69,6 +70,11 @@ impl Files {
         self.0.get(path)?.0.clone()
     }
 
+    /// Takes away what stands there.
+    pub fn remove(&mut self, path: &[u8]) {
+        self.0.remove(path);
+    }
+
     fn children<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a Node)> {
         self.0
             .iter()
@@ -76,7 +82,8 @@ impl Files {
             .map(|(child, node)| (name(child), node))
     }
 
-    fn add(&mut self, path: &[u8], node: Node) -> Result<(), u32> {
+    /// Puts a file or a directory there.
+    pub fn add(&mut self, path: &[u8], node: Node) -> Result<(), u32> {
         match self.stat(parent(path))? {
             (None, _) => {
                 self.0.insert(path.to_vec(), node);

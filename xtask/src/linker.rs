@@ -1,6 +1,6 @@
 //! The linker that comes with the Rust toolchain.
 
-use crate::project::{Project, Result, output, program, run_quietly};
+use crate::project::{Project, Result, host_triple, output, program, run_quietly};
 use std::path::{Path, PathBuf};
 
 /// Links a library or object file as a module.
@@ -14,8 +14,7 @@ pub fn link(project: &Project, input: &Path, elf: &Path) -> Result {
 
 /// Where it lies.
 fn linker() -> Result<PathBuf> {
-    let about = output(program("rustc").arg("-vV"))?;
-    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc -vV names no host")?;
+    let host = host_triple()?;
     let sysroot = output(program("rustc").args(["--print", "sysroot"]))?;
     let linker = Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin/rust-lld");
     if linker.is_file() { Ok(linker) } else { Err(format!("the Rust toolchain has no {}", linker.display())) }

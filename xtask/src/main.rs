@@ -9,6 +9,7 @@ mod check;
 mod debian;
 mod dist;
 mod faults;
+mod fuzz;
 mod lanes;
 mod linker;
 mod mpy;
@@ -155,7 +156,7 @@ budgets, the release, which a build of some architectures in another folder must
 MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm with the module for
 armv6m, and on x64 with MicroPython 1.25; those that go through every command and loop with armv7m and armv7emsp, and
 with MicroPython 1.26; what test-memory runs; the module for xtensawin in a loader under qemu-xtensa; the package for
-rv32imc in MicroPython under qemu-system-riscv32; the cases of tests/board on an emulated board with lwIP.
+rv32imc in MicroPython under qemu-system-riscv32; the cases of tests/board on an emulated board with lwIP; two minutes of fuzz.
 
 Steps run beside one another, those that take long first. What a step prints is shown when it has ended, and is kept in
 target/steps. A failure ends nothing: the rest is run, a summary tells how all ended, and the last lines tell what
@@ -180,6 +181,12 @@ It needs make, gcc and libc6-dev; as root on Debian it installs them.",
             no_arguments(arguments)?;
             check::memory(project)
         },
+    },
+    Command {
+        name: "fuzz",
+        summary: "look for inputs that the core cannot bear",
+        help: fuzz::HELP,
+        run: fuzz::command,
     },
     Command {
         name: "test-xtensa",

@@ -122,6 +122,13 @@ pub fn output(command: &mut Command) -> Result<String> {
     }
 }
 
+/// What rustc calls this machine.
+pub fn host_triple() -> Result<String> {
+    let about = output(program("rustc").arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc -vV names no host")?;
+    Ok(host.to_owned())
+}
+
 /// Where a program is, looking at PATH.
 pub fn which(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())

@@ -6,11 +6,12 @@ use crate::lanes::{self, Outcome, REASON, SKIPPED, Step, step};
 use crate::project::{Project, Result, run, say};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
-use crate::{abi, board, build, debian, dist, faults, release, riscv, setup, toolchain, xtensa};
+use crate::{abi, board, build, debian, dist, faults, fuzz, release, riscv, setup, toolchain, xtensa};
 use lexopt::prelude::*;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 use std::{process, thread};
 
 /// More lanes than this help little: the longest row of steps that wait for each other is as long as the rest.
@@ -107,6 +108,9 @@ const OF_RELEASE: &[&str] = &["test_install.py", "test_repository.py", "test_ser
 /// What is built a second time, elsewhere, to see whether the same bytes come out: one of each way to build.
 const REBUILT: &[&str] = &["x64", "armv6m", "xtensawin"];
 
+/// Long enough to find what is near.
+const FUZZING: Duration = Duration::from_secs(120);
+
 /// The option with which a step's process is told which step it is.
 const ONLY: &str = "only-step";
 
@@ -158,6 +162,7 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
         step("board", 180, || board::ready(project, true).and_then(|firmware| board::test_all(project, &firmware)))
             .after(build_of(board::ARCHITECTURE))
             .first(|| unless(board::fetch(project))),
+        step("fuzzing", 150, || fuzz::fuzz(project, FUZZING, &[])).first(|| unless(fuzz::tools())),
     ]);
     all
 }

@@ -131,7 +131,11 @@ impl Session {
             (After::Df | After::HashPassword | After::Kick | After::Memory | After::Uptime, _) => {
                 self.site_done(after, outcome, turn)
             }
-            (_, Outcome::Failed(error)) => Break(turn.failure(error)),
+            (_, Outcome::Failed(error)) => {
+                // RNFR of what somebody has open: there is nothing for RNTO.
+                self.rename_pending = false;
+                Break(turn.failure(error))
+            }
             (After::Say, _) => Break(self.line),
             (After::Avbl, _) => self.avbl_done(outcome, turn),
             (After::Hash, _) => self.hash_done(outcome, turn),

@@ -157,9 +157,9 @@ pub enum Action {
     PassiveIpv4,
     /// Cut the transfer that runs: `Done`.
     Abort,
-    /// Close what `OpenList` and the like opened, for no transfer will come: `Done`.
+    /// Close what `OpenList` and the like opened, for no transfer will come: `Done`, whatever comes of it, for the reply's end is still to be said.
     CloseFile,
-    /// Write the opened listing on the control connection: `Done` at its end.
+    /// Write the opened listing on the control connection: `Done` at its end, or where it breaks off.
     ListHere,
     /// Measure the file system that holds `path`: `Space`.
     Space,
@@ -169,7 +169,7 @@ pub enum Action {
     Collect,
     /// How long the server has been up: `Seconds`.
     Uptime,
-    /// Write [`Session::describe`](super::Session::describe) of each session on the control connection: `Done` at the end.
+    /// Write [`Session::describe`](super::Session::describe) of each session on the control connection: `Done` at the end, whatever comes of it.
     Who,
     /// Hash the password in `text`: `Text`.
     HashPassword,

@@ -163,7 +163,8 @@ impl Session {
 
     /// While a transfer runs, ABOR, STAT and NOOP act at once; the others wait in the line buffer.
     pub(super) fn next_during_transfer(&mut self, buffer: &mut [u8], turn: &mut Turn<'_, impl Host>) -> Step {
-        if self.input.take_verb(buffer, b"ABOR") {
+        // A second one waits, for it has a reply of its own.
+        if !self.abort_asked && self.input.take_verb(buffer, b"ABOR") {
             self.abort_asked = true;
             return self.abort();
         }
@@ -351,6 +352,19 @@ mod tests {
         }
         assert_eq!((tries, step), (UNIQUE_TRIES, (Step::Again, "450 No free name found.\r\n".into())));
         assert!(server.session.transfer().is_none());
+    }
+
+    #[test]
+    fn each_abor_has_its_reply() {
+        let mut server = transferring(b"RETR");
+        server.hears(b"ABOR\r\nABOR\r\n");
+        assert_eq!(server.next().0, Step::Act(Action::Abort));
+        assert_eq!(server.resume(Outcome::Done), (Step::Again, String::new()));
+        assert_eq!(server.next(), (Step::Blocked, String::new()));
+        server.session.finish(End::Aborted);
+        assert_eq!(server.next().1, "426 Transfer aborted.\r\n226 Abort successful.\r\n");
+        assert_eq!(server.next().0, Step::Act(Action::Unlisten));
+        assert_eq!(server.resume(Outcome::Done).1, "226 No transfer to abort.\r\n");
     }
 
     #[test]

@@ -1,0 +1,38 @@
+//! What a fuzzer does with the core: each target takes any bytes, plays them, and panics when something is not as it must be.
+//!
+//! `fuzz/` gives the targets to libFuzzer. `tests/fuzzed.rs` plays the seeds, what was found once, and some noise in every test run.
+
+#![allow(dead_code, unused_imports, reason = "the fuzzer and the tests use different parts")]
+
+mod pieces;
+mod replies;
+mod seeds;
+mod session;
+
+pub use seeds::{dictionary, seeds};
+
+/// The tree that the session's target serves.
+pub const FIXTURE: &str = include_str!("../transcripts/fixture.txt");
+
+/// A target: its name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// What can be fuzzed.
+pub const TARGETS: [Target; 7] = [
+    ("commands", pieces::commands),
+    ("addresses", pieces::addresses),
+    ("paths", pieces::paths),
+    ("globs", pieces::globs),
+    ("listings", pieces::listings),
+    ("ascii", pieces::ascii),
+    ("session", session::session),
+];
+
+/// Plays these bytes to the target of that name.
+///
+/// # Panics
+/// When there is no such target, and when the core does what it must not.
+pub fn play(target: &str, bytes: &[u8]) {
+    let (_, run) = TARGETS.iter().find(|(name, _)| *name == target).expect("a target");
+    run(bytes);
+}
