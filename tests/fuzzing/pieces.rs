@@ -197,16 +197,16 @@ pub fn listings(bytes: &[u8]) {
     let (size, modified, now, unique, bits) = (number(), number() as u32, number() as u32, number(), number() as u8);
     let name = input.take_rest();
     let directory = bits & 1 != 0;
-    let entry = Entry { name, directory, size, modified, unique: (bits & 2 != 0).then_some(unique) };
     let facts = Facts::parse(name);
     let permission = Permission::from_bits(bits >> 2);
     let kind =
         if directory { [Kind::Directory, Kind::Current, Kind::Parent][usize::from(bits >> 6) % 3] } else { Kind::File };
+    let entry = Entry { name, kind, size, modified, unique: if bits & 2 != 0 { unique } else { 0 } };
     let forms: [&dyn Fn(&mut Writer<'_>); 4] = [
         &|out| list_line(&entry, now, out),
         &|out| name_line(b"", name, out),
-        &|out| facts_line(&entry, kind, facts, permission, false, out),
-        &|out| facts_line(&entry, kind, Facts::ALL, permission, true, out),
+        &|out| facts_line(&entry, facts, permission, out),
+        &|out| facts_line(&entry, Facts::ALL, permission, out),
     ];
     for form in forms {
         let mut buffer = vec![0; name.len() + 200];

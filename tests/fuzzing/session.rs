@@ -112,6 +112,7 @@ impl Server {
             foreign_data: flag(1),
             atomic_uploads: !flag(2),
             sets_times: flag(3),
+            digests: flag(6),
             owner: if flag(4) { u32::from(owner) << 24 | 7 } else { 0 },
             tls: [Tls::Off, Tls::Optional, Tls::Required][usize::from(tls) % 3],
             private_data: tls & 0x40 == 0,
