@@ -31,6 +31,7 @@ pub struct Package {
 
 /// Builds what is stale and checks the sizes.
 pub fn build(project: &Project, target: &Target) -> Result<Package> {
+    toolchain::host_compiler()?;
     setup::python(project)?;
     let module = match target.arch {
         Arch::XtensaWin => xtensa::module(project)?,

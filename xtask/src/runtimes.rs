@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct Runtime {
     /// The wrapper's name in `.xtask/bin`.
     pub name: &'static str,
-    /// The version that is wanted, as apt writes a pattern.
+    /// The version that is wanted, as apt writes a pattern. Where a suite has moved on, what it has now is taken.
     version: &'static str,
     /// Where it is looked for, in this order.
     suites: &'static [&'static str],
@@ -76,20 +76,7 @@ impl Runtime {
             return Err(format!("{} could not be fetched", self.name));
         }
         if !stamp.exists() {
-            let mut errors = Vec::new();
-            for suite in self.suites {
-                say(format!(
-                    "fetches MicroPython {} for {} from Debian {suite}",
-                    self.version, self.debian_architecture
-                ));
-                match self.unpack(&folder, suite, &root) {
-                    Ok(()) => break,
-                    Err(error) => errors.push(format!("{suite}: {error}")),
-                }
-            }
-            if errors.len() == self.suites.len() {
-                return Err(errors.join("\n"));
-            }
+            self.fetch(&folder, &root)?;
         }
         let script =
             format!("#!/bin/sh\nroot={}\nexec {} \"$root/usr/bin/micropython\" \"$@\"\n", quoted(&root), self.start);
@@ -101,8 +88,23 @@ impl Runtime {
         Ok(wrapper)
     }
 
-    fn unpack(&self, folder: &Path, suite: &str, root: &Path) -> Result {
-        let package = format!("micropython={}", self.version);
-        unpack_suite(&folder.join(suite), suite, self.debian_architecture, &package, root)
+    /// Unpacks it from the first suite that has the version; else from the first that has any.
+    fn fetch(&self, folder: &Path, root: &Path) -> Result {
+        let fetch = |wanted: &str| {
+            let mut errors = Vec::new();
+            for suite in self.suites {
+                say(format!("fetches {wanted} for {} from Debian {suite}", self.debian_architecture));
+                match unpack_suite(&folder.join(suite), suite, self.debian_architecture, wanted, root) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => errors.push(format!("{suite}: {error}")),
+                }
+            }
+            Err(errors.join("\n"))
+        };
+        let wanted = format!("micropython={}", self.version);
+        fetch(&wanted).or_else(|error| {
+            say(format!("{error}\nWARNING: Debian has no {wanted} any more; {} becomes what there is", self.name));
+            fetch("micropython")
+        })
     }
 }

@@ -1,10 +1,10 @@
 //! `cargo xtask serve`: a server to try things with.
 
 use crate::arguments::{text, value};
-use crate::build;
 use crate::debian::{apt_install, may_install};
 use crate::project::{Project, Result, make_folder, program, run_quietly, which, write_if_changed};
 use crate::targets::Target;
+use crate::{build, toolchain};
 use lexopt::prelude::*;
 use std::fs;
 use std::io;
@@ -34,6 +34,7 @@ struct Wish {
 pub fn command(project: &Project, arguments: lexopt::Parser) -> Result {
     let wish = Wish::read(arguments)?;
     let listener = bind(&wish.host, wish.port)?;
+    toolchain::host_compiler()?;
     let (certificate, key) = if wish.tls { certificate(project, &wish.host)? } else { Default::default() };
     let dist = build::build(project, Target::named("x64")?)?.dist;
     let root = match wish.root {
@@ -143,17 +144,19 @@ fn no_place(host: &str, port: u16, error: &io::Error) -> String {
 
 /// A certificate and its key, made anew at each start: PEM files, the key in a file that only its owner reads.
 fn certificate(project: &Project, host: &str) -> Result<(PathBuf, PathBuf)> {
-    if which("openssl").is_none() && may_install() {
+    let find = || which("openssl").or_else(|| Some(project.tools.join("bin/openssl")).filter(|path| path.is_file()));
+    if find().is_none() && may_install() {
         apt_install(&["openssl"])?;
     }
-    if which("openssl").is_none() {
-        return Err("--tls needs the program openssl, which makes the certificate; please install it".into());
-    }
+    let openssl = find().ok_or(
+        "--tls needs the program openssl, which makes the certificate: install it, or run cargo xtask setup, which \
+         unpacks one",
+    )?;
     let folder = project.tools.join("tls");
     make_folder(&folder)?;
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
     let kind = if host.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
-    let mut openssl = program("openssl");
+    let mut openssl = program(openssl);
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
     openssl.args(["-days", "3650", "-subj", "/CN=ftpdlite", "-addext"]);
     openssl.arg(format!("subjectAltName=DNS:localhost,IP:127.0.0.1,{kind}:{host}"));

@@ -9,6 +9,7 @@ use std::process::Command;
 /// Debian's packages: a Rust compiler with the source of `core`, and a C compiler for every architecture.
 const DEBIAN_RUST: &[&str] = &["rustc-web", "rust-web-src"];
 const DEBIAN_CLANG: &[&str] = &["clang-22"];
+const DEBIAN_CC: &[&str] = &["gcc", "libc6-dev"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 /// The oldest Rust that compiles the project, as Cargo.toml says it.
 const OLDEST_RUST: (u32, u32) = (1, 88);
@@ -123,9 +124,14 @@ fn core_for(triple: &str) -> Result<Core> {
         }
     }
     let (major, minor) = OLDEST_RUST;
+    let debian = Path::new(DEBIAN_RUSTC);
+    let too_old = match rust_version(debian).filter(|version| debian.is_file() && *version < OLDEST_RUST) {
+        Some((old_major, old_minor)) => format!(" ({DEBIAN_RUSTC} is {old_major}.{old_minor}, which is too old)"),
+        None => String::new(),
+    };
     Err(format!(
-        "there is no Rust core library of Rust {major}.{minor} or later for {triple}; one of these brings it: rustup component add rust-src, \
-         or rustup target add {triple}, or as root on Debian: apt-get install {}",
+        "there is no Rust core library of Rust {major}.{minor} or later for {triple}{too_old}; one of these brings it: \
+         rustup component add rust-src, or rustup target add {triple}, or as root on Debian: apt-get install {}",
         DEBIAN_RUST.join(" ")
     ))
 }
@@ -183,13 +189,29 @@ fn clang() -> Result<(PathBuf, PathBuf)> {
 
 /// Those that are installed.
 pub fn find_clang() -> Option<(PathBuf, PathBuf)> {
+    let (clang, suffix) = numbered("clang")?;
+    // Any archiver will do where LLVM's is missing: the linker makes its own index.
+    let ar = which(&format!("llvm-ar{suffix}")).or_else(|| which("ar"))?;
+    Some((clang, ar))
+}
+
+/// A program of LLVM: the newest of those with a number, or that without one; and the end of its name.
+pub fn numbered(name: &str) -> Option<(PathBuf, String)> {
     let suffixes = CLANG_VERSIONS.rev().map(|version| format!("-{version}")).chain([String::new()]);
-    suffixes.into_iter().find_map(|suffix| {
-        let clang = which(&format!("clang{suffix}"))?;
-        // Any archiver will do where LLVM's is missing: the linker makes its own index.
-        let ar = which(&format!("llvm-ar{suffix}")).or_else(|| which("ar"))?;
-        Some((clang, ar))
-    })
+    suffixes.into_iter().find_map(|suffix| Some((which(&format!("{name}{suffix}"))?, suffix)))
+}
+
+/// What compiles and links C for this machine, without which nothing is built here; first installed where that may be done.
+pub fn host_compiler() -> Result {
+    let is_missing = || which("cc").is_none();
+    if is_missing() && may_install() {
+        say(format!("installs {} (apt-get)", DEBIAN_CC.join(", ")));
+        apt_install(DEBIAN_CC)?;
+    }
+    if is_missing() {
+        return Err(format!("a C compiler is needed; as root on Debian: apt-get install {}", DEBIAN_CC.join(" ")));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

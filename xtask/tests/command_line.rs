@@ -98,6 +98,15 @@ fn serve_does_not_build_for_a_port_that_is_taken() {
     assert!(error.starts_with(&format!("xtask: error: port {port} of 127.0.0.1 is taken")), "{error}");
 }
 
+#[test]
+fn serve_says_first_that_there_is_no_c_compiler() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("its address").port().to_string();
+    drop(listener);
+    let error = told(&["serve", "--port", &port, "--tls"]);
+    assert_eq!(error, "xtask: error: a C compiler is needed; as root on Debian: apt-get install gcc libc6-dev");
+}
+
 /// The lines of the workflows.
 fn workflows() -> impl Iterator<Item = &'static str> {
     [include_str!("../../.github/workflows/tests.yml"), include_str!("../../.github/workflows/release.yml")]

@@ -18,7 +18,7 @@ enum Wants {
 }
 
 /// What a relocation type asks for; `None` for those that a `.mpy` file cannot say.
-fn wants(architecture: Architecture, r_type: u32) -> Option<Wants> {
+fn wants(architecture: Architecture, r_type: elf::RelocationType) -> Option<Wants> {
     match (architecture, r_type) {
         (Architecture::X86_64, elf::R_X86_64_RELATIVE) => Some(Wants::Base),
         (Architecture::X86_64, elf::R_X86_64_GLOB_DAT | elf::R_X86_64_64) => Some(Wants::Symbol),
@@ -68,7 +68,7 @@ impl Module {
             let name = section.name().unwrap_or("?");
             let (header, start, size) = (section.elf_section_header(), section.address(), section.size());
             let bytes = section.data().map_err(|error| error.to_string())?;
-            let is_loaded = header.sh_flags(file.endian()).into() & u64::from(elf::SHF_ALLOC) != 0;
+            let is_loaded = header.sh_flags(file.endian()).contains(elf::SHF_ALLOC);
             // What the linker tells about the file stays here.
             let is_content = matches!(header.sh_type(file.endian()), elf::SHT_PROGBITS | elf::SHT_NOBITS)
                 || (elf::SHT_INIT_ARRAY..=elf::SHT_PREINIT_ARRAY).contains(&header.sh_type(file.endian()));

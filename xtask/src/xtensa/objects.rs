@@ -26,7 +26,7 @@ pub struct Section<'a> {
     pub align: usize,
     pub bytes: &'a [u8],
     /// Offset → type, what is meant and what is added.
-    pub relocations: BTreeMap<usize, (u32, Target, usize)>,
+    pub relocations: BTreeMap<usize, (elf::RelocationType, Target, usize)>,
 }
 
 /// What a relocation's symbol stands for.
@@ -53,11 +53,11 @@ pub struct Objects<'a> {
     pub entry: Option<(Id, usize)>,
 }
 
-fn kind(name: &str, flags: u64) -> Kind {
+fn kind(name: &str, flags: elf::SectionFlags) -> Kind {
     let named = |base: &str| name == base || name.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'));
-    if flags & u64::from(elf::SHF_WRITE) != 0 {
+    if flags.contains(elf::SHF_WRITE) {
         Kind::Writable
-    } else if flags & u64::from(elf::SHF_EXECINSTR) != 0 {
+    } else if flags.contains(elf::SHF_EXECINSTR) {
         // The assembler puts the literals of a function into a section named after the one it is in, or after the one before it.
         match name {
             _ if named(".literal") || name.ends_with(".literal") => Kind::Literals,
@@ -100,8 +100,8 @@ impl<'a> Objects<'a> {
             for section in file.sections() {
                 let name = section.name().map_err(|error| error.to_string())?;
                 let header = section.elf_section_header();
-                let flags: u64 = header.sh_flags(object::Endianness::Little).into();
-                if flags & u64::from(elf::SHF_ALLOC) == 0 || section.size() == 0 {
+                let flags = header.sh_flags(object::Endianness::Little);
+                if !flags.contains(elf::SHF_ALLOC) || section.size() == 0 {
                     continue;
                 }
                 let bytes = section.data().map_err(|error| error.to_string())?;
