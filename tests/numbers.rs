@@ -50,6 +50,7 @@ fn the_shim_numbers_what_the_core_numbers() {
         ("SHUTDOWN", Action::Shutdown as u32),
         ("HASH", Action::Hash as u32),
         ("SET_TIME", Action::SetTime as u32),
+        ("CHECKSUM", Action::Checksum as u32),
         ("NO_CONNECTION", End::NoConnection as u32),
         ("BROKEN", End::Broken as u32),
         ("LOCAL_ERROR", End::LocalError as u32),

@@ -29,6 +29,7 @@ _CLOSE_FILE = const(24)
 _WHO = const(30)
 _HASH_PASSWORD = const(31)
 _HASH = const(34)
+_CHECKSUM = const(36)
 
 _ABORTED = const(5)
 
@@ -67,10 +68,10 @@ def _control(server, s, sock):
                 try:
                     if action == _LOGIN:
                         outcome = yield from _log_in(server, s)
-                    elif action == _HASH:
-                        outcome = yield from _once("site").digest(server, s)
+                    elif action == _HASH or action == _CHECKSUM:
+                        outcome = yield from _once("site").digest(server, s, action == _CHECKSUM)
                     elif action == _HASH_PASSWORD:
-                        outcome = yield from _once("hashpass", True).make(native, s.text)
+                        outcome = yield from _once("hashpass", True).make(s.text)
                     else:
                         outcome = _act(server, s, action)
                 except (OSError, MemoryError) as error:

@@ -6,8 +6,11 @@ import os
 from asyncio import core
 
 _ROUNDS = 10000
+_ENOSYS = 38
 # How many rounds are done before other tasks run.
-_STEP = 16
+_STEP = 10
+# Bytes that SHA-256 takes at once.
+_BLOCK = 64
 
 
 def _base64(data):
@@ -28,21 +31,36 @@ def parts(secret):
         return rounds, salt, key
 
 
-def _pbkdf2(native, password, salt, rounds):
-    # A generator, for it takes its time.
-    state = bytearray(64)
+def _bytes(password):
+    return password if isinstance(password, bytes) else password.encode()
+
+
+def _pbkdf2(password, salt, rounds):
+    # A generator, for it takes its time. The firmware's SHA-256 is machine code; that it has no copies of a digest that has begun costs two more blocks a round.
+    from hashlib import sha256
+
+    key = _bytes(password)
+    if len(key) > _BLOCK:
+        key = sha256(key).digest()
+    key += bytes(_BLOCK - len(key))
+    inner = bytes(byte ^ 0x36 for byte in key)
+    outer = bytes(byte ^ 0x5C for byte in key)
+    block = salt + b"\0\0\0\1"
+    found = 0
     while rounds > 0:
-        native.pbkdf2(password, salt, state, min(rounds, _STEP))
+        for _ in range(min(rounds, _STEP)):
+            block = sha256(outer + sha256(inner + block).digest()).digest()
+            found ^= int.from_bytes(block, "big")
         rounds -= _STEP
         yield from core.sleep_ms(0)
-    return bytes(memoryview(state)[32:])
+    return found.to_bytes(32, "big")
 
 
 def _5a(password, salt):
     from cryptolib import aes
     from hashlib import sha256
 
-    data = password if isinstance(password, bytes) else password.encode()
+    data = _bytes(password)
     data += bytes(16 - len(data) % 16)
     digest = sha256(aes(salt.encode(), 1).encrypt(data)).digest()
     return "$5a$" + salt + "$" + binascii.b2a_base64(digest).decode().rstrip()
@@ -53,12 +71,16 @@ def matches(native, password, secret):
     if secret.startswith("$5a$"):
         return native.same(_5a(password, secret[4:20]), secret)
     rounds, salt, key = parts(secret)
-    found = yield from _pbkdf2(native, password, salt, rounds)
+    found = yield from _pbkdf2(password, salt, rounds)
     return native.same(found, key)
 
 
-def make(native, password):
-    """The hash of a password with a salt of its own: a generator that lets other tasks run."""
-    salt = os.urandom(16)
-    key = yield from _pbkdf2(native, password, salt, _ROUNDS)
+def make(password):
+    """The hash of a password with a salt of its own, or an errno: a generator that lets other tasks run."""
+    try:
+        salt = os.urandom(16)
+        key = yield from _pbkdf2(password, salt, _ROUNDS)
+    except (AttributeError, ImportError):
+        # The firmware has no hashlib, or nothing random.
+        return _ENOSYS
     return "$pbkdf2-sha256$%d$%s$%s" % (_ROUNDS, _base64(salt), _base64(key))

@@ -1,5 +1,5 @@
 # The address that PASV tells: sockets cannot tell it, so ask who can. Loaded at the first PASV.
-from .tasks import _is_linux, _once, native
+from .tasks import _is_linux, _once
 
 # The classes of interfaces. They are looked for once, for dir() tries every name that the firmware knows.
 _names = []
@@ -8,12 +8,25 @@ _names = []
 def own_address(server, s):
     """The address that the client reached, or ""."""
     address = server._address
-    if native.is_ipv4(address) and address != "0.0.0.0":
+    if numbers(address) and address != "0.0.0.0":
         return address
     address = _address_for(s.peer[0])
     if not address and _is_linux:
         address = _once("linux").local_address(server.port, *s.peer)
     return address
+
+
+def numbers(address):
+    """The four numbers of an IPv4 address, or None when it is none."""
+    parts = address.split(".")
+    if len(parts) == 4 and all(0 < len(part) < 4 and part.isdigit() and int(part) < 256 for part in parts):
+        return [int(part) for part in parts]
+
+
+def _is_near(ip, client, mask):
+    # Whether two addresses are in one network.
+    client = numbers(client)
+    return client and not any((a ^ b) & m for a, b, m in zip(numbers(ip), client, numbers(mask)))
 
 
 def _interfaces():
@@ -54,9 +67,9 @@ def _address_for(client):
         except (AttributeError, OSError, RuntimeError, TypeError, ValueError):
             continue
         # An interface that is down has no address, and a mask of zeros fits everyone.
-        if ip == "0.0.0.0" or mask == "0.0.0.0" or not native.is_ipv4(ip):
+        if ip == "0.0.0.0" or mask == "0.0.0.0" or not numbers(ip):
             continue
-        if native.same_network(ip, client, mask):
+        if _is_near(ip, client, mask):
             return ip
         if ip != found:
             found = ip

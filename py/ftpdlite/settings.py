@@ -1,6 +1,8 @@
 # What a server may be told. Loaded when a server is made or started, and let go afterwards.
 import os
 
+from .tasks import _once
+
 _PERMISSIONS = ("read", "write", "delete", "mkdir", "rename", "site")
 
 
@@ -62,6 +64,11 @@ def account(entry, allowed, home, sessions):
     if sessions is not None:
         integer("max_sessions", sessions, 1, 1000)
     name, secret = entry.split(":", 1)
+    if secret.startswith(("$5a$", "$pbkdf2-sha256$")):
+        try:
+            from hashlib import sha256
+        except ImportError:
+            raise ValueError("add_account: hashed passwords need hashlib.sha256, which this firmware lacks")
     if secret.startswith("$5a$"):
         try:
             import cryptolib
@@ -93,7 +100,7 @@ def check(server, native):
         optional = name not in ("root", "server_name")
         if not isinstance(value, str) and not (optional and value is None):
             raise TypeError("%s must be a str" % name)
-    if server.masquerade_address and not native.is_ipv4(server.masquerade_address):
+    if server.masquerade_address and not _once("interfaces").numbers(server.masquerade_address):
         raise ValueError("masquerade_address must be an IPv4 address such as 192.0.2.1")
     if "\n" in server.server_name or "\r" in server.server_name or len(server.server_name) > 100:
         raise ValueError("server_name must be one line of at most 100 characters")

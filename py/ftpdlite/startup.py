@@ -35,6 +35,17 @@ def _seed():
     return seed & 0xFFFFFFFF
 
 
+def _digests():
+    # The flag that the firmware can digest files.
+    try:
+        from binascii import crc32
+        from hashlib import sha256
+
+        return 256
+    except ImportError:
+        return 0
+
+
 def _guard():
     # modlwip without IPv6, as STM32 and i.MX RT have it: closing a listener clears two words of the fourth listener behind it, or of what is
     # behind the last one. lwIP has 8 and gives out the last one first. So the first 4 are taken and never closed: then what is cleared
@@ -79,6 +90,7 @@ def _listen(server):
         | server.allow_foreign_data << 1
         | server.atomic_uploads << 2
         | hasattr(os, "utime") << 3
+        | _digests()
         | (server._tls.flag if server._tls else 0),
         (lambda line: _say(server, line)) if server.debug else None,
         _once("linux").process() if _is_linux else 0,

@@ -18,9 +18,8 @@ mod session;
 mod stream;
 mod types;
 
-use crate::protocol::address::{Ip, parse_ip};
+use crate::protocol::path;
 use crate::protocol::writer::Writer;
-use crate::protocol::{hash, path};
 use obj::Obj;
 use qstr::Qstr;
 
@@ -51,20 +50,6 @@ functions! {
         Obj::from_bool(difference == 0)
     }
 
-    /// `is_ipv4(text)`: whether it is an IPv4 address.
-    is_ipv4(text) {
-        Obj::from_bool(matches!(parse_ip(text.bytes().unwrap_or_default()), Some(Ip::V4(_))))
-    }
-
-    /// `same_network(a, b, mask)`: whether two addresses are in one network.
-    same_network(a, b, mask) {
-        let mut addresses = [a, b, mask].into_iter().map(|text| parse_ip(text.bytes().unwrap_or_default()));
-        Obj::from_bool(match (addresses.next().flatten(), addresses.next().flatten(), addresses.next().flatten()) {
-            (Some(a), Some(b), Some(mask)) => a.same_subnet(&b, &mask),
-            _ => false,
-        })
-    }
-
     /// `is_unfinished(name)`: whether it is the name of an upload that is not whole.
     is_unfinished(name) {
         Obj::from_bool(path::is_unfinished(name.bytes().unwrap_or_default()))
@@ -84,16 +69,6 @@ functions! {
         let mut out = Writer::new(unsafe { core::slice::from_raw_parts_mut(memory, bytes.len()) });
         out.shown(bytes, obj::is_utf8(bytes));
         if out.bytes() == bytes && line.is_str() { line } else { obj::new_str(out.bytes()) }
-    }
-
-    /// `pbkdf2(password, salt, state, rounds)`: goes on with PBKDF2; `state` is a bytearray of 64 bytes.
-    pbkdf2(password, salt, state, rounds) {
-        let (password, salt) = (password.bytes().unwrap_or_default(), salt.bytes().unwrap_or_default());
-        match state.bytes_mut().and_then(|state| state.try_into().ok()) {
-            Some(state) => hash::pbkdf2(password, salt, rounds.to_u64() as u32, state),
-            None => exceptions::raise(Qstr::ValueError, c"ftpdlite: the state has 64 bytes"),
-        }
-        obj::none()
     }
 
     /// `_panic(value)`: panics, so that a test can see what becomes of a panic.

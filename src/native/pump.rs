@@ -3,7 +3,6 @@
 use super::obj::{self, Obj};
 use super::stream::{self, WOULD_BLOCK};
 use crate::protocol::ascii;
-use crate::protocol::hash::Hasher;
 use crate::protocol::session::{End, Session};
 
 /// How long commands, listings and transfers go on before other tasks run, in microseconds: long enough that switching costs little, short enough
@@ -12,8 +11,6 @@ const SHARE: u32 = 2000;
 /// modlwip's `write` sleeps for 10 s when lwIP has no memory, the whole board with it, and then says that it wrote what it did not: after
 /// so many microseconds what was sent is not to be trusted.
 const SLEPT: u32 = 9_000_000;
-/// Bytes that are read at a time for a digest.
-const DIGEST_PIECE: usize = 4096;
 /// `ENOSPC`.
 const NO_SPACE: i32 = 28;
 
@@ -190,27 +187,6 @@ impl Pump {
     pub fn settle(&mut self, file: Obj) -> Result<(), End> {
         let end = self.end;
         self.owner.bytes_mut().map_or(Ok(()), |buffer| self.store(file, buffer, end))
-    }
-
-    /// Reads more of a file into its digest. Whether that was the rest; else the share is used up.
-    ///
-    /// # Errors
-    /// The `errno`.
-    pub fn digest(&mut self, file: Obj, hasher: &mut Hasher, clock: &Clock) -> Result<bool, i32> {
-        let buffer = self.owner.bytes_mut().unwrap_or_default();
-        let share = clock.begin();
-        loop {
-            // Pieces no longer than a share, on slow boards too.
-            let length = buffer.len().min(DIGEST_PIECE);
-            let piece = buffer.get_mut(..length).unwrap_or_default();
-            match stream::read(file, piece)? {
-                0 => return Ok(true),
-                count => hasher.update(piece.get(..count).unwrap_or_default()),
-            }
-            if clock.is_over(share) {
-                return Ok(false);
-            }
-        }
     }
 
     /// Writes the first `count` bytes of the buffer to the file. Those behind them come to its start.

@@ -50,8 +50,8 @@ macro_rules! qstrs {
 qstrs! {
     KeyboardInterrupt MemoryError OSError RuntimeError TypeError ValueError
     Server Session
-    _panic holders is_ipv4 is_unfinished overlap pbkdf2 same same_network shown version
-    accepts attach claim contested dismiss finish hash is_open list pump release settle step tick
+    _panic holders is_unfinished overlap same shown version
+    accepts attach claim contested dismiss finish is_open list pump release settle step tick
     // What the shim keeps in a session, from `data` to `verdict`, and what a session knows, from `dial` to `user`.
     data file home job listener new_path old_path sock task tls verdict
     dial glob idle logged_in moved offset parent part path peer private text time transfer user

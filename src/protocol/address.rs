@@ -55,22 +55,6 @@ impl Ip {
         }
     }
 
-    /// The bytes, in the order of the network.
-    pub fn octets(&self) -> &[u8] {
-        match self {
-            Ip::V4(bytes) => bytes,
-            Ip::V6(bytes) => bytes,
-        }
-    }
-
-    /// Whether both are in the network that `mask` cuts out.
-    pub fn same_subnet(&self, other: &Ip, mask: &Ip) -> bool {
-        let (own, other, mask) = (self.octets(), other.octets(), mask.octets());
-        own.len() == other.len()
-            && own.len() == mask.len()
-            && own.iter().zip(other).zip(mask).all(|((a, b), mask)| a & mask == b & mask)
-    }
-
     /// As text; IPv6 with its longest run of zero groups as `::` (RFC 5952 4).
     pub fn write(&self, out: &mut Writer<'_>) {
         match self {
@@ -345,14 +329,6 @@ mod tests {
         assert_eq!(from_sockaddr(&raw).unwrap().ip, Ip::V6(Ipv6Addr::LOCALHOST.octets()));
         assert_eq!(from_sockaddr(&raw[..20]), None);
         assert_eq!(from_sockaddr(b""), None);
-    }
-
-    #[test]
-    fn networks() {
-        let ip = |text: &str| parse_ip(text.as_bytes()).unwrap();
-        assert!(ip("192.168.1.7").same_subnet(&ip("192.168.1.200"), &ip("255.255.255.0")));
-        assert!(!ip("192.168.1.7").same_subnet(&ip("192.168.2.7"), &ip("255.255.255.0")));
-        assert!(!ip("192.168.1.7").same_subnet(&ip("::1"), &ip("255.255.255.0")));
     }
 
     proptest! {

@@ -89,11 +89,12 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Whether the server does it, with TLS or without.
-    fn is_offered(self, tls: bool) -> bool {
+    /// Whether the server does it, with TLS or without, with digests or without.
+    fn is_offered(self, tls: bool, digests: bool) -> bool {
         match self {
             Verb::Unavailable | Verb::Ccc => false,
             Verb::Auth | Verb::Pbsz | Verb::Prot => tls,
+            Verb::Hash | Verb::Xcrc | Verb::Xsha256 => digests,
             _ => true,
         }
     }
@@ -316,12 +317,12 @@ pub fn parse(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The body of HELP: the names in rows of eight, a `*` behind those that are not offered.
-pub fn write_names(tls: bool, out: &mut Writer<'_>) {
+pub fn write_names(tls: bool, digests: bool, out: &mut Writer<'_>) {
     for row in COMMANDS.chunks(8) {
         for command in row {
             out.byte(b' ');
             out.put(command.name());
-            out.byte(if command.verb.is_offered(tls) { b' ' } else { b'*' });
+            out.byte(if command.verb.is_offered(tls, digests) { b' ' } else { b'*' });
             out.put(command.name.get(command.name().len()..).unwrap_or_default());
         }
         out.text(text!("\r\n"));
@@ -335,11 +336,11 @@ pub fn write_syntax(command: &Command, out: &mut Writer<'_>) {
 }
 
 /// FEAT's lines for the commands that are features by their name alone, and those for TLS (RFC 4217 6).
-pub fn write_features(tls: bool, out: &mut Writer<'_>) {
+pub fn write_features(tls: bool, digests: bool, out: &mut Writer<'_>) {
     if tls {
         out.text(text!(" AUTH TLS\r\n PBSZ\r\n PROT\r\n"));
     }
-    for command in COMMANDS.iter().filter(|command| command.is_feature()) {
+    for command in COMMANDS.iter().filter(|command| command.is_feature() && command.verb.is_offered(tls, digests)) {
         out.byte(b' ');
         out.put(command.name());
         out.text(text!("\r\n"));

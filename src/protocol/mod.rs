@@ -86,7 +86,6 @@ pub mod arguments;
 pub mod ascii;
 pub mod command;
 pub mod glob;
-pub mod hash;
 pub mod input;
 pub mod listing;
 pub mod path;

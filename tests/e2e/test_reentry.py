@@ -25,7 +25,7 @@ ATTRIBUTES = (
     "dial", "glob", "idle", "logged_in", "moved", "offset", "parent", "part", "path", "peer", "private", "text", "time", "transfer", "user",
 )
 METHODS = (
-    ("accepts", ("127.0.0.1", 1)), ("attach", None), ("claim", "/x", "/y"), ("contested",), ("dismiss", 1), ("finish", 3), ("hash",),
+    ("accepts", ("127.0.0.1", 1)), ("attach", None), ("claim", "/x", "/y"), ("contested",), ("dismiss", 1), ("finish", 3),
     ("list", None, None, False), ("pump",), ("release",), ("settle",), ("step", None), ("tick",),
 )
 

@@ -5,7 +5,6 @@
 use ftpdlite::protocol::address::{Endpoint, Ip};
 use ftpdlite::protocol::ascii;
 use ftpdlite::protocol::glob;
-use ftpdlite::protocol::hash::{DIGEST_MAX, Hasher};
 use ftpdlite::protocol::listing::{Entry, Kind, Permission, facts_line, list_line, name_line};
 use ftpdlite::protocol::path::{is_unfinished, name, overlap, parent};
 use ftpdlite::protocol::session::{
@@ -13,6 +12,7 @@ use ftpdlite::protocol::session::{
 };
 use ftpdlite::protocol::time;
 use ftpdlite::protocol::writer::Writer;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 const NOW: u32 = 1_800_000_000;
@@ -209,6 +209,7 @@ impl Host {
             atomic_uploads: self.atomic_uploads,
             owner: 0,
             sets_times: self.sets_times,
+            digests: true,
             tls: self.tls,
             private_data: self.private_data,
             handshake_timeout: 60,
@@ -454,11 +455,10 @@ impl Host {
             }
             Action::Kick => Ok(Outcome::Number(0)),
             Action::Hash => {
-                let mut hasher = Hasher::new(self.session.algorithm());
-                hasher.update(&self.files.content(&path).unwrap());
-                let mut digest = [0; DIGEST_MAX];
-                let length = hasher.finish(&mut digest);
-                return (Outcome::Done, digest[..length].to_vec());
+                return (Outcome::Done, Sha256::digest(self.files.content(&path).unwrap()).to_vec());
+            }
+            Action::Checksum => {
+                return (Outcome::Done, crc32(&self.files.content(&path).unwrap()).to_be_bytes().to_vec());
             }
             Action::SetTime => match self.files.0.get_mut(&path) {
                 Some((_, modified)) => {
@@ -564,4 +564,11 @@ impl Host {
             }
         }
     }
+}
+
+/// CRC-32 (ISO 3309).
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+    })
 }

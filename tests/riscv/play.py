@@ -200,7 +200,7 @@ def passwords(board):
     hashed = "$5a$./AZaz09saltSALT$kyGnpbCSZPOlzuxM9hXqOuTVDeYj+AfSMrTf7ikWplQ="
     check(board.ask("hashpass._5a('correct horse', './AZaz09saltSALT')") == hashed, "the hash is another")
     key = hashlib.pbkdf2_hmac("sha256", b"correct horse", b"salt", 250)
-    check(board.ask("bytes(pbkdf2(b'correct horse', b'salt', 100, 150))") == key, "the key is another")
+    check(board.ask("pbkdf2(b'correct horse', b'salt', 250)") == key, "the key is another")
     serve(board, {}, **SMOOTH, accounts=[f"kept:{hashed}"])
     with BoardControl(board) as control:
         control.reply()

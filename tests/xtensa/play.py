@@ -5,11 +5,13 @@ Usage: play.py LOADER MODULE [TRANSCRIPT...]
 The loader makes and calls objects as it is told here. The host of the module is here too: the shim's part, with files in memory.
 """
 
+import hashlib
 import pathlib
 import signal
 import struct
 import subprocess
 import sys
+import zlib
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(FOLDER / "e2e"))
@@ -338,14 +340,10 @@ class Host:
             raise OSError(error.args[1], "") from error
 
     def hash(self):
-        self.open(self.files.find(self.path())[0])
-        self.loader.method(self.session, "attach", bytearray(self.buffer))
-        digest = YIELD
-        while digest == YIELD:
-            digest = self.loader.method(self.session, "hash")
-        self.loader.method(self.session, "attach", None)
-        self.close_file(COMPLETE)
-        return digest
+        return hashlib.sha256(self.files.find(self.path())[0]).digest()
+
+    def checksum(self):
+        return zlib.crc32(self.files.find(self.path())[0]).to_bytes(4, "big")
 
     def set_time(self):
         self.files.nodes[self.path()] = self.files.find(self.path())[0], self.loader.get(self.session, "time")
@@ -578,7 +576,7 @@ def fill_actions():
         "SPACE": lambda host: (1 << 20, 1 << 21), "MEMORY": lambda host: (1000, 2000), "COLLECT": lambda host: (1000, 2000),
         "UPTIME": lambda host: (93784,), "WHO": lambda host: (host.session,), "KICK": lambda host: (0,),
         "HASH_PASSWORD": lambda host: "$pbkdf2-sha256$10000$" + "A" * 22 + "$" + "A" * 43,
-        "HASH": Host.hash, "SET_TIME": Host.set_time,
+        "HASH": Host.hash, "CHECKSUM": Host.checksum, "SET_TIME": Host.set_time,
         **{name: lambda host: None for name in nothing},
     }  # fmt: skip
     for name, handler in done.items():
@@ -664,13 +662,8 @@ def functions(program, module):
 
     check(True, "same", "secret", b"secret")
     check(False, "same", "secret", "secre")
-    check(True, "is_ipv4", "192.0.2.1")
-    check(False, "is_ipv4", "192.0.2.256")
-    check(True, "same_network", "10.0.1.2", "10.0.2.3", "255.255.0.0")
-    check(False, "same_network", "10.0.1.2", "10.0.2.3", "255.255.255.0")
     check(True, "is_unfinished", ".ftpdlite-12")
     check(False, "is_unfinished", "ftpdlite-12")
-    raises("ValueError", "64 bytes", loader.name("pbkdf2"), "password", "salt", bytearray(63), 1)
     for _ in range(3):
         raises("RuntimeError", "internal error", loader.name("_panic"), 1)
         raises("TypeError", "arguments", loader.name("Server"), "name")

@@ -3,7 +3,7 @@
 use crate::linker::link;
 use crate::mpy::{Arch, Module};
 use crate::project::{Project, Result, make_folder, program, read, run, run_quietly, say, write_if_changed};
-use crate::targets::{BACKENDS, TARGETS, Target};
+use crate::targets::{TARGETS, Target};
 use crate::{setup, toolchain, xtensa};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
     toolchain::prepare(&mut cargo, target.triple, &project.target)?;
     cargo.args(["--quiet", "--package", "ftpdlite", "--lib", "--crate-type", "staticlib"]);
     cargo.args(["--features", "native", "--profile", "module", "--target-dir"]).arg(&project.target);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, BACKENDS, target.flags].concat().join("\x1f"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, target.flags].concat().join("\x1f"));
     run(&mut cargo).map_err(|error| format!("the module does not compile; {error}"))?;
     Ok(library)
 }

@@ -29,9 +29,6 @@ pub const TARGETS: &[Target] = &[
 /// The name of Xtensa's target, which is also a built-in one's: `cc` wants to know it.
 pub const XTENSA: &str = "xtensa-esp32-none-elf";
 
-/// The forms of `sha2` that are smallest, and that never ask the processor what it can, for that needs writable data.
-pub const BACKENDS: &[&str] = &["--cfg=sha2_backend=\"soft\"", "--cfg=sha2_backend_soft=\"compact\""];
-
 /// The compiler flags of Thumb. The loader can put addresses into the words between the functions, where the code takes them with one instruction: so the code
 /// need not be position independent, nor take `mp_fun_table` from a GOT. Small constants stand there themselves, and registers are spilled for size.
 const ARM_FLAGS: &[&str] = &[

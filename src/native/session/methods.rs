@@ -13,7 +13,6 @@ use crate::native::stream;
 use crate::native::types;
 use crate::protocol::address::{Endpoint, Ip};
 use crate::protocol::ascii;
-use crate::protocol::hash::{DIGEST_MAX, Hasher};
 use crate::protocol::path::{name, parent};
 use crate::protocol::session::{Dismissal, End, Tick, Transfer};
 use crate::protocol::writer::Writer;
@@ -47,7 +46,6 @@ methods! {
     /// `attach(buffer)`: the data connection stands, and the transfer uses this bytearray; None when it is over.
     attach(inside, buffer) {
         inside.body.pump.attach(buffer);
-        inside.body.hasher = core::ptr::null_mut();
         if !buffer.is_none() {
             inside.body.core.data_connected();
         }
@@ -82,11 +80,6 @@ methods! {
     finish(inside, end) {
         inside.body.core.finish(End::from_number(end.to_u64() as u32));
         Obj::NULL
-    }
-
-    /// `hash()`: reads more of the file into its digest; gives the digest, or that other tasks are to run first.
-    hash(inside) {
-        inside.hash()
     }
 
     /// `list(names, now, inside)`: what `os.ilistdir` gave for `path`, or, when `inside` is true, for `parent`; None is the single file `path`. `now` as `time.time()`
@@ -162,27 +155,6 @@ impl Inside<'_> {
                 })
             }
             None => Pumped::Ended(End::LocalError),
-        }
-    }
-
-    fn hash(&mut self) -> Obj {
-        let body = &mut *self.body;
-        if body.hasher.is_null() {
-            let memory = types::allocate(size_of::<Hasher>()).cast::<Hasher>();
-            // SAFETY: a fresh block of that size, aligned for any object; nothing with a destructor is overwritten.
-            unsafe { memory.write(Hasher::new(body.core.algorithm())) };
-            body.hasher = memory;
-        }
-        // SAFETY: the block was made above, and belongs to this session alone.
-        let hasher = unsafe { &mut *body.hasher };
-        match body.pump.digest(self.head.get(Qstr::file), hasher, &self.settings.clock) {
-            Ok(false) => Obj::from_u32(YIELD),
-            Ok(true) => {
-                let mut digest = [0; DIGEST_MAX];
-                let length = hasher.finish(&mut digest);
-                obj::new_bytes(digest.get(..length).unwrap_or_default())
-            }
-            Err(error) => exceptions::raise_os_error(error as u32),
         }
     }
 

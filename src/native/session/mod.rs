@@ -17,7 +17,6 @@ use super::qstr::Qstr;
 use super::server::{ServerObj, Settings, Shared};
 use super::types;
 use crate::protocol::address::{Endpoint, from_sockaddr, parse_ip};
-use crate::protocol::hash::Hasher;
 use crate::protocol::input::LINE_MAX;
 use crate::protocol::session::{Action, Session};
 use core::cell::Cell;
@@ -41,8 +40,6 @@ struct Body {
     line_length: usize,
     pump: Pump,
     listing: Listing,
-    /// The digest that is under way; a block of the GC's heap.
-    hasher: *mut Hasher,
     /// The workspace's path and text, kept while others use the workspace: bytes objects, or null.
     kept: [Obj; 2],
     /// When this session's share of the time began.

@@ -191,9 +191,10 @@ impl Inside<'_> {
                     self.body.outstanding = Some(action);
                     self.flush();
                     // What takes long lets others run of its own accord.
-                    let is_long = matches!(action, Action::Login | Action::HashPassword | Action::Hash);
+                    let is_long =
+                        matches!(action, Action::Login | Action::HashPassword | Action::Hash | Action::Checksum);
                     let is_over = !is_long && self.settings.clock.is_over(self.body.share);
-                    if is_over || action == Action::Hash {
+                    if is_over || matches!(action, Action::Hash | Action::Checksum) {
                         let is_kept = self.keep_work();
                         if is_over && is_kept {
                             self.body.deferred = true;
@@ -269,7 +270,7 @@ impl Inside<'_> {
                 Outcome::Space(value.item(0).to_u64(), value.item(1).to_u64())
             }
             Action::Uptime | Action::Kick => Outcome::Number(value.item(0).to_u64()),
-            Action::HashPassword | Action::Hash => Outcome::Text(value.bytes().unwrap_or_default()),
+            Action::HashPassword | Action::Hash | Action::Checksum => Outcome::Text(value.bytes().unwrap_or_default()),
             _ => Outcome::Done,
         };
         self.turn(|core, turn| core.resume(outcome, turn))

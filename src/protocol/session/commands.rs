@@ -1,7 +1,7 @@
 //! From a line to the function of its command, and from an action's outcome to what comes after it.
 
 use super::host::{Host, Outcome, Step, Turn};
-use super::replies::{ARGUMENT_REQUIRED, Answer, NO_PERMISSION, SAID};
+use super::replies::{ARGUMENT_REQUIRED, Answer, NO_PERMISSION, NOT_OFFERED, SAID};
 use super::{After, Session, parameters, status};
 use crate::protocol::command::{self, Verb, When};
 use crate::protocol::texts::text;
@@ -113,7 +113,7 @@ impl Session {
             Verb::Syst => Break(text!("215 UNIX Type: L8")),
             Verb::Type => self.type_(argument),
             Verb::User => self.user(argument, turn),
-            Verb::Unavailable => Break(text!("502 Command not implemented.")),
+            Verb::Unavailable => Break(NOT_OFFERED),
         }
     }
 

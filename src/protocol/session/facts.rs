@@ -1,7 +1,7 @@
 //! What is known about a file: SIZE, MDTM, MLST (RFC 3659), MFMT, AVBL, and its digest by HASH and its older kin.
 
 use super::host::{Action, Host, Outcome, Turn};
-use super::replies::{Answer, BAD_ARGUMENT, LOCAL_ERROR, NO_PERMISSION, NO_SPACE};
+use super::replies::{Answer, BAD_ARGUMENT, LOCAL_ERROR, NO_PERMISSION, NO_SPACE, NOT_OFFERED};
 use super::{After, Session};
 use crate::protocol::arguments::{Representation, parse_allo, split_time, unquote};
 use crate::protocol::command::Verb;
@@ -115,10 +115,13 @@ impl Session {
 
     /// HASH, XSHA256 and XCRC: the digest of a file.
     pub(super) fn hash(&mut self, verb: Verb, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        if !turn.config.digests {
+            return Break(NOT_OFFERED);
+        }
         self.find_file(unquote(argument), turn)?;
         self.hash = verb;
         self.number = turn.found.size;
-        self.act(Action::Hash, After::Hash)
+        self.act(if verb == Verb::Xcrc { Action::Checksum } else { Action::Hash }, After::Hash)
     }
 
     /// The digest is known.

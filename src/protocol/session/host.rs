@@ -67,6 +67,8 @@ pub struct Config<'a> {
     pub owner: u32,
     /// Whether the host can set the time of a file.
     pub sets_times: bool,
+    /// Whether the host can digest files.
+    pub digests: bool,
     /// Whether there is TLS, and whether it must be used.
     pub tls: Tls,
     /// Whether data connections may go through TLS.
@@ -175,10 +177,12 @@ pub enum Action {
     Kick,
     /// Stop the server, and restart the board when `text` is `-r`: `Done`.
     Shutdown,
-    /// Digest the file `path`, which may take long, by [`Session::algorithm`](super::Session::algorithm): `Text` with the digest's bytes. `path` is to be the same afterwards.
+    /// Digest the file `path` by SHA-256 (FIPS 180-4), which may take long: `Text` with the digest's bytes. `path` is to be the same afterwards.
     Hash,
     /// Set the time of `path` to [`Session::time`](super::Session::time): `Done`.
     SetTime,
+    /// As `Hash`, by CRC-32 (ISO 3309).
+    Checksum,
 }
 
 /// What an action does to the file or folder at its path, which others may have open.
@@ -196,7 +200,7 @@ impl Action {
     /// What it does to the file at [`Workspace::path`], and for `Rename` to that of the last `RenameFrom`.
     pub fn access(self) -> Access {
         match self {
-            Action::OpenRead | Action::OpenList | Action::Hash => Access::Read,
+            Action::OpenRead | Action::OpenList | Action::Hash | Action::Checksum => Access::Read,
             Action::OpenWrite
             | Action::OpenAppend
             | Action::MakeDirectory

@@ -31,7 +31,6 @@ use super::address::Endpoint;
 use super::arguments::Representation;
 use super::command::Verb;
 use super::glob;
-use super::hash::Algorithm;
 use super::input::{Input, Line};
 use super::listing::{Facts, Permission};
 use super::path::{Path, append, name};
@@ -188,11 +187,6 @@ impl Session {
     /// Whether files are converted: CRLF on the wire, LF in the file.
     pub fn converts(&self) -> bool {
         self.representation == Representation::Ascii
-    }
-
-    /// The digest that is asked for.
-    pub fn algorithm(&self) -> Algorithm {
-        if self.hash == Verb::Xcrc { Algorithm::Crc32 } else { Algorithm::Sha256 }
     }
 
     /// The time to set, in Unix seconds.

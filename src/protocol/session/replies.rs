@@ -21,6 +21,7 @@ pub(super) const PATH_TOO_LONG: Text = text!("550 Path too long.");
 pub(super) const NAME_NOT_ALLOWED: Text = text!("553 Name not allowed.");
 pub(super) const NO_SPACE: Text = text!("452 No space left on device.");
 pub(super) const LOCAL_ERROR: Text = text!("451 Local error in processing.");
+pub(super) const NOT_OFFERED: Text = text!("502 Command not implemented.");
 pub(super) const NO_DATA_CONNECTION: Text = text!("425 Can't open data connection.");
 
 impl<H: Host> Turn<'_, H> {

@@ -139,7 +139,7 @@ impl Session {
             Outcome::Failed(error) if after != After::HashPassword || error == errno::ENOMEM => {
                 Break(turn.failure(error))
             }
-            Outcome::Failed(_) => Break(text!("504 This firmware cannot hash passwords, it has no cryptolib.")),
+            Outcome::Failed(_) => Break(text!("504 This firmware cannot hash passwords, it has no hashlib.")),
             _ => Break(LOCAL_ERROR),
         }
     }

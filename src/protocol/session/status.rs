@@ -13,13 +13,17 @@ impl Session {
     /// FEAT.
     pub(super) fn feat(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
         turn.say(text!("211-Features:"));
-        command::write_features(turn.config.tls != Tls::Off, &mut turn.out);
+        command::write_features(turn.config.tls != Tls::Off, turn.config.digests, &mut turn.out);
         turn.out.text(text!(" MLST "));
         self.facts.write_feature(&mut turn.out);
         if turn.config.sets_times {
             turn.out.text(text!("\r\n MFMT"));
         }
-        Break(text!("\r\n REST STREAM\r\n HASH SHA-256*\r\n TVFS\r\n UTF8\r\n211 End"))
+        turn.out.text(text!("\r\n REST STREAM"));
+        if turn.config.digests {
+            turn.out.text(text!("\r\n HASH SHA-256*"));
+        }
+        Break(text!("\r\n TVFS\r\n UTF8\r\n211 End"))
     }
 
     /// STAT without an argument: the server and the session, and during a transfer how far it has come.
@@ -84,7 +88,7 @@ impl Session {
 pub(super) fn help(argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
     if argument.is_empty() {
         turn.say(text!("214-The following commands are known (* is not offered):"));
-        command::write_names(turn.config.tls != Tls::Off, &mut turn.out);
+        command::write_names(turn.config.tls != Tls::Off, turn.config.digests, &mut turn.out);
         return Break(text!("214 End of help."));
     }
     let Some(command) = command::find(argument) else { return Break(text!("502 Unknown command.")) };

@@ -42,6 +42,7 @@ impl Server {
                 atomic_uploads: false,
                 owner: 0,
                 sets_times: false,
+                digests: true,
                 tls: Tls::Optional,
                 private_data: true,
                 handshake_timeout: 2,

@@ -1,7 +1,7 @@
 //! TLS for the control connection and for data connections, and what the policy refuses: AUTH, PBSZ, PROT (RFC 2228, RFC 4217).
 
 use super::host::{Action, Config, Host, Outcome, Step, Tls, Turn};
-use super::replies::{Answer, BAD_ARGUMENT, SAID};
+use super::replies::{Answer, BAD_ARGUMENT, NOT_OFFERED, SAID};
 use super::{After, Session};
 use crate::protocol::arguments::parse_offset;
 use crate::protocol::command::Verb;
@@ -26,7 +26,7 @@ impl Session {
     /// Why the server's policy refuses a command now.
     pub(super) fn security_refusal(&self, verb: Verb, config: &Config<'_>) -> Option<Text> {
         match (verb, config.tls) {
-            (Verb::Auth | Verb::Pbsz | Verb::Prot | Verb::Ccc, Tls::Off) => Some(text!("502 Command not implemented.")),
+            (Verb::Auth | Verb::Pbsz | Verb::Prot | Verb::Ccc, Tls::Off) => Some(NOT_OFFERED),
             (Verb::User | Verb::Pass, Tls::Required) if self.security.is_clear() => Some(TLS_REQUIRED),
             _ => None,
         }

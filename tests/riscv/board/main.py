@@ -33,11 +33,14 @@ def stop():
     asyncio.create_task(server.stop())
 
 
-def pbkdf2(password, salt, *steps):
-    state = bytearray(64)
-    for rounds in steps:
-        native.pbkdf2(password, salt, state, rounds)
-    return state[32:]
+def pbkdf2(password, salt, rounds):
+    """The key, without the pauses."""
+    steps = hashpass._pbkdf2(password, salt, rounds)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value
 
 
 def load(name):

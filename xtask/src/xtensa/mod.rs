@@ -12,7 +12,7 @@ mod tools;
 
 use crate::mpy::Module;
 use crate::project::{Project, Result, make_folder, output, program, read, run, run_quietly, say, write_if_changed};
-use crate::targets::{BACKENDS, XTENSA};
+use crate::targets::XTENSA;
 use std::path::{Path, PathBuf};
 use tools::{FEATURES, Tools, assemble, c_objects, clang_features};
 
@@ -103,8 +103,7 @@ fn compile(project: &Project, tools: &Tools, folder: &Path, sysroot: &Path) -> R
     cargo.args(["--", "--emit"]).arg(format!("asm={}", assembly.display()));
     cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", &tools.rustc);
     let sysroot = format!("--sysroot={}", sysroot.display());
-    let flags = [&[&*sysroot], BACKENDS].concat();
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", sysroot);
     // libclang may be too old for Xtensa; C's types have the same sizes on another machine of 32 bits.
     let name = XTENSA.replace('-', "_");
     cargo.env(format!("BINDGEN_EXTRA_CLANG_ARGS_{name}"), "--target=riscv32-unknown-none-elf");
