@@ -99,16 +99,16 @@ def _control(server, s, sock):
         _report(server, s, True)
 
 
-def _report(server, s, has_left):
+def _report(server, s, done):
     # Tells the log and the program that a session begins or has ended.
     try:
-        if has_left:
+        if done:
             _say(server, "INFO: Session disconnected: %s@%s", (s.user or "-", s.peer[0]))
         else:
             _say(server, "INFO: Connection from client: %s:%d", s.peer)
     except MemoryError:
         pass
-    _tell(server, "disconnect" if has_left else "connect", s)
+    _tell(server, "disconnect" if done else "connect", s)
 
 
 # async
@@ -170,8 +170,8 @@ def _act(server, s, action):
         return _once("site").act(server, s, action)
 
 
-def _dismiss(s, why):
-    s.dismiss(why)
+def _dismiss(s, code):
+    s.dismiss(code)
     _wake(s.task)
 
 

@@ -25,8 +25,8 @@ _EAGAIN = const(11)
 _ENOMEM = const(12)
 _EADDRINUSE = const(98)
 # What connect() says of a connection that stands, and of one that is under way: by the numbers of Linux and of newlib.
-_STANDS = (106, 127)
-_UNDER_WAY = (11, 114, 115, 119, 120)
+_STANDS = const((106, 127))
+_UNDER_WAY = const((11, 114, 115, 119, 120))
 
 
 def _begin(server, s, action):

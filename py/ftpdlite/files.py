@@ -158,22 +158,22 @@ def _note(path, target=None):
         note.close()
 
 
-def _rename(server, s, old, new):
+def _rename(server, s, path, target):
     # File systems do not refuse to move a folder into itself, and some put a file in a folder's place.
-    may_be_same = native.overlap(old, new)
+    may_be_same = native.overlap(path, target)
     if may_be_same:
-        error = _once("aliases").objection(native, old, new)
+        error = _once("aliases").objection(native, path, target)
         if error:
             return error
     try:
-        if old != new and os.stat(new)[0] & _DIRECTORY and not may_be_same:
+        if path != target and os.stat(target)[0] & _DIRECTORY and not may_be_same:
             return _EISDIR
     except OSError as error:
         if error.errno != _ENOENT:
             raise
-    if old != new:
-        os.rename(old, new)
-    _tell(server, "rename", s, new, old)
+    if path != target:
+        os.rename(path, target)
+    _tell(server, "rename", s, target, path)
 
 
 def _take_buffer(server):
@@ -205,9 +205,9 @@ def _give_buffer(server, buffer):
         _trim_buffers(server, max(1, len(server.sessions)))
 
 
-def _trim_buffers(server, most):
+def _trim_buffers(server, count):
     # There are no more buffers than sessions, but one for the next.
-    while len(server._buffers) > most:
+    while len(server._buffers) > count:
         try:
             server._buffers.pop()
         except MemoryError:

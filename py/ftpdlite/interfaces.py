@@ -8,7 +8,7 @@ _names = []
 def own_address(server, s):
     """The address that the client reached, or ""."""
     address = server._address
-    if numbers(address) and address != "0.0.0.0":
+    if decode(address) and address != "0.0.0.0":
         return address
     address = _address_for(s.peer[0])
     if not address and _is_linux:
@@ -16,7 +16,7 @@ def own_address(server, s):
     return address
 
 
-def numbers(address):
+def decode(address):
     """The four numbers of an IPv4 address, or None when it is none."""
     parts = address.split(".")
     if len(parts) == 4 and all(0 < len(part) < 4 and part.isdigit() and int(part) < 256 for part in parts):
@@ -25,8 +25,8 @@ def numbers(address):
 
 def _is_near(ip, client, mask):
     # Whether two addresses are in one network.
-    client = numbers(client)
-    return client and not any((a ^ b) & m for a, b, m in zip(numbers(ip), client, numbers(mask)))
+    client = decode(client)
+    return client and not any((a ^ b) & m for a, b, m in zip(decode(ip), client, decode(mask)))
 
 
 def _interfaces():
@@ -67,7 +67,7 @@ def _address_for(client):
         except (AttributeError, OSError, RuntimeError, TypeError, ValueError):
             continue
         # An interface that is down has no address, and a mask of zeros fits everyone.
-        if ip == "0.0.0.0" or mask == "0.0.0.0" or not numbers(ip):
+        if ip == "0.0.0.0" or mask == "0.0.0.0" or not decode(ip):
             continue
         if _is_near(ip, client, mask):
             return ip

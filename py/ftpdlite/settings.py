@@ -6,10 +6,10 @@ from .tasks import _once
 _PERMISSIONS = ("read", "write", "delete", "mkdir", "rename", "site")
 
 
-def integer(name, value, low, high):
+def integer(name, value, start, end):
     """Raises ValueError unless it is an integer in that range."""
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError("%s must be an integer from %d to %d" % (name, low, high))
+    if type(value) is not int or not start <= value <= end:
+        raise ValueError("%s must be an integer from %d to %d" % (name, start, end))
 
 
 def folder(name, path):
@@ -53,12 +53,12 @@ def well_formed(entry):
     return len(secret) < 256
 
 
-def account(entry, allowed, home, sessions):
+def account(entry, mode, home, sessions):
     """The account as the server keeps it, (name, secret, permissions, home, sessions), or None when the entry is not well formed. Raises ValueError."""
     if not well_formed(entry):
         return None
-    if allowed is not None:
-        allowed = permissions(allowed)
+    if mode is not None:
+        mode = permissions(mode)
     if home is not None:
         folder("home", home)
     if sessions is not None:
@@ -76,7 +76,7 @@ def account(entry, allowed, home, sessions):
             raise ValueError(
                 "add_account: passwords hashed as $5a$ need cryptolib, which this firmware lacks"
             )
-    return name, secret, allowed, home, sessions
+    return name, secret, mode, home, sessions
 
 
 def run(server, host, port, loop, debug):
@@ -100,7 +100,7 @@ def check(server, native):
         optional = name not in ("root", "server_name")
         if not isinstance(value, str) and not (optional and value is None):
             raise TypeError("%s must be a str" % name)
-    if server.masquerade_address and not _once("interfaces").numbers(server.masquerade_address):
+    if server.masquerade_address and not _once("interfaces").decode(server.masquerade_address):
         raise ValueError("masquerade_address must be an IPv4 address such as 192.0.2.1")
     if "\n" in server.server_name or "\r" in server.server_name or len(server.server_name) > 100:
         raise ValueError("server_name must be one line of at most 100 characters")
@@ -127,7 +127,7 @@ def check(server, native):
         value = getattr(server, name)
         if value is not None and not callable(value):
             raise TypeError("%s must be a function or None" % name)
-    for name, low, high in (
+    for name, start, end in (
         ("port", 1, 65535),
         ("request_buffer_size", 1, 8192),
         ("max_connections", 1, 1000),
@@ -145,7 +145,7 @@ def check(server, native):
     ):
         value = getattr(server, name)
         if value is not None or not name.startswith(("max_per", "transfer")):
-            integer(name, value, low, high)
+            integer(name, value, start, end)
     server._tls = None
     if server.tls != "off":
         from . import tls

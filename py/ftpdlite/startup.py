@@ -2,12 +2,13 @@
 import os
 import socket
 import time
+from micropython import const
 
 from .life import _accept, _sweep, _tick
 from .tasks import _firmly, _is_linux, _once, _say, core, native
 
-_READ = 1
-_ALL = 63
+_READ = const(1)
+_ALL = const(63)
 
 
 def _accounts(server):
@@ -27,23 +28,12 @@ def _accounts(server):
     return found
 
 
-def _seed():
+def seed():
     # Where the numbers of unfinished uploads begin: elsewhere after each start, for old ones may be there still.
-    seed = time.ticks_us() ^ int(time.time())
+    number = time.ticks_us() ^ int(time.time())
     if hasattr(os, "urandom"):
-        seed ^= int.from_bytes(os.urandom(4), "big")
-    return seed & 0xFFFFFFFF
-
-
-def _digests():
-    # The flag that the firmware can digest files.
-    try:
-        from binascii import crc32
-        from hashlib import sha256
-
-        return 256
-    except ImportError:
-        return 0
+        number ^= int.from_bytes(os.urandom(4), "big")
+    return number & 0xFFFFFFFF
 
 
 def _guard():
@@ -78,6 +68,13 @@ def _listen(server):
         host, server.port, 0, socket.SOCK_STREAM
     )[0]
     open_to_all = not server._entries and server.anonymous is None
+    try:
+        from binascii import crc32
+        from hashlib import sha256
+
+        digests = 256
+    except ImportError:
+        digests = 0
     server._hub = native.Server(
         server.server_name,
         946684800 if time.gmtime(0)[0] == 2000 else 0,
@@ -90,11 +87,11 @@ def _listen(server):
         | server.allow_foreign_data << 1
         | server.atomic_uploads << 2
         | hasattr(os, "utime") << 3
-        | _digests()
+        | digests
         | (server._tls.flag if server._tls else 0),
         (lambda line: _say(server, line)) if server.debug else None,
         _once("linux").process() if _is_linux else 0,
-        _seed(),
+        seed(),
         native.holders,
         -1 if server.listing_times is True else int(server.listing_times * 1000000),
     )

@@ -61,13 +61,13 @@ def _wake(task):
         core._task_queue.push(task)
 
 
-def _fill(spare):
+def _fill(array):
     # Keeps memory in a list. Raises MemoryError.
-    while len(spare) < _SPARE:
-        spare.append(None)
+    while len(array) < _SPARE:
+        array.append(None)
 
 
-def _queued(stream, writes):
+def _queued(stream, write):
     # Has the running task wait for a stream. False without memory for that: then the task is to sleep for a while.
     global _peak
     queue = core._io_queue
@@ -77,7 +77,7 @@ def _queued(stream, writes):
             # The poller's table of all streams grows. There is to be memory for that before it begins.
             bytearray(192 + 16 * count)
             _peak = count
-        if writes:
+        if write:
             queue.queue_write(stream)
         else:
             queue.queue_read(stream)
@@ -93,23 +93,23 @@ def _queued(stream, writes):
         gc.collect()
         try:
             _reserve.clear()
-            queue.poller.register(stream, core.select.POLLOUT if writes else core.select.POLLIN)
+            queue.poller.register(stream, core.select.POLLOUT if write else core.select.POLLIN)
             core.cur_task.data = queue
             return True
         except MemoryError:
             time.sleep_ms(10)
 
 
-def _firmly(what, first=None, second=None):
+def _firmly(function, path=None, target=None):
     # Closes a socket or a file, or calls a function with paths: once more with the garbage gone when memory fails. Gives the errno, or 0.
     for _ in (0, 1):
         try:
-            if first is None:
-                what.close()
-            elif second is None:
-                what(first)
+            if path is None:
+                function.close()
+            elif target is None:
+                function(path)
             else:
-                what(first, second)
+                function(path, target)
             return 0
         except MemoryError:
             gc.collect()

@@ -39,7 +39,7 @@ pub fn build(project: &Project, target: &Target) -> Result<Package> {
     let dist = project.dist(target.name);
     let package = dist.join("ftpdlite");
     let file_name = format!("native_{}.mpy", target.name);
-    let file = module.encode(target.arch, &format!("ftpdlite/{file_name}"));
+    let file = module.encode(target.arch, &format!("ftpdlite.native_{}", target.name));
     write_if_changed(&package.join(&file_name), &file)?;
     let mut made = vec![file_name.clone()];
     let shim = compile_shim(project, &package, &mut made)?;
@@ -95,16 +95,24 @@ fn compile_shim(project: &Project, package: &Path, made: &mut Vec<String>) -> Re
         }
         let compiled = package.join(path.file_name().unwrap_or_default()).with_extension("mpy");
         let input = prepared(project, &path)?;
-        bytecode(project, &name.to_string_lossy(), &input, &compiled)?;
+        bytecode(project, &module_name(name), &input, &compiled)?;
         size += read(&compiled)?.len();
         made.extend(compiled.file_name().map(|name| name.to_string_lossy().into_owned()));
     }
     Ok(size)
 }
 
+/// What tracebacks call a file of the shim: the name of its module, which the board keeps anyway.
+fn module_name(path: &Path) -> String {
+    let name = path.with_extension("").to_string_lossy().replace('/', ".");
+    name.trim_end_matches(".__init__").to_owned()
+}
+
 /// Compiles a Python file, if that is stale. name: what its tracebacks call it.
 pub fn bytecode(project: &Project, name: &str, source: &Path, compiled: &Path) -> Result {
-    if !is_stale(compiled, source) {
+    // What this program tells the compiler may have changed with it.
+    let program_file = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    if !is_stale(compiled, source) && !is_stale(compiled, &program_file) {
         return Ok(());
     }
     // -O2 leaves out assertions and keeps line numbers.

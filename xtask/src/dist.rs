@@ -70,7 +70,7 @@ pub fn make(project: &Project, targets: &[&Target], base: Option<&str>) -> Resul
     }
     write_if_changed(&dist.join(LICENSE), &license)?;
     write_if_changed(&dist.join(NOTICES), notices.as_bytes())?;
-    build::bytecode(project, "ftpdlite/whole.py", &project.root.join("py/whole.py"), &dist.join(WHOLE))?;
+    build::bytecode(project, "ftpdlite.whole", &project.root.join("py/whole.py"), &dist.join(WHOLE))?;
     // Behind everything, so that it is not there after an installation that broke off.
     package.adds(&format!("ftpdlite/{WHOLE}"), WHOLE);
     write_if_changed(&dist.join(PACKAGE), package.json(base, &version).as_bytes())?;
