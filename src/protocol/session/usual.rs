@@ -2,7 +2,7 @@
 
 use super::host::{Config, Tls};
 
-/// The usual times. The host need not be able to do anything special: no TLS, and no setting of times.
+/// The usual times. The host need not be able to do anything special: no TLS, no setting of times, and no digests.
 impl Default for Config<'_> {
     fn default() -> Self {
         Config {
@@ -16,6 +16,7 @@ impl Default for Config<'_> {
             atomic_uploads: true,
             owner: 0,
             sets_times: false,
+            digests: false,
             tls: Tls::Off,
             private_data: true,
             handshake_timeout: 60,
