@@ -22,8 +22,8 @@
 //! ([`Session::tick`](session::Session::tick)), and answers ABOR, STAT and NOOP meanwhile. At the [`End`](session::End) of the transfer the host calls
 //! [`Session::finish`](session::Session::finish), and the following `next` writes the reply.
 //!
-//! Some modules help the host with that: [`ascii`] converts line ends, [`glob`] chooses entries of a directory, [`listing`] and [`time`](mod@time) write them,
-//! and [`hash`](mod@hash) makes digests.
+//! Some modules help the host with that: [`ascii`] converts line ends, [`glob`] chooses entries of a directory, and [`listing`] and [`time`](mod@time) write
+//! them.
 //!
 //! # A host
 //!

@@ -84,6 +84,7 @@ class FTPdLite:
     handshake_timeout: int
     login_timeout: int
     partial_uploads: Literal["new", "never"]
+    listing_times: float
     sessions: list[Session]
 
     def __init__(
@@ -118,6 +119,7 @@ class FTPdLite:
         handshake_timeout: int = 60,
         login_timeout: int = 30,
         partial_uploads: Literal["new", "never"] = "new",
+        listing_times: float = True,
     ) -> None: ...
     @property
     def credentials(self) -> str | None:
