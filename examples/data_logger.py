@@ -35,7 +35,7 @@ async def main():
     wlan.active(True)
     wlan.connect("name of the Wi-Fi", "its password")
     while not wlan.isconnected():
-        await asyncio.sleep_ms(100)
+        await asyncio.sleep(0.1)
     print("The logs are at ftp://%s/" % wlan.ifconfig()[0])
 
     # The user "anonymous" needs no password. It sees the folder "/logs" as "/" and can only read.

@@ -8,7 +8,7 @@ wlan = network.WLAN(network.AP_IF)
 wlan.active(True)
 wlan.config(ssid="Files", security=network.AUTH_WPA2_PSK, key="eight letters or more")
 while not wlan.active():
-    time.sleep_ms(100)
+    time.sleep(0.1)
 
 # Connect your computer to the Wi-Fi "Files". The board usually has the address 192.168.4.1 there.
 print("Connect your FTP client to", wlan.ifconfig()[0])

@@ -10,7 +10,7 @@ wlan.config(pm=network.WLAN.PM_NONE)  # with power saving every reply has to wai
 network.hostname("board")  # clients that know mDNS find the board as board.local
 wlan.connect("name of the Wi-Fi", "its password")
 while not wlan.isconnected():
-    time.sleep_ms(100)
+    time.sleep(0.1)
 
 try:
     import ntptime

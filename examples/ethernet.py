@@ -10,7 +10,7 @@ lan = network.LAN()  # STM32, i.MX RT
 # lan = network.LAN(mdc=Pin(23), mdio=Pin(18), power=None, phy_type=network.PHY_LAN8720, phy_addr=0)  # ESP32, pins as on your board
 lan.active(True)
 while not lan.isconnected() or lan.ifconfig()[0] == "0.0.0.0":
-    time.sleep_ms(100)
+    time.sleep(0.1)
 
 print("Connect your FTP client to", lan.ifconfig()[0])
 server = FTPdLite()

@@ -12,7 +12,7 @@ wlan = network.WLAN(network.STA_IF)
 wlan.active(True)
 wlan.connect("name of the Wi-Fi", "its password")
 while not wlan.isconnected():
-    time.sleep_ms(100)
+    time.sleep(0.1)
 
 print("Connect your FTP client to", wlan.ifconfig()[0], "with explicit TLS")
 server.run()

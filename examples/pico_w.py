@@ -14,7 +14,7 @@ wlan.active(True)
 wlan.config(pm=network.WLAN.PM_NONE)  # with power saving every reply has to wait
 wlan.connect("name of the Wi-Fi", "its password")
 while not wlan.isconnected():
-    time.sleep_ms(100)
+    time.sleep(0.1)
 
 print("Connect your FTP client to", wlan.ifconfig()[0])
 server.run()

@@ -1,4 +1,4 @@
-# Whether two paths that may mean one folder do: asked before a rename, and let go afterwards.
+# Whether two paths mean the same folder. Loaded for a rename, and dropped afterwards.
 import os
 
 _EISDIR = 21
@@ -10,7 +10,7 @@ def _bytes(path):
 
 
 def _is_listed(native, folder, name):
-    # Whether a folder has an entry of just that name. What a file system finds without listing it has another name.
+    # Whether a folder lists just that name. If a file system finds a file by a name that it does not list, the file has another name.
     folder = folder or b"/"
     try:
         entries = os.ilistdir(folder)
@@ -18,14 +18,14 @@ def _is_listed(native, folder, name):
         # A file system written in Python may want a str.
         entries = os.ilistdir(folder.decode())
     found = False
-    # To the end, for only that closes a folder on the Unix port.
+    # To the end, because only that closes a folder on the Unix port.
     for entry in entries:
         found |= native.same(entry[0], name)
     return found
 
 
 def _is_same(native, old, new):
-    # Whether the two folders are one: names that differ are both in the list when they mean two things.
+    # Whether the two folders are the same. If two different names are both in the list, they mean two things.
     old_folder = new_folder = b""
     for index, (a, b) in enumerate(zip(old.split(b"/"), new.split(b"/"))):
         if a != b and _is_listed(native, old_folder, a) and _is_listed(native, new_folder, b):

@@ -1,10 +1,10 @@
 # Which native module this firmware loads: asked once, when the package is imported.
 
-# `cargo xtask build` puts its own in place of these two.
+# `cargo xtask build` replaces these two values.
 _VERSION = "0.0.0"
 _SUPPORTED = "x64"
 
-# By the number of the .mpy format, from 1.
+# In the order of their numbers in the .mpy format, from 1.
 _ARCHITECTURES = (
     "x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 )
@@ -40,13 +40,13 @@ def names(mpy, supported=_SUPPORTED):
 
 
 def load(mpy, supported=_SUPPORTED):
-    """Imports the native module. Raises ImportError when it is not installed; other failures of the import are let through."""
+    """Imports the native module. Raises ImportError when it is not installed. Other exceptions of the import go to the caller."""
     for name in names(mpy, supported):
         name = "native_" + name
         try:
             native = __import__("ftpdlite." + name, None, None, ("Session",))
         except ImportError as error:
-            # Only that there is no such file; some firmwares do not say which.
+            # Go on only when there is no such file. Some firmwares do not say which file.
             if name not in str(error) and "not found" not in str(error):
                 raise
             continue
@@ -64,7 +64,7 @@ def load(mpy, supported=_SUPPORTED):
 
 
 def _tidy(name):
-    # After the whole package was installed: whole.py removes what is for other architectures, and itself.
+    # After the package for all boards was installed, whole.py removes the files for other architectures, and itself.
     try:
         from . import whole
     except (ImportError, MemoryError):

@@ -44,7 +44,7 @@ _EPERM = const(1)
 _EACCES = const(13)
 _EUSERS = const(87)
 
-# Failed logins that an address has left while somebody guesses at an account: one connection's.
+# How many failed logins an address has while somebody guesses at an account: as many as one connection has.
 _FEW = const(3)
 # Addresses and accounts whose failed logins are remembered.
 _REMEMBERED = const(64)
@@ -87,7 +87,7 @@ def _control(server, s, sock):
         elif not isinstance(error, OSError):
             _complain(error)
     finally:
-        # The place where each session ends.
+        # Each session ends here.
         _forget(server, s)
         _unlisten(s)
         if s.job:
@@ -185,7 +185,7 @@ def _forget(server, s):
 
 # async
 def _login(server, s):
-    # Gives (permissions, home), or the errno of a refusal. A password is compared whether there is such a user or not, so that time tells nothing.
+    # Gives (permissions, home), or the errno of a refusal. A password is compared even if there is no such user, so that the time tells nothing.
     user = s.user
     password = s.text
     home = server.root
@@ -224,7 +224,7 @@ def _admit(server, s, user, permissions, home, sessions):
 
 
 def _failed(server, s):
-    # Counts a failed login. Without memory for that the session ends, so that nobody guesses uncounted.
+    # Counts a failed login. When there is no memory for that, the session ends, so that every guess is counted.
     try:
         for key in s.peer[0], "@%s" % s.user:
             failures = server._failures
@@ -246,7 +246,7 @@ def _failures_of(server, key):
 
 
 def _is_locked(server, address, user=None):
-    # Whether there were too many failed logins: from the address, or, if it has some of its own, at the account.
+    # Whether there were too many failed logins from the address; or at the account, if some of them came from the address.
     most = server.max_login_failures
     own = _failures_of(server, address)
     return most and (

@@ -1,9 +1,9 @@
-# What the program is told: loaded only when it gave on_event.
+# Tells the program what happens. Loaded only when the program gave on_event.
 from .tasks import core
 
 
 def tell(server, kind, s, path, old_path, end, start):
-    """Calls on_event. `end` and `start` are a transfer's: its end, and when it began in milliseconds."""
+    """Calls on_event. For a transfer, `end` is how it ended and `start` when it began, in milliseconds."""
     info = {"user": s.user or None, "address": s.peer[0]}
     if path is not None:
         info["path"] = path

@@ -7,7 +7,7 @@ from asyncio import core
 
 _ROUNDS = 10000
 _ENOSYS = 38
-# How many rounds are done before other tasks run.
+# How many rounds are done until other tasks run.
 _STEP = 10
 # Bytes that SHA-256 takes at once.
 _BLOCK = 64
@@ -36,7 +36,7 @@ def _bytes(password):
 
 
 def _pbkdf2(password, salt, rounds):
-    # A generator, for it takes its time. The firmware's SHA-256 is machine code; that it has no copies of a digest that has begun costs two more blocks a round.
+    # A generator, because it takes long. The firmware's SHA-256 is machine code; that it has no copies of a digest that has begun costs two more blocks a round.
     from hashlib import sha256
 
     key = _bytes(password)

@@ -1,7 +1,7 @@
-# The address that PASV tells: sockets cannot tell it, so ask who can. Loaded at the first PASV.
+# The address that PASV tells. Sockets do not know it, so the network interfaces are asked. Loaded at the first PASV.
 from .tasks import _is_linux, _once
 
-# The classes of interfaces. They are looked for once, for dir() tries every name that the firmware knows.
+# The classes of interfaces. They are looked for once, because dir() tries every name that the firmware knows.
 _names = []
 
 
@@ -30,7 +30,7 @@ def _is_near(ip, client, mask):
 
 
 def _interfaces():
-    # What there is. To call a class gives the interface that there is, but with this one, which would set its chip up again.
+    # All interfaces. A call of a class gives the interface that is there. WIZNET5K is left out: its call would set up the chip again.
     try:
         import network
     except ImportError:
@@ -58,7 +58,7 @@ def _interfaces():
 
 
 def _address_for(client):
-    # The IPv4 address of the interface in whose network the client is, else the only one there is; "" when that cannot be told.
+    # The IPv4 address of the interface in whose network the client is, or else the only address that there is. "" when there are several.
     found = ""
     count = 0
     for interface in _interfaces():

@@ -1,4 +1,4 @@
-# The server's life: who comes in, and what is looked after each second.
+# The server's life: new clients, the work of each second, and the end.
 import gc
 import socket
 from micropython import const
@@ -20,7 +20,7 @@ _DISPLACED = const(6)
 
 # async
 def _accept(server, listener):
-    # Whatever happens to one connection, the next one is waited for.
+    # Whatever happens to one connection, the server waits for the next one.
     while True:
         sock = None
         nap = 0
@@ -28,7 +28,7 @@ def _accept(server, listener):
             sock, address = _next_connection(listener)
             _welcome(server, sock, address)
         except OSError as error:
-            # Out of sockets, perhaps: let the sessions end some.
+            # Perhaps there is no socket left: give the sessions time to close some.
             nap = -1 if error.errno == _EAGAIN else 100
             if sock:
                 _firmly(sock)
@@ -40,7 +40,7 @@ def _accept(server, listener):
                 yield
                 continue
             nap = 50
-        # The others come first, so that a flood of connections starves nobody.
+        # Other tasks run first, so that they go on even when many connections come.
         yield from core.sleep_ms(nap)
 
 
@@ -49,7 +49,7 @@ def _welcome(server, sock, address):
     _tune(sock)
     if _is_linux:
         try:
-            # ABOR may come as urgent data, which elsewhere is in line anyway.
+            # ABOR may come as urgent data. On other ports that is in line anyway.
             sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
         except OSError:
             pass
@@ -70,7 +70,7 @@ def _welcome(server, sock, address):
 
 
 def _objection(server, address):
-    # Why a newcomer from there cannot be served, or None. A session that is idle may have to go for it.
+    # Why a newcomer from that address cannot be served, or None. An idle session may lose its place to it.
     if _is_locked(server, address):
         return _BLOCKED
     if server.max_per_address:
@@ -85,7 +85,7 @@ def _objection(server, address):
 
 
 def _displace(server):
-    # Ends the session that is idle longest, and is so for more than 2 s: who is not logged in goes first. Whether there was one.
+    # Ends the session that is idle longest, if it is idle for more than 2 s. Sessions without a login go first. Gives None when there was none.
     longest = None
     most = 2
     for s in server.sessions:
@@ -101,7 +101,7 @@ def _displace(server):
 
 
 def _refuse(server, sock, error):
-    # There is no session, most likely for want of memory: that which can be done without is given back.
+    # There is no session, most likely because memory is out. So memory that can be spared is given back.
     if sock:
         try:
             sock.write(b"421 Not enough memory.\r\n")
@@ -143,7 +143,7 @@ def _tick(server):
             elif what:
                 _cut(s, what - 1)
         if server._litter:
-            # That many seconds until the next search.
+            # The number of seconds until the next search.
             server._litter -= 1
             if not server._litter:
                 try:
@@ -153,7 +153,7 @@ def _tick(server):
 
 
 def _sweep(server):
-    # Finishes or removes what uploads left that the board's power was cut from, or that could not be removed at their end: a generator.
+    # A generator: finishes or removes the files of uploads that a power cut or a failing disc has left.
     return _once("sweep").sweep(server)
 
 
@@ -190,6 +190,6 @@ async def _stop(server, wait):
 
 def _cancel(server, tasks):
     for task in tasks:
-        # A task that Ctrl-C came to is over, which asyncio does not know.
+        # Ctrl-C has ended one of the tasks, and asyncio does not know that.
         if task is not core.cur_task and task is not server._interrupted:
             task.cancel()

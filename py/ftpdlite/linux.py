@@ -1,12 +1,12 @@
-# What Linux tells: the address that a client reached, and which processes run. Only the Unix port loads this, and boards need not have it.
+# What Linux knows: the address that a client reached, and which processes run. Only the Unix port loads this; boards do not need it.
 import sys
 
-# Where Linux tells its connections, and how it begins an IPv4 address there.
+# The files in which Linux lists its connections, and how an IPv4 address begins there.
 _TABLES = (("/proc/net/tcp", b""), ("/proc/net/tcp6", b"0000000000000000FFFF0000"))
 
 
 def process():
-    """The number of this process; 0 when it cannot be told."""
+    """The number of this process; 0 when it is not known."""
     try:
         with open("/proc/self/stat") as stat:
             return int(stat.read(16).split()[0])

@@ -1,4 +1,4 @@
-# What a server may be told. Loaded when a server is made or started, and let go afterwards.
+# Checks the settings of a server. Loaded when a server is made or started, and dropped afterwards.
 import os
 
 from .tasks import _once
@@ -80,9 +80,9 @@ def account(entry, mode, home, sessions):
 
 
 def run(server, host, port, loop, debug):
-    """Takes over what run() was told; gives the loop, if it is one of that."""
+    """Takes over the arguments of run(). Gives the loop, if there is one among them."""
     if not isinstance(host, str) and (host is not None or isinstance(port, bool)):
-        # The second era's run(loop, debug).
+        # run(loop, debug), as the original's second version had it.
         host, port, loop, debug = None, None, host, port
     if host is not None:
         server.host = host
@@ -94,7 +94,7 @@ def run(server, host, port, loop, debug):
 
 
 def check(server, native):
-    """Raises ValueError or TypeError, naming the setting, when one cannot be."""
+    """Raises ValueError or TypeError when a setting is wrong. The text names the setting."""
     for name in ("root", "server_name", "host", "masquerade_address", "anonymous"):
         value = getattr(server, name)
         optional = name not in ("root", "server_name")

@@ -1,4 +1,4 @@
-# What few ask for: SITE, AVBL, MFMT and HASH. Loaded for one command, and let go afterwards.
+# Commands that are rare: SITE, AVBL, MFMT and HASH. Loaded for one command, and dropped afterwards.
 import gc
 import os
 from micropython import const

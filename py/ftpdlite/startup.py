@@ -1,4 +1,4 @@
-# What a server does before it listens. Loaded when it starts, and let go afterwards.
+# What a server does before it listens. Loaded when it starts, and dropped afterwards.
 import os
 import socket
 import time
@@ -12,7 +12,7 @@ _ALL = const(63)
 
 
 def _accounts(server):
-    # All accounts, (name, secret, permissions, home, sessions) each: the first one may do everything, unless it is said what each may.
+    # All accounts, each as (name, secret, permissions, home, sessions). Without permissions the first account may do everything, and the others may read.
     found = [
         (name, secret, (_READ if i else _ALL) if allowed is None else allowed, home, sessions)
         for i, (name, secret, allowed, home, sessions) in enumerate(server._accounts)
@@ -29,7 +29,7 @@ def _accounts(server):
 
 
 def seed():
-    # Where the numbers of unfinished uploads begin: elsewhere after each start, for old ones may be there still.
+    # The first number of unfinished uploads. It is another one after each start, because old uploads may still be there.
     number = time.ticks_us() ^ int(time.time())
     if hasattr(os, "urandom"):
         number ^= int.from_bytes(os.urandom(4), "big")
@@ -96,7 +96,7 @@ def _listen(server):
         -1 if server.listing_times is True else int(server.listing_times * 1000000),
     )
     if address is None:
-        # An ESP32 finds an address of IPv6, and cannot use it.
+        # An ESP32 finds an IPv6 address, but it cannot use it.
         raise ValueError("host must be an IPv4 address: this firmware's sockets know no other")
     _guard()
     listener = socket.socket(server._family, kind, protocol)
@@ -105,7 +105,7 @@ def _listen(server):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.setblocking(False)
         except OSError as error:
-            # Those of a W5x00's own stack: accept and read would stop the whole program.
+            # These are the sockets of a W5x00's own stack: accept and read would stop the whole program.
             raise OSError(
                 error.errno, "this firmware's sockets take no options and always block: use one with lwIP"
             )
@@ -135,10 +135,10 @@ def start(server):
         tasks.append(core.create_task(_accept(server, listener)))
         tasks.append(core.create_task(_tick(server)))
         try:
-            # It ends by itself, and nobody is to hold its code then.
+            # It ends by itself. Nobody keeps it, so that its code can go then.
             core.create_task(_sweep(server))
         except MemoryError:
-            # A second later there is more.
+            # A second later there is more memory.
             server._litter = 1
     except MemoryError:
         server._stop_event = None

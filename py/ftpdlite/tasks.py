@@ -1,6 +1,6 @@
-# What all rooms need: how tasks wait, what ends things when memory is out, and the log. Tasks are generators that yield to asyncio's I/O queue, as
-# asyncio's own streams do, so that waiting allocates nothing. Any allocation can fail: what ends a task, a transfer or a session goes through functions
-# here that need no memory of their own.
+# What all rooms need: how tasks wait, how things end when memory is out, and the log. Tasks are generators that yield to asyncio's I/O queue, as
+# asyncio's own streams do, so that waiting allocates nothing. Any allocation can fail. So the code that ends a task, a transfer or a session uses functions
+# of this file, which need no new memory.
 import gc
 import os
 import socket
@@ -17,7 +17,7 @@ except ImportError:
 
 _EIO = const(5)
 _ENOMEM = const(12)
-# Words of memory that are kept for what must not fail.
+# How many words of memory are kept for what must not fail.
 _SPARE = const(48)
 
 _is_linux = sys.platform == "linux"
@@ -25,7 +25,7 @@ _is_linux = sys.platform == "linux"
 _IPPROTO_TCP = getattr(socket, "IPPROTO_TCP", 6)
 _TCP_NODELAY = getattr(socket, "TCP_NODELAY", 1 if _is_linux else 0)
 
-# Memory for what must not fail: the ticker keeps it, and to clear it gives it back at once.
+# Memory for what must not fail. The ticker fills it, and clearing the list gives the memory back at once.
 _reserve = []
 # The same for a socket.
 _spare = []
@@ -34,17 +34,17 @@ _peak = 0
 
 
 def _once(name, keeps=False):
-    # A part of the shim that is loaded when it is needed, and let go again after its use, if nobody keeps it.
+    # A part of the shim that is loaded when it is needed. It is dropped after its use, unless `keeps` is True.
     path = "ftpdlite." + name
     try:
         module = __import__(path, None, None, (name,))
     except Exception:
-        # Else what is left of it would be taken for the module.
+        # Otherwise the next import would take what is left of it for the module.
         sys.modules.pop(path, None)
         raise
     if not keeps:
         for names, name in ((sys.modules, path), (sys.modules["ftpdlite"].__dict__, name)):
-            # What is only taken out of a dict may still be held by it.
+            # A dict may keep the value of a deleted entry. So the value is replaced first.
             names[name] = None
             del names[name]
     return module
@@ -68,13 +68,13 @@ def _fill(array):
 
 
 def _queued(stream, write):
-    # Has the running task wait for a stream. False without memory for that: then the task is to sleep for a while.
+    # Lets the running task wait for a stream. False when there is no memory for that; then the task must sleep for a while.
     global _peak
     queue = core._io_queue
     try:
         count = len(queue.map) + 1
         if count > _peak:
-            # The poller's table of all streams grows. There is to be memory for that before it begins.
+            # The poller's table of all streams will grow. There must be memory for that before it begins.
             bytearray(192 + 16 * count)
             _peak = count
         if write:
@@ -88,7 +88,7 @@ def _queued(stream, write):
                 break
         else:
             return False
-    # The poller knows half of it, and would take the firmware down when it polls. What it wants now is small, and kept for it.
+    # The stream is half registered, and the next poll would crash the firmware. What the poller needs now is small, and memory was kept for it.
     while True:
         gc.collect()
         try:
@@ -101,7 +101,7 @@ def _queued(stream, write):
 
 
 def _firmly(function, path=None, target=None):
-    # Closes a socket or a file, or calls a function with paths: once more with the garbage gone when memory fails. Gives the errno, or 0.
+    # Closes a socket or a file, or calls a function with paths. When memory is out, it collects garbage and tries once more. Gives the errno, or 0.
     for _ in (0, 1):
         try:
             if path is None:
@@ -122,14 +122,14 @@ def _firmly(function, path=None, target=None):
 
 
 def _errno_of(error):
-    # The errno of an OSError, which has none when there was no memory for it, or that of a MemoryError.
+    # The errno of an OSError or of a MemoryError. An OSError has no number when there was no memory for it.
     if isinstance(error, MemoryError) or error.errno is None:
         return _ENOMEM
     return error.errno if isinstance(error.errno, int) and error.errno else _EIO
 
 
 def _complain(error):
-    # Of a fault of ours or of the program's, which costs the session that met it, and nothing else.
+    # Prints a fault of ours or of the program's. It ends the session in which it happened, and nothing else.
     if not isinstance(error, MemoryError):
         try:
             sys.print_exception(error)
@@ -138,7 +138,7 @@ def _complain(error):
 
 
 def _tune(sock):
-    # What is small is not to wait for the acknowledgement of what went before.
+    # Small pieces must not wait until the piece before them is acknowledged.
     sock.setblocking(False)
     if _TCP_NODELAY:
         try:
@@ -148,13 +148,13 @@ def _tune(sock):
 
 
 def _make_sure():
-    # Frees what was kept, for one socket. Raises MemoryError, and then a socket must not be asked for.
+    # Frees the memory that was kept for one socket. If it raises MemoryError, no socket may be made.
     _fill(_spare)
     _spare.clear()
 
 
 def _next_connection(listener):
-    # _accept(), with memory that is kept for it: where it fails in the middle, the connection is lost for good. To clear a list gives its memory back at once.
+    # accept(), with memory that was kept for it: when it fails in the middle, the connection is lost for good. Clearing a list gives its memory back at once.
     _make_sure()
     try:
         return listener.accept()
@@ -166,7 +166,7 @@ def _next_connection(listener):
 
 
 def _say(server, line, value=None):
-    # A line of the log, with a value in it. What clients send is in there too, and is not to do anything to a terminal.
+    # A line of the log, with a value in it. Texts of clients are in there too, and must not change the state of a terminal.
     try:
         if value is not None:
             line = line % value
@@ -176,7 +176,7 @@ def _say(server, line, value=None):
 
 
 def _tell(server, kind, s, path=None, old_path=None, end=None, start=0):
-    # Tells the program, if it wants that (events.py).
+    # Tells the program what happened, if it wants to know (events.py).
     if server.on_event:
         try:
             _once("events", True).tell(server, kind, s, path, old_path, end, start)

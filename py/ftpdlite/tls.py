@@ -1,10 +1,10 @@
-# TLS (RFC 4217) with the firmware's own module: imported only by a server that is to offer it.
+# TLS (RFC 4217) with the firmware's own module. Loaded only by a server that offers TLS.
 import binascii
 import gc
 
 
 class Tls:
-    """What a server needs for TLS, by its settings `tls`, `certificate` and `key`.
+    """What a server needs for TLS: made of its settings `tls`, `certificate` and `key`.
 
     Raises ValueError or TypeError, naming the setting, when one cannot be used, or when the firmware has no TLS.
     """
@@ -31,7 +31,7 @@ class Tls:
             raise ValueError("%s cannot be used: %s" % (name, error))
 
     def wrap(self, sock):
-        """A TLS stream on a connected socket that does not block. It shakes hands as it is read or written, and closing it closes the socket.
+        """A TLS stream on a connected socket that does not block. The first read or write does the handshake. Closing it closes the socket.
 
         Raises MemoryError.
         """
@@ -47,7 +47,7 @@ class Tls:
 
 
 def _content(name, value, kind):
-    # As DER, for most firmwares read nothing else.
+    # As DER, because most firmwares read nothing else.
     if isinstance(value, str):
         try:
             with open(value, "rb") as file:
@@ -59,7 +59,7 @@ def _content(name, value, kind):
     value = bytes(value)
     if b"-----BEGIN " not in value:
         return value
-    # The first block of that kind; what stands before it may be the parameters of a key.
+    # The first block of that kind. Before it there may be the parameters of a key.
     start = value.find(kind) + len(kind)
     end = value.find(b"-----END ", start)
     if start < len(kind) or end < 0:

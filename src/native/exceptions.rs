@@ -1,4 +1,4 @@
-//! Exceptions: caught, told by their number, and raised.
+//! Catches exceptions, finds their numbers, and raises them.
 
 use super::ffi;
 use super::obj::Obj;
@@ -8,7 +8,7 @@ use core::ffi::CStr;
 /// `ENOMEM`.
 pub const NO_MEMORY: u32 = 12;
 
-/// What `make` gives, or the exception that it raised. Raising leaves `make` by a long jump: nothing in it may have a destructor.
+/// What `make` gives, or the exception that it raised. An exception leaves `make` by a long jump, so nothing in it may have a destructor.
 pub fn attempt<F: FnMut() -> Obj>(make: F) -> Result<Obj, Obj> {
     extern "C" fn call<F: FnMut() -> Obj>(context: *mut cty::c_void) {
         // SAFETY: `attempt` passes its own pair, which lives on its frame.
@@ -20,7 +20,7 @@ pub fn attempt<F: FnMut() -> Obj>(make: F) -> Result<Obj, Obj> {
     Ok(context.1)
 }
 
-/// Runs `call(context)`; gives the exception that it raised, if it did. Ctrl-C is for the program, and goes on.
+/// Runs `call(context)`, and gives the exception if there was one. Ctrl-C is for the program, so it is raised again.
 #[inline(never)]
 fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
     match catch(call, context) {
@@ -29,7 +29,7 @@ fn protect(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> 
     }
 }
 
-/// Runs `call(context)`; gives the exception that it raised, whichever it is.
+/// Runs `call(context)`, and gives the exception if there was one, whichever it is.
 pub fn catch(call: extern "C" fn(*mut cty::c_void), context: *mut cty::c_void) -> Result<(), Obj> {
     // SAFETY: the glue calls `call` once, with `context`, which lives on the caller's frame.
     let raised = Obj::from_raw(unsafe { ffi::ftpdlite_try(Some(call), context) });
@@ -50,8 +50,8 @@ fn wait() -> ! {
     }
 }
 
-/// The `errno` of an exception that stands for one: that of an OSError, which has none when there was no memory for it, or that of a MemoryError. Any other
-/// exception goes on.
+/// The `errno` of an OSError or of a MemoryError. An OSError has no number when there was no memory for it; it counts as ENOMEM. Any other
+/// exception is raised again.
 #[inline(never)]
 pub fn errno(raised: Obj) -> u32 {
     if raised.is_exception(Qstr::OSError) {

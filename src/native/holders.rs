@@ -1,5 +1,5 @@
-//! Who has which file open: one list of sessions for all servers of the program. Its head is a word in the module's globals, the rest runs through the sessions
-//! themselves, so that to hold a file takes no memory.
+//! Who has which file open: one list of sessions for all servers of the program. Its head is a word in the module's globals. The links are in the sessions
+//! themselves, so a session needs no memory to hold a file.
 
 use super::exceptions;
 use super::ffi;
@@ -16,7 +16,7 @@ pub const fn slot(name: Qstr) -> usize {
     name as usize - Qstr::data as usize
 }
 
-/// What stands at the beginning of each session. It is never borrowed to be changed, so that it may be looked at while one of the session's methods runs.
+/// The beginning of each session. It is never borrowed mutably, so it can be read while one of the session's methods runs.
 #[repr(C)]
 pub struct Head {
     base: ffi::mp_obj_base_t,
@@ -24,12 +24,12 @@ pub struct Head {
     next: Cell<*const Head>,
     /// The Python objects that belong to the connection. `old_path` is the file that is open, and `new_path` what becomes of it.
     slots: [Cell<Obj>; SLOTS],
-    /// Its upload is whole, and goes to its place as soon as nobody reads the old file.
+    /// Its upload is complete, and gets its name as soon as nobody reads the old file.
     ending: Cell<bool>,
 }
 
 impl Head {
-    /// That of a new session of this type.
+    /// The head of a new session of this type.
     pub fn new(ty: *const ffi::mp_obj_type_t) -> Self {
         Head {
             base: ffi::mp_obj_base_t { type_: ty },
@@ -111,12 +111,12 @@ impl Holders {
         self.any(place, Hold::Any { alone })
     }
 
-    /// Whether a session is about to put an upload into that very place.
+    /// Whether a session is about to put an upload into that place.
     pub fn replace(&self, place: &Place<'_>) -> bool {
         self.any(place, Hold::Ending)
     }
 
-    /// The session's upload is whole: whether another session has the file open that it replaces.
+    /// The session's upload is complete: whether another session has the file open that it replaces.
     pub fn contest(&self, session: &Head) -> bool {
         session.ending.set(true);
         session.paths().iter().any(|path| self.any(&Place::whole(path.get()), Hold::Other(session)))
@@ -147,6 +147,6 @@ enum Hold {
     Any { alone: bool },
     /// Those that are about to put an upload into it.
     Ending,
-    /// All that have just the place open, but for this one.
+    /// All that have just the place open, except for this one.
     Other(*const Head),
 }

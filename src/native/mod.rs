@@ -39,7 +39,7 @@ macro_rules! functions {
 }
 
 functions! {
-    /// `same(a, b)`: whether two strings are equal; the time it takes depends on the length of `a` alone.
+    /// `same(a, b)`: whether two strings are equal. The time that it takes depends on the length of `a` alone.
     same(a, b) {
         let (a, b) = (a.bytes().unwrap_or_default(), b.bytes().unwrap_or_default());
         let mut difference = u8::from(a.len() != b.len());
@@ -50,7 +50,7 @@ functions! {
         Obj::from_bool(difference == 0)
     }
 
-    /// `is_unfinished(name)`: whether it is the name of an upload that is not whole.
+    /// `is_unfinished(name)`: whether it is the name of an unfinished upload.
     is_unfinished(name) {
         Obj::from_bool(path::is_unfinished(name.bytes().unwrap_or_default()))
     }
@@ -61,7 +61,7 @@ functions! {
         Obj::from_u64(path::overlap(old, new) as u64)
     }
 
-    /// `shown(line)`: a line of the log as a str that does nothing to a terminal.
+    /// `shown(line)`: a line of the log as a str that cannot change the state of a terminal.
     shown(line) {
         let bytes = line.bytes().unwrap_or_default();
         let memory = types::allocate(bytes.len().max(1));

@@ -1,5 +1,5 @@
-//! MicroPython objects: a word that the runtime gave, and the few things that are done with it. Whatever raises a Python exception leaves by a long
-//! jump, so no value with a destructor may be alive across these calls; nothing in this crate has one.
+//! MicroPython objects: a word that the runtime gave, and the few things that are done with it. A call that raises a Python exception leaves by a long
+//! jump, so no value with a destructor may be alive across it. Nothing in this crate has a destructor.
 
 use super::ffi;
 use super::qstr::Qstr;
@@ -33,7 +33,7 @@ impl Obj {
         Obj(pointer.cast())
     }
 
-    /// Where the object lies; sense only for objects of this module's types.
+    /// Where the object lies. This makes sense only for objects of this module's types.
     pub fn as_ptr<T>(self) -> *mut T {
         self.0.cast()
     }

@@ -1,4 +1,4 @@
-//! What the compiler expects of a program: memory functions and a panic handler. The first come from the runtime's table, a panic becomes
+//! What the compiler expects of a program: memory functions and a panic handler. The functions come from the runtime's table. A panic becomes
 //! a Python exception.
 
 use super::exceptions::raise;
@@ -11,8 +11,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     raise(Qstr::RuntimeError, c"ftpdlite: internal error, please report it")
 }
 
-// These two are called through the table everywhere below: a call by a name that the compiler knows could become a call of the very function that
-// it stands in.
+// Everything below calls these two through the table. The compiler could turn a call by a name that it knows into a call of the function that
+// it is in.
 
 /// # Safety
 /// As memmove in C.

@@ -23,7 +23,7 @@ const REPLIES: usize = REPLY_MAX + REPLY_MAX / 2;
 /// The commands whose argument is a password, and what is shown of them.
 const SECRETS: [(&[u8], &[u8]); 2] = [(b"PASS", b"PASS ********"), (b"SITE HASHPASS", b"SITE HASHPASS ********")];
 
-/// What does not change while the server runs.
+/// What stays the same while the server runs.
 #[repr(C)]
 pub struct Settings {
     /// The server's name, whose bytes `config` refers to.
@@ -49,9 +49,9 @@ pub struct Settings {
 #[repr(C)]
 pub struct ServerObj {
     base: ffi::mp_obj_base_t,
-    /// A method of one of the server's sessions runs: no other may begin, which Python code could try that the first one calls.
+    /// A method of one of the server's sessions runs. No other may begin; Python code that the first one calls could try that.
     pub busy: Cell<bool>,
-    /// They are never borrowed to be changed.
+    /// They are never borrowed mutably.
     pub settings: Settings,
     pub shared: Shared,
 }
@@ -59,7 +59,7 @@ pub struct ServerObj {
 /// What belongs to the session whose method runs.
 #[repr(C)]
 pub struct Shared {
-    /// How much of `replies` is in use. It stands before what is large, where short instructions reach it.
+    /// How much of `replies` is in use. It comes before the large fields, where short instructions reach it.
     pub collected: usize,
     pub work: Workspace,
     pub replies: [u8; REPLIES],
@@ -78,7 +78,7 @@ impl Host for Home<'_> {
 }
 
 impl Settings {
-    /// A time as `os.stat` and `time.time` tell it, in Unix seconds.
+    /// A time of `os.stat` or `time.time`, in Unix seconds.
     #[inline(never)]
     pub fn unix_seconds(&self, time: Obj) -> u32 {
         (time.to_u64() as u32).saturating_add(self.epoch)
@@ -101,7 +101,7 @@ impl Settings {
     #[inline(never)]
     fn looked(&self, found: Result<Obj, Obj>) -> Result<Stat, u32> {
         let value = found.map_err(exceptions::errno)?;
-        // File systems without times say 0, whatever year they count from.
+        // File systems without times give 0, from whatever year the port counts.
         let modified = value.item(8);
         Ok(Stat {
             directory: value.item(0).to_u64() & DIRECTORY != 0,
@@ -110,7 +110,7 @@ impl Settings {
         })
     }
 
-    /// Shows a command, a password never.
+    /// Shows a command, but never a password.
     #[inline(never)]
     pub fn log_command(&self, line: Option<&[u8]>) {
         let (Some(line), false) = (line, self.log.is_none()) else { return };
@@ -132,7 +132,7 @@ impl Settings {
     }
 
     fn log_line(&self, line: &[u8]) {
-        // Whoever listens has no say in what is served: an exception of theirs is dropped, and so is one for want of memory.
+        // The log must not disturb the server: an exception of the function is dropped, and so is a MemoryError.
         let _ = exceptions::attempt(|| obj::call_1(self.log, obj::new_text(line)));
     }
 }

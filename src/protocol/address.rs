@@ -1,4 +1,4 @@
-//! Addresses: the arguments of PORT, EPRT and EPSV, the reply of PASV (RFC 959 4.1.2, RFC 2428), and addresses as sockets and systems tell them.
+//! Addresses: the arguments of PORT, EPRT and EPSV, the reply of PASV (RFC 959 4.1.2, RFC 2428), and addresses as sockets and systems show them.
 
 use super::arguments::whole_number;
 use super::writer::Writer;
@@ -7,7 +7,7 @@ use nom::character::complete::{char, satisfy, space0, u8 as number8};
 use nom::sequence::{delimited, terminated};
 use nom::{IResult, Parser};
 
-/// An IP address. An IPv4 address that is written as IPv6 (`::ffff:a.b.c.d`) is made a `V4` by whatever makes one here.
+/// An IP address. Everything here that makes one turns an IPv4 address in IPv6 form (`::ffff:a.b.c.d`) into a `V4`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ip {
     /// IPv4.
@@ -27,7 +27,7 @@ pub struct Endpoint {
 /// Why an argument of EPRT or EPSV is not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EprtError {
-    /// It is not of the form that RFC 2428 gives: 501.
+    /// It has not the form that RFC 2428 gives: 501.
     Syntax,
     /// The network protocol is neither 1 (IPv4) nor 2 (IPv6): 522.
     Protocol,
@@ -111,7 +111,7 @@ pub fn write_passive(address: [u8; 4], port: u16, out: &mut Writer<'_>) {
     write_list(&[a, b, c, d, high, low], b',', out);
 }
 
-/// Reads as many numbers as there is room for, which must be all of the text. Not inlined, for it is needed with four and with six.
+/// Reads as many numbers as there is room for; nothing may follow them. Not inlined, because it is needed with four and with six numbers.
 #[inline(never)]
 fn numbers(text: &[u8], separator: char, bytes: &mut [u8]) -> Option<()> {
     let mut rest = text;
@@ -124,7 +124,7 @@ fn numbers(text: &[u8], separator: char, bytes: &mut [u8]) -> Option<()> {
     rest.is_empty().then_some(())
 }
 
-/// Reads PORT's `h1,h2,h3,h4,p1,p2`; `None` when it is not that.
+/// Reads PORT's `h1,h2,h3,h4,p1,p2`; `None` for anything else.
 pub fn parse_port(argument: &[u8]) -> Option<Endpoint> {
     let mut bytes = [0; 6];
     numbers(argument, ',', &mut bytes)?;
@@ -135,7 +135,7 @@ pub fn parse_port(argument: &[u8]) -> Option<Endpoint> {
 /// Reads EPRT's `|1|address|port|`, with any delimiter of the printable ASCII.
 ///
 /// # Errors
-/// As [`EprtError`] tells them apart.
+/// Those of [`EprtError`].
 #[inline(never)]
 pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
     let (rest, delimiter) = satisfy::<_, &[u8], ()>(|byte| byte.is_ascii_graphic())
@@ -241,7 +241,7 @@ pub fn parse_ip(text: &[u8]) -> Option<Ip> {
     parse_v4(text).or_else(|| parse_v6(text))
 }
 
-/// Reads a raw `sockaddr_in` or `sockaddr_in6` as Linux lays them out, which is how the Unix port tells an address.
+/// Reads a raw `sockaddr_in` or `sockaddr_in6` as Linux lays them out, which is how the Unix port gives an address.
 pub fn from_sockaddr(bytes: &[u8]) -> Option<Endpoint> {
     let (family, rest) = bytes.split_first_chunk()?;
     let (port, rest) = rest.split_first_chunk()?;

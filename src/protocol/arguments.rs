@@ -17,7 +17,7 @@ pub enum Representation {
 /// Why an argument is not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ArgumentError {
-    /// It is not of the form that the RFC gives: 501.
+    /// It has not the form that the RFC gives: 501.
     Syntax,
     /// It is, but the server does not offer it: 504.
     Unsupported,
@@ -36,14 +36,14 @@ pub enum Opts {
     Hash,
 }
 
-/// Cuts an argument behind its first word: the word, and what follows it without the blanks around. Not inlined, for several commands share it.
+/// Cuts an argument behind its first word: the word, and the rest without the blanks around it. Not inlined, because several commands share it.
 #[inline(never)]
 pub(super) fn word(argument: &[u8]) -> (&[u8], &[u8]) {
     let parsed: IResult<&[u8], &[u8], ()> = take_till(|byte| byte == b' ' || byte == b'\t').parse_complete(argument);
     parsed.map_or((argument, b""), |(rest, word)| (word, rest.trim_ascii()))
 }
 
-/// Reads one decimal number that is the whole of the text, blanks around it aside.
+/// Reads a text that is one decimal number, with or without blanks around it.
 pub(super) fn whole_number(text: &[u8]) -> Option<u64> {
     let mut number = 0u64;
     let text = text.trim_ascii();
@@ -74,7 +74,7 @@ pub fn parse_type(argument: &[u8]) -> Result<Representation, ArgumentError> {
     }
 }
 
-/// An argument that begins with a letter of the RFC's is not offered, any other is wrong.
+/// An argument that begins with a letter of the RFC is not offered. Any other argument is wrong.
 fn unsupported(letters: &[u8], argument: &[u8]) -> ArgumentError {
     match argument {
         [letter] | [letter, b' ', ..] if letters.contains(&letter.to_ascii_uppercase()) => ArgumentError::Unsupported,
@@ -121,10 +121,10 @@ pub fn parse_allo(argument: &[u8]) -> Option<u64> {
     }
 }
 
-/// OPTS: `UTF8 ON`, `UTF8 OFF`, `MLST type;size;`, `HASH SHA-256`. Unknown facts are ignored, as RFC 3659 7.9 wants it.
+/// OPTS: `UTF8 ON`, `UTF8 OFF`, `MLST type;size;`, `HASH SHA-256`. Unknown facts are ignored (RFC 3659 7.9).
 ///
 /// # Errors
-/// Syntax for a setting of UTF8 that is none; unsupported for an option that the server does not have.
+/// Syntax for an unknown setting of UTF8; unsupported for an option that the server does not have.
 #[inline(never)]
 pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     let (name, setting) = word(argument);
@@ -188,7 +188,7 @@ pub fn parse_utime(argument: &[u8]) -> Option<(u32, &[u8])> {
     })
 }
 
-/// A path that some clients put in quotes, without them.
+/// A path without the quotes that some clients put around it.
 pub fn unquote(argument: &[u8]) -> &[u8] {
     argument.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(argument)
 }

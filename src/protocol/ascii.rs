@@ -1,18 +1,18 @@
 //! TYPE A: CRLF on the wire, LF in the file (RFC 959 3.1.1.1). Both ways work within one buffer.
 
-/// What [`fill`] can turn into lines of the wire: half of the buffer, for every byte may become two.
+/// Where to read the bytes for [`fill`]: half of the buffer, because every byte may become two.
 pub fn source(buffer: &mut [u8]) -> &mut [u8] {
     let half = buffer.len() - buffer.len() / 2;
     &mut buffer[half..]
 }
 
-/// Puts the first `count` bytes of [`source`] at the start of the buffer, every LF as CRLF; how many bytes that gives.
+/// Puts the first `count` bytes of [`source`] at the start of the buffer, every LF as CRLF. Returns how many bytes that gives.
 pub fn fill(buffer: &mut [u8], count: usize) -> usize {
     let half = buffer.len() - buffer.len() / 2;
     let mut to = 0;
     for from in half..half + count {
         let Some(&byte) = buffer.get(from) else { break };
-        // What is written stays behind what is still to be read: at most two bytes for each one.
+        // At most two bytes are written for each byte, so the written part never reaches what is still to be read.
         for byte in [b'\r', byte].into_iter().skip(usize::from(byte != b'\n')) {
             if let Some(place) = buffer.get_mut(to) {
                 *place = byte;
@@ -23,7 +23,7 @@ pub fn fill(buffer: &mut [u8], count: usize) -> usize {
     to
 }
 
-/// Makes every CRLF an LF in `buffer[from..to]`, the bytes that came last; what stands before `from` came earlier. Where the bytes end now.
+/// Makes every CRLF an LF in `buffer[from..to]`, the bytes that came last. The bytes before `from` came earlier. Returns where the bytes end now.
 pub fn take(buffer: &mut [u8], from: usize, to: usize) -> usize {
     let mut end = from;
     for at in from..to {
@@ -39,7 +39,7 @@ pub fn take(buffer: &mut [u8], from: usize, to: usize) -> usize {
     end
 }
 
-/// How many of the bytes may go to the file before more came: a CR at the end may belong to an LF.
+/// How many of the bytes can go to the file before more bytes come: a CR at the end may belong to an LF.
 pub fn settled(bytes: &[u8]) -> usize {
     bytes.len() - usize::from(bytes.ends_with(b"\r"))
 }
@@ -89,7 +89,7 @@ mod tests {
     fn lines_end_in_crlf_on_the_wire_and_in_lf_in_the_file() {
         assert_eq!(sent(b"a\nb\n\nc", 512), b"a\r\nb\r\n\r\nc");
         assert_eq!(stored(b"a\r\nb\r\n\r\nc", 512, &[512]), b"a\nb\n\nc");
-        // A CR alone is a byte as any other.
+        // A CR alone is a byte like any other.
         assert_eq!(sent(b"a\rb\r\n", 512), b"a\rb\r\r\n");
         assert_eq!(stored(b"a\rb\r\r\nc\nd\r", 512, &[3]), b"a\rb\r\nc\nd\r");
     }

@@ -12,11 +12,11 @@ use nom::{IResult, Parser};
 /// What follows the verb.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Argument {
-    /// Nothing; what comes all the same is ignored.
+    /// Nothing. If something follows, it is ignored.
     None,
-    /// May be left out.
+    /// It may be left out.
     Optional,
-    /// Must be there, else 501.
+    /// It must be there, or the reply is 501.
     Required,
 }
 
@@ -100,7 +100,7 @@ impl Verb {
     }
 }
 
-/// The arguments as HELP shows them: an index of [`SYNTAXES`], for a row of the table has no room for a text.
+/// The arguments as HELP shows them: an index of [`SYNTAXES`], because a row of the table has no room for a text.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 enum Syntax {
@@ -158,7 +158,7 @@ static SYNTAXES: &[Text] = &[
 /// Bytes of the longest name.
 const NAME_MAX: usize = 7;
 
-/// A name of a table, filled with blanks: without a pointer and a length.
+/// A name of a table, filled with blanks, so that it needs no pointer and no length.
 pub(super) const fn filled<const N: usize>(name: &[u8]) -> [u8; N] {
     let mut filled = [b' '; N];
     let mut at = 0;
@@ -303,7 +303,7 @@ pub fn find(name: &[u8]) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == wanted)
 }
 
-/// Cuts a line into the verb and its argument: all that follows the one blank, blanks included; empty when there is none. `None` when the line does
+/// Cuts a line into the verb and its argument. The argument is all that follows the one blank, further blanks included; it may be empty. `None` when the line does
 /// not begin with letters or digits that end at a blank or at the line's end.
 pub fn parse(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let parsed: IResult<&[u8], _, ()> =

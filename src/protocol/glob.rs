@@ -5,12 +5,12 @@ pub fn has_glob(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
-/// Whether the name is one that the pattern means. Takes time proportional to the product of their lengths at most.
+/// Whether the pattern matches the name. It takes time proportional to the product of their lengths at most.
 pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut pattern, mut name) = (pattern, name);
     // Where to go on when the part behind the last `*` does not match here.
     let mut retry: Option<(&[u8], &[u8])> = None;
-    // How much of the pattern's end is known to have no `]` for a `[`: looked for once, not at each place of the name.
+    // How much of the pattern's end is known to have no `]` for a `[`. That is looked for once, not at each place of the name.
     let mut unclosed = 0;
     loop {
         if let [b'*', rest @ ..] = pattern {
@@ -46,7 +46,7 @@ fn one<'a>(pattern: &'a [u8], name: &'a [u8], unclosed: &mut usize) -> Option<(&
                 let (shown, name_rest) = name.split_at(character(name));
                 in_class(&class[..end], shown).then_some((&class[end + 1..], name_rest))
             }
-            // Without its end it is a bracket like any other byte, and so is each behind it.
+            // Without a `]` it is a byte like any other, and so is each `[` behind it.
             None => {
                 *unclosed = pattern.len();
                 (byte == b'[').then_some((class, name_rest))
@@ -62,7 +62,7 @@ fn character(name: &[u8]) -> usize {
     1 + name.iter().skip(1).take_while(|&&byte| byte & 0xc0 == 0x80).count()
 }
 
-/// Where the `]` is; one at the very start is a member.
+/// Where the `]` is. A `]` at the very start is a member of the class.
 fn class_end(class: &[u8]) -> Option<usize> {
     let skipped = usize::from(matches!(class, [b'!' | b'^', ..])) + 1;
     Some(class.get(skipped..)?.iter().position(|&byte| byte == b']')? + skipped)

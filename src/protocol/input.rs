@@ -1,4 +1,4 @@
-//! The control connection's incoming bytes: Telnet sequences out, lines cut (RFC 959 3.2 and 4.1.3, RFC 854).
+//! The bytes that come on the control connection: removes Telnet sequences and cuts lines (RFC 959 3.2 and 4.1.3, RFC 854).
 //!
 //! The buffer belongs to the caller; [`Input`] only remembers which part of it is in use.
 
@@ -11,7 +11,7 @@ const IAC: u8 = 255;
 /// `WILL`, `WONT`, `DO`, `DONT`: followed by one option byte.
 const OPTION_COMMANDS: Range<u8> = 251..255;
 
-/// Where the last byte left the Telnet stream.
+/// The state of the Telnet stream after the last byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Telnet {
     Data,
@@ -19,7 +19,7 @@ enum Telnet {
     Option,
 }
 
-/// What stands at the head of the buffer.
+/// What is at the head of the buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
     /// No whole line yet.
@@ -50,7 +50,7 @@ impl Input {
         Input { start: 0, end: 0, telnet: Telnet::Data, discarding: false }
     }
 
-    /// The room for the next read. Empty when lines must be taken first.
+    /// The room for the next read. It is empty when lines must be taken first.
     pub fn space<'a>(&mut self, buffer: &'a mut [u8]) -> &'a mut [u8] {
         if self.start > 0 {
             buffer.copy_within(self.start..self.end, 0);
@@ -60,7 +60,7 @@ impl Input {
         buffer.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// Whether the buffer holds not one byte.
+    /// Whether the buffer holds no byte.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
@@ -117,7 +117,7 @@ impl Input {
         }
     }
 
-    /// Takes what [`peek`](Self::peek) showed out of the buffer. A part of a line that was too long goes whole, with all that follows of it.
+    /// Removes what [`peek`](Self::peek) showed from the buffer. Of a line that is too long, everything goes, also what is still to come.
     pub fn consume(&mut self, buffer: &[u8]) {
         match self.next_line_start(buffer, self.start) {
             Some(next) => self.start = next,
@@ -132,7 +132,7 @@ impl Input {
         }
     }
 
-    /// Whether a line, wherever it stands in the buffer, is just this verb; if so, takes that line out.
+    /// Whether a line anywhere in the buffer is just this verb. If so, that line is removed.
     pub fn take_verb(&mut self, buffer: &mut [u8], verb: &[u8]) -> bool {
         let mut at = self.start;
         while let (Some(line), Some(next)) = (self.line_at(buffer, at), self.next_line_start(buffer, at)) {
@@ -146,7 +146,7 @@ impl Input {
         false
     }
 
-    /// Whether no further byte can be read before a line is taken.
+    /// Whether a line must be taken before another byte can be read.
     pub fn is_full(&self, buffer: &[u8]) -> bool {
         self.end - self.start >= buffer.len()
     }
@@ -156,7 +156,7 @@ impl Input {
         Some(at + rest.iter().position(|&byte| byte == b'\n')? + 1)
     }
 
-    /// The line that starts at `at`, its CRLF or LF left out.
+    /// The line that starts at `at`, without its CRLF or LF.
     fn line_at(&self, buffer: &[u8], at: usize) -> Option<Range<usize>> {
         let end = self.next_line_start(buffer, at)? - 1;
         let line = buffer.get(at..end)?;

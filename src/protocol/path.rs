@@ -8,12 +8,12 @@ pub const PATH_MAX: usize = 255;
 /// A path.
 pub type Path = heapless::Vec<u8, PATH_MAX>;
 
-/// Why a path cannot be.
+/// Why a path is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PathError {
     /// It has more than [`PATH_MAX`] bytes.
     TooLong,
-    /// It has a byte that some file system reads as something else than a part of a name.
+    /// It has a byte that some file systems do not read as a part of a name.
     NotAllowed,
 }
 
@@ -78,7 +78,7 @@ pub fn name(path: &[u8]) -> &[u8] {
     path.get(name_start(path)..).unwrap_or_default()
 }
 
-/// How the names of unfinished uploads begin. No client sees them, or can name them.
+/// How the names of unfinished uploads begin. Clients neither see nor use these names.
 const UNFINISHED: &[u8] = b".ftpdlite-";
 
 /// The file beside `path` that an upload goes to until it is whole: `.ftpdlite-OWNER-NUMBER`, or `.ftpdlite-NUMBER` when `owner` is 0.
@@ -100,7 +100,7 @@ pub fn unfinished(path: &[u8], owner: u32, number: u32, out: &mut Path) -> Resul
     Ok(())
 }
 
-/// Whether this is the name of an unfinished upload, or of the note beside one, in any case, for FAT does not tell cases apart.
+/// Whether this is the name of an unfinished upload, or of the note beside one, in any case, because FAT ignores case.
 pub fn is_unfinished(name: &[u8]) -> bool {
     name.get(..UNFINISHED.len()).is_some_and(|start| start.eq_ignore_ascii_case(UNFINISHED))
 }
@@ -123,11 +123,11 @@ fn trim_end(name: &[u8]) -> &[u8] {
 }
 
 /// What FAT takes the bytes 0x80 to 0xa5 for. MicroPython's FAT reads each byte of a name as a character of code page 437, whatever the client meant by it. It
-/// takes no heed of case there, and in short names none of accents.
+/// ignores case there, and in short names also accents.
 const FOLDED: &[u8; 38] =
     b"\x80\x9aEA\x8eA\x8f\x80EEEIII\x8e\x8fE\x92\x92O\x99OUUY\x99\x9a\x9b\x9c\x9d\x9e\x9fAIOU\xa5\xa5";
 
-/// One byte that stands for all those that FAT does not tell from this one.
+/// One byte that stands for all bytes that are the same to FAT.
 #[inline(never)]
 fn fold(byte: u8) -> u8 {
     match FOLDED.get(usize::from(byte).wrapping_sub(0x80)) {
@@ -139,8 +139,8 @@ fn fold(byte: u8) -> u8 {
     }
 }
 
-/// Whether FAT may have made the name `short` for the file `long`: it has a `~` and a hexadecimal digit, and begins as the long name does, less dots and blanks. More
-/// than the first character is not sure, for Windows has digits there, too; and what a short name cannot have is another character there.
+/// Whether FAT may have made the name `short` for the file `long`: it has a `~` and a hexadecimal digit, and begins like the long name without dots and blanks. Only
+/// the first character is sure, because Windows may put digits behind it; and a character that a short name cannot have becomes another one.
 #[inline(never)]
 fn is_short_name(short: &[u8], long: &[u8]) -> bool {
     let start = |name: &[u8]| name.iter().copied().find(|byte| !matches!(byte, b'.' | b' ')).unwrap_or_default();
@@ -150,7 +150,7 @@ fn is_short_name(short: &[u8], long: &[u8]) -> bool {
     is_numbered && (fold(a) == fold(b) || !a.is_ascii_alphanumeric() || !b.is_ascii_alphanumeric())
 }
 
-/// Whether two names may mean the same file on some file system: FAT takes no heed of case, nor of dots and blanks at the end, and
+/// Whether two names may mean the same file on some file system. FAT ignores case, and dots and blanks at the end. It
 /// has a short name with a `~` in it for each long one.
 fn may_be_same(left: &[u8], right: &[u8]) -> bool {
     let (shown, other) = (trim_end(left), trim_end(right));
@@ -158,7 +158,7 @@ fn may_be_same(left: &[u8], right: &[u8]) -> bool {
     is_equal || is_short_name(left, right) || is_short_name(right, left)
 }
 
-/// How many bytes at the start of `new` may mean the folder `old`, on whatever file system: all of `new`, when both may be the same. 0 when `new` certainly is
+/// How many bytes at the start of `new` may mean the folder `old`, on any file system. It is all of `new` when both may be the same, and 0 when `new` certainly is
 /// neither `old` nor below it. Both are absolute.
 #[inline(never)]
 pub fn overlap(old: &[u8], new: &[u8]) -> usize {
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(unfinished(&long, 0, 1, &mut out), Err(PathError::TooLong));
     }
 
-    /// The characters that MicroPython's FAT takes for one another, as it was asked for each pair of bytes from 0x80 on.
+    /// The characters that are the same to MicroPython's FAT. It was asked for each pair of bytes from 0x80 on.
     #[test]
     fn bytes_are_alike_that_fat_does_not_tell_apart() {
         let alike: [&[u8]; 15] = [

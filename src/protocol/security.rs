@@ -37,12 +37,12 @@ impl Security {
         self.channel == Channel::Clear
     }
 
-    /// Whether the client has yet to say something through TLS.
+    /// Whether nothing has come from the client through TLS so far.
     pub(super) fn is_handshake(&self) -> bool {
         self.channel == Channel::Handshake
     }
 
-    /// REIN: PBSZ and PROT must come again. The control connection stays in TLS, for MicroPython cannot end TLS and keep the connection.
+    /// REIN: PBSZ and PROT must come again. The control connection stays in TLS, because MicroPython cannot end TLS and keep the connection.
     pub(super) fn reset(&mut self) {
         *self = Security { channel: self.channel, ..Self::CLEAR };
     }

@@ -3,7 +3,7 @@
 use super::writer::Writer;
 
 const DAY: u32 = 86400;
-/// Days of 400, 100 and 4 years and of one.
+/// The days in 400, 100 and 4 years, and in one.
 const YEARS_400: u32 = 146_097;
 const YEARS_100: u32 = 36_524;
 const YEARS_4: u32 = 1461;
@@ -46,7 +46,7 @@ impl Civil {
         }
     }
 
-    /// The Unix time; `None` for what is no date, or before 1970 or after 2105.
+    /// The Unix time. `None` when it is not a date, and before 1970 and after 2105.
     pub fn to_unix(&self) -> Option<u32> {
         if !(1970..2106).contains(&self.year) || !(1..=12).contains(&self.month) || self.day == 0 {
             return None;

@@ -1,6 +1,6 @@
-//! Text into a fixed buffer: decimal numbers, names made fit for a reply, and nothing of `core::fmt`, which is too large for a board.
+//! Writes text into a fixed buffer: numbers, and names in a form that is safe in a reply. `core::fmt` is too large for a board.
 
-/// Writes into a buffer. A piece that does not fit is left out as a whole, and [`overflowed`](Self::overflowed) tells.
+/// Writes into a buffer. A piece that does not fit is left out as a whole; then [`overflowed`](Self::overflowed) is true.
 pub struct Writer<'a> {
     buffer: &'a mut [u8],
     length: usize,
@@ -13,7 +13,7 @@ impl<'a> Writer<'a> {
         Writer { buffer, length: 0, overflowed: false }
     }
 
-    /// A writer that goes on behind what stands in the first `length` bytes already.
+    /// A writer that goes on behind the first `length` bytes.
     pub fn behind(buffer: &'a mut [u8], length: usize) -> Self {
         Writer { length: length.min(buffer.len()), buffer, overflowed: false }
     }
@@ -38,7 +38,7 @@ impl<'a> Writer<'a> {
         self.buffer.len() - self.length
     }
 
-    /// Whether a piece was left out for want of room.
+    /// Whether a piece was left out because it did not fit.
     pub fn overflowed(&self) -> bool {
         self.overflowed
     }
@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
         self.overflowed = false;
     }
 
-    /// Forgets what was written behind `length`, for it did not fit as a whole.
+    /// Forgets what was written behind `length`, because it did not fit as a whole.
     pub(super) fn leave_out(&mut self, length: usize) {
         self.length = length;
         self.overflowed = true;
@@ -136,8 +136,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A line for people to read, on a terminal perhaps: each control character is a `?`, those of Latin-1 in UTF-8 (U+0080 to U+009F) too, and so is each byte
-    /// outside of ASCII unless all is UTF-8.
+    /// A line for people, perhaps on a terminal. Each control character becomes a `?`, also those of Latin-1 in UTF-8 (U+0080 to U+009F). If the line is not UTF-8, so does each byte
+    /// outside of ASCII.
     pub fn shown(&mut self, line: &[u8], is_utf8: bool) {
         let mut former = 0;
         for &byte in line {
@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A name in quotes, those inside doubled (RFC 959 appendix II).
+    /// A name in quotes. Quotes inside of it are doubled (RFC 959 appendix II).
     pub fn quoted(&mut self, name: &[u8]) {
         self.byte(b'"');
         for &byte in name {
@@ -166,7 +166,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// 64-bit division in the steps that a 32-bit machine has: no division routine is linked for it.
+/// 64-bit division in the steps of a 32-bit machine, so that no division routine is linked.
 fn divide_by_ten(number: u64) -> (u64, u8) {
     let mut remainder = 0;
     let mut quotient = 0;

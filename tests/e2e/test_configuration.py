@@ -74,7 +74,8 @@ def test_the_examples_are_taken_and_what_is_beyond_them_is_not(tmp_path):
     values = {"log": "print", "on_event": "print", "root": "'.'", "anonymous": "'.'", "certificate": "b''", "key": "b''"}
     examples = [f"{name}={values[name]}" if name in values else row[3] for name, row in ROWS.items() if name != "tls"]
     wrong = [f"{name}={value}" for name, (low, high) in bounds().items() for value in (low - 1, high + 1)]
-    wrong += [f"{name}=0.5" for name, row in ROWS.items() if name not in ("certificate", "key", "debug")]
+    wrong += [f"{name}=0.5" for name, row in ROWS.items() if name not in ("certificate", "key", "debug", "listing_times")]
+    wrong += ["listing_times=-1", "listing_times=3601", "listing_times='no'"]
     program = "from ftpdlite import FTPdLite\n"
     program += "".join(f"FTPdLite({example})\n" for example in examples)
     for case in wrong:

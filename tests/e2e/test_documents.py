@@ -264,3 +264,17 @@ def test_troubleshooting_has_each_line_of_the_log_and_each_error(text):
 
 def test_a_text_that_is_missing_would_be_noticed():
     assert not is_told("WARNING: Something else.") and not is_told("550 Nothing.")
+
+
+# -- the pictures of the README
+
+
+def test_the_pictures_show_a_session_as_it_is(monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "docs")
+    import pictures
+
+    steps = pictures.session()
+    for name, drawing in (("session.svg", pictures.terminal(steps)), ("filezilla.svg", pictures.filezilla(steps))):
+        shown = (REPOSITORY / "docs" / name).read_text()
+        shown, drawing = (re.sub(r"[A-Z][a-z]{2} +\d+ \d\d:\d\d", "DATE", text) for text in (shown, drawing))
+        assert shown == drawing, f"docs/{name}: run .xtask/venv/bin/python docs/pictures.py"

@@ -348,7 +348,7 @@ def test_where_nothing_can_be_removed_the_import_goes_on(tmp_path, lib, whole):
 # -- the documents
 
 
-DOCUMENTS = {name: (REPOSITORY / name).read_text() for name in ("README.md", "docs/boards.md")}
+DOCUMENTS = {path.name: path.read_text() for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"))}
 
 
 def command_lines():
@@ -358,16 +358,6 @@ def command_lines():
         found |= set(re.findall(r"^(mpremote .*?)(?:  +#.*)?$", document, re.MULTILINE))
         found |= set(re.findall(r"`(mpremote [^`]*)`", document))
     return sorted(found)
-
-
-def programs():
-    """The Python programs of the documents."""
-    return [block for document in DOCUMENTS.values() for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL)]
-
-
-@pytest.mark.parametrize("program", programs())
-def test_the_documents_programs_compile(program):
-    compile(program, "a program of the documents", "exec")
 
 
 def parse_with_mpremote(line, monkeypatch):

@@ -151,7 +151,7 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
         summary: "run every check and test",
         help: "Usage: cargo xtask test [--lanes N] [--step TEXT]... [--filter TEXT]
 
-Runs formatting, clippy, the Rust tests with the golden transcripts, the build for every architecture with its size
+Runs formatting, clippy, cargo doc, the Rust tests with the golden transcripts, the build for every architecture with its size
 budgets, the release, which a build of some architectures in another folder must give again, the comparison with
 MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm with the module for
 armv6m, and on x64 with MicroPython 1.25; those that go through every command and loop with armv7m and armv7emsp, and

@@ -22,6 +22,7 @@ const PYTHON_PACKAGES: &[&str] = &[
     "pyftpdlib==2.2.0",
     "pytest==8.4.2",
     "aioftp==0.28.3",
+    "mypy==2.4.1",
 ];
 
 /// The FTP clients of the end-to-end tests, and what makes their certificates: the program and its Debian package.
