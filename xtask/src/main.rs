@@ -30,6 +30,7 @@ use arguments::{no_arguments, text, value};
 use lexopt::prelude::*;
 use project::{Project, Result, program, run};
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use targets::{TARGETS, Target};
 
@@ -360,24 +361,25 @@ fn named(name: &str) -> Result<&'static Command> {
     found.ok_or_else(|| format!("there is no command {name}; cargo xtask help lists them"))
 }
 
+/// Prints a result. When the reader has seen enough and is gone (`cargo xtask help | head`), that is no failure.
+fn print(text: &str) -> Result {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
 /// Does what the words of the command line say.
 fn perform(words: &[OsString]) -> Result {
     let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let rest = words.get(1..).unwrap_or_default();
     match &*name {
-        "" | "help" | "--help" | "-h" => {
-            println!("{}", help_of(rest.first().map(|word| word.to_string_lossy()).as_deref())?);
-            Ok(())
-        }
-        "--version" | "-V" => {
-            println!("ftpdlite {}", Project::find()?.version()?);
-            Ok(())
-        }
+        "" | "help" | "--help" | "-h" => print(&help_of(rest.first().map(|word| word.to_string_lossy()).as_deref())?),
+        "--version" | "-V" => print(&format!("ftpdlite {}", Project::find()?.version()?)),
         name => {
             let command = named(name)?;
             if rest.iter().any(|word| word == "--help" || word == "-h") {
-                println!("{}", command.help);
-                return Ok(());
+                return print(command.help);
             }
             (command.run)(&Project::find()?, lexopt::Parser::from_args(rest))
         }
