@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 /// The Debian suites whose MicroPython is compared, the oldest first.
 const SUITES: &[&str] = &["trixie", "sid"];
 
-/// Structures of which abi.h only tells the beginning.
+/// Structures of which abi.h has only the beginning.
 const PARTIAL: &[&str] = &["nlr_buf_t", "mp_obj_fun_bc_t"];
 /// Structures whose members' types are compared too: those with functions that the module calls.
 const TYPED: &[&str] = &["mp_fun_table_t", "mp_stream_p_t"];
 /// Plain types.
 const SCALARS: &[&str] = &["mp_int_t", "mp_uint_t", "mp_obj_t", "mp_const_obj_t", "qstr", "qstr_short_t"];
 
-/// What MicroPython's headers want to be told: the word types, and that the firmware loads `.mpy` files.
+/// What MicroPython's headers need: the word types, and that the firmware loads `.mpy` files.
 const CONFIG: &str = "#include <stdint.h>
 #define MICROPY_PERSISTENT_CODE_LOAD (1)
 typedef intptr_t mp_int_t;
@@ -40,7 +40,7 @@ const WIDTHS: &[(&str, &[&str])] = &[("64 bits", &["-m64"]), ("32 bits", &["-m32
 /// A structure of abi.h.
 struct Structure<'a> {
     name: &'a str,
-    /// What stands between the braces.
+    /// The text between the braces.
     body: &'a str,
     fields: Vec<Field<'a>>,
 }
@@ -52,7 +52,7 @@ enum Field<'a> {
     Open(&'a str),
 }
 
-/// Fetches the headers, those that can be had. An error tells why there are none.
+/// Fetches the headers that can be had. An error says why there are none.
 pub fn fetch(project: &Project) -> Result {
     let (sources, errors): (Vec<_>, Vec<_>) =
         SUITES.iter().map(|suite| source(project, suite)).partition(|source| source.is_ok());
@@ -185,7 +185,7 @@ fn compare(header: &str, source: &Path, folder: &Path) -> Result {
     if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
 }
 
-/// Mistakes in abi.h that the comparison must find: what stands there, what stands there instead, what the message must name.
+/// Mistakes in abi.h that the comparison must find: the right text, the wrong text, and what the message must name.
 const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "    void (*nlr_pop)(void);\n    void (*raise)(mp_obj_t obj);\n",

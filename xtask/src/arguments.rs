@@ -1,4 +1,4 @@
-//! What the commands share in reading their arguments.
+//! How all commands read their arguments.
 
 use crate::project::Result;
 use lexopt::prelude::*;

@@ -29,7 +29,7 @@ const LWIP_SUITES: &[&str] = &["trixie", "sid"];
 /// The architecture of the board's processor.
 pub const ARCHITECTURE: &str = "armv7m";
 
-/// The original server, whose place this one takes. It is fetched to be run and is no part of this project.
+/// The original server, which this one replaces. It is fetched to be run, and is no part of this project.
 const ORIGINAL: &str = "github:DavesCodeMusings/ftpdlite/ftpdlite.py";
 const ORIGINAL_VERSION: &str = "bcaa77c510ad81f6e656d4a85f4eba303c3e1948";
 
@@ -62,8 +62,8 @@ fn sources(project: &Project) -> Result<(PathBuf, PathBuf)> {
     Ok((micropython, lwip))
 }
 
-/// What a board needs of Debian, and whether there can be a network for it.
-/// An error tells what cannot be had.
+/// What a board needs from Debian, and whether there can be a network for it.
+/// An error says what cannot be had.
 pub fn fetch(project: &Project) -> Result {
     sources(project)?;
     namespace(project)
@@ -93,7 +93,7 @@ fn make_firmware(project: &Project, micropython: &Path, lwip: &Path, ipv6: bool)
     let make = |path: &Path| {
         let mut make = program("make");
         make.arg("-C").arg(path).arg(&jobs);
-        // Else it would describe itself with the version of the repository that it lies in.
+        // Otherwise it would take the version of the repository that it lies in.
         make.env("MICROPY_GIT_TAG", name(micropython).replace("micropython-", "v")).env("MICROPY_GIT_HASH", "");
         make
     };
@@ -106,7 +106,7 @@ fn make_firmware(project: &Project, micropython: &Path, lwip: &Path, ipv6: bool)
     Ok(firmware)
 }
 
-/// All files of a folder, one after the other: they tell whether something changed.
+/// All files of a folder, one after the other, to see whether something changed.
 fn contents(folder: &Path) -> Result<String> {
     let list = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     let mut paths: Vec<_> = list.flatten().map(|entry| entry.path()).collect();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// they would take 1.4 KiB of the heap there.
 const ROOMS: &[&str] = &["tasks", "files", "data", "control", "life"];
 
-/// The compiler flags of the module: code that runs wherever it is loaded, and nothing of unwinding.
+/// The compiler flags of the module: code that runs wherever it is loaded, without unwinding.
 const RUSTFLAGS: &[&str] = &["-Crelocation-model=pic", "-Cforce-unwind-tables=no"];
 
 /// What was built, and its sizes in bytes.
@@ -111,7 +111,7 @@ fn module_name(path: &Path) -> String {
 
 /// Compiles a Python file, if that is stale. name: what its tracebacks call it.
 pub fn bytecode(project: &Project, name: &str, source: &Path, compiled: &Path) -> Result {
-    // What this program tells the compiler may have changed with it.
+    // The compiler's flags may have changed with this program.
     let program_file = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     if !is_stale(compiled, source) && !is_stale(compiled, &program_file) {
         return Ok(());
@@ -122,7 +122,7 @@ pub fn bytecode(project: &Project, name: &str, source: &Path, compiled: &Path) -
     run_quietly(&mut compiler).map_err(|error| format!("{name} does not compile; {error}"))
 }
 
-/// What is compiled of a file of the shim: `choice.py` tells the release, and the rooms are part of `__init__.py`. It is in the
+/// What is compiled for a file of the shim: `choice.py` gets the version, and the rooms become part of `__init__.py`. The result is in the
 /// folder `shim` of the target directory; the line numbers of a traceback are those of the file there.
 fn prepared(project: &Project, path: &Path) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default();
@@ -160,7 +160,7 @@ fn join(files: &[String]) -> String {
     joined.join("\n") + "\n"
 }
 
-/// Puts the version and the architectures that can be built in place of what stands in the source.
+/// Puts the version and the architectures that can be built into the source.
 fn stamp(source: &str, version: &str) -> Result<String> {
     let architectures = TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(" ");
     let mut lines: Vec<_> = source.lines().map(str::to_owned).collect();

@@ -10,7 +10,7 @@ use std::{env, fs};
 pub const START_X64: &str =
     "\"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$root/usr/lib/x86_64-linux-gnu\"";
 
-/// Set for a process beside which others run that want the same: what can be fetched was fetched before, by one for all.
+/// Set for a process beside others that need the same files. One process has fetched them for all before.
 pub const PREPARED: &str = "XTASK_PREPARED";
 
 /// Whether missing packages can be installed without asking: as root on Debian.
@@ -35,7 +35,7 @@ pub fn apt_install(packages: &[&str]) -> Result {
         command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(words);
         run_quietly(&mut command)
     };
-    // The lists may be missing, or so old that they name packages that are gone or too old: once in a run they are fetched first.
+    // The lists may be missing, or so old that they name packages that are gone or too old. So they are fetched first, once in a run.
     static LISTS: std::sync::Once = std::sync::Once::new();
     LISTS.call_once(|| {
         if let Err(error) = apt_get(&["update"]) {
@@ -46,10 +46,10 @@ pub fn apt_install(packages: &[&str]) -> Result {
     apt_get(&install)
 }
 
-/// Installs the Debian packages of tools that are missing, where that may be done. `missing` tells them whenever it is asked.
+/// Installs the Debian packages of tools that are missing, where that is allowed. `missing` gives the list, each time that it is called.
 ///
 /// # Errors
-/// With those that are missing still.
+/// With those that are still missing.
 pub fn install_missing(missing: fn() -> Vec<&'static str>) -> Result {
     let packages = missing();
     if !packages.is_empty() && may_install() {
@@ -177,12 +177,12 @@ impl Apt {
     }
 }
 
-/// Unpacks a package of a suite with all that it needs. `folder` is apt's while that lasts.
+/// Unpacks a package of a suite with all that it needs. apt uses `folder` meanwhile.
 pub fn unpack_suite(folder: &Path, suite: &str, architecture: &str, package: &str, root: &Path) -> Result {
     let _ = fs::remove_dir_all(root);
     let sources = source_line("deb", suite)?;
     Apt::for_architecture(folder, &sources, architecture)?.unpack(&[package], root)?;
-    // Debian's base system makes these links, which no package brings.
+    // Debian's base system makes these links; no package has them.
     for name in ["lib", "lib64"] {
         let link = root.join(name);
         if !link.exists() {
@@ -190,7 +190,7 @@ pub fn unpack_suite(folder: &Path, suite: &str, architecture: &str, package: &st
                 .map_err(|error| format!("cannot make {}: {error}", link.display()))?;
         }
     }
-    // The lists are large and old tomorrow.
+    // The lists are large, and out of date tomorrow.
     let _ = fs::remove_dir_all(folder);
     Ok(())
 }

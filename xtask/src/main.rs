@@ -30,6 +30,7 @@ use arguments::{no_arguments, text, value};
 use lexopt::prelude::*;
 use project::{Project, Result, program, run};
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use targets::{TARGETS, Target};
 
@@ -49,9 +50,9 @@ const COMMANDS: &[Command] = &[
 
 Makes .xtask/ (git-ignored): a Python environment with the MicroPython runtime, its bytecode compiler, libclang
 and pytest, and the FTP clients that the end-to-end tests drive. As root the clients are installed with apt-get;
-else they are unpacked into .xtask. For boards: MicroPython for 32-bit ARM and two older releases for x64 from Debian,
-and as root qemu-user, clang and a Rust compiler with its library's source. The other commands fetch what they miss
-themselves.",
+otherwise they are unpacked into .xtask. For boards: MicroPython for 32-bit ARM and two older releases for x64 from Debian,
+and as root qemu-user, clang and a Rust compiler with its library's source. The other commands fetch by themselves
+what they need.",
         run: |project, arguments| {
             no_arguments(arguments)?;
             setup::setup(project)?;
@@ -64,8 +65,8 @@ themselves.",
         summary: "build the package into dist/ARCH_6.3",
         help: "Usage: cargo xtask build [--arch ARCH | --all]
 
-Builds what is stale: the native module and the bytecode of the Python shim, into dist/ARCH_6.3, the folder that
-goes on MICROPYPATH or into a board's /lib. Prints the sizes and fails when budgets.toml allows less.
+Builds the native module and the bytecode of the Python shim into dist/ARCH_6.3, where they are not up to date. The
+folder belongs on MICROPYPATH or into a board's /lib. Prints the sizes, and fails when they are above budgets.toml.
 
   --arch ARCH   x64, which is the default, armv6m, armv7m, armv7emsp, rv32imc or xtensawin
   --all         every architecture
@@ -89,12 +90,12 @@ clang; as root on Debian it installs them.",
         summary: "make the release in dist/",
         help: "Usage: cargo xtask dist [--base URL] [--check]
 
-Builds every architecture and makes of dist/ the release: the trees ARCH_6.3, package.json for all of them and
-ARCH_6.3/package.json for one, which mip and mpremote install from, the licences, and SHA256SUMS. The same sources and
-tools give the same bytes.
+Builds every architecture and puts the release into dist/: the folders ARCH_6.3, a package.json for all of them and one
+for each, from which mip and mpremote install, the licences, and SHA256SUMS. The same sources and tools give the same
+bytes.
 
-  --base URL   the address where dist/ will be served: the package files then hold whole URLs, which MicroPython
-               1.23 and 1.24 need; relative ones serve from 1.25 on
+  --base URL   the address where dist/ will be served. Then the package files hold whole URLs, which MicroPython
+               1.23 and 1.24 need; relative ones are enough from 1.25 on
   --check      build again from a copy of the sources in another folder, and compare",
         run: dist::command,
     },
@@ -104,8 +105,8 @@ tools give the same bytes.
         help: "Usage: cargo xtask release [--check] [--tag TAG] [--archives DIR]
 
 Makes dist/ and copies it to mip/, with the file STAMP.toml: the version, the digest of the sources, the versions of
-the compilers, and the SHA-256 of each file. Writes package.json, which names the files in mip/. Everything else
-must be committed before; commit mip/ and package.json afterwards.
+the compilers, and the SHA-256 of each file. Writes package.json, which names the files in mip/. Commit everything else
+before, and mip/ and package.json afterwards.
 
   --check          make nothing: fail when the sources are newer than mip/, when a file there is not as the stamp
                    says, or when the compilers that it names give other bytes
@@ -120,14 +121,14 @@ must be committed before; commit mip/ and package.json afterwards.
         help: "Usage: cargo xtask serve [--root DIR | --fresh] [--host HOST] [--port PORT]
                          [--user NAME:PASSWORD]... [--tls] [--debug]
 
-Builds what is stale and serves with MicroPython's Unix port until Ctrl-C.
+Builds what is not up to date, and serves with MicroPython's Unix port until Ctrl-C.
 
   --root DIR             the folder that clients see as /; default is a sample folder in .xtask, one for each port
-  --fresh                put the sample folder back as it was at first: what clients have stored there is gone
+  --fresh                put the sample folder back as it was at first; what clients have stored there is removed
   --host HOST            the address to listen on; default 127.0.0.1, 0.0.0.0 is all of them
   --port PORT            default 2121
-  --user NAME:PASSWORD   an account, any number of them: the first may write, the others only read;
-                         default user:password
+  --user NAME:PASSWORD   an account. There can be several: the first may write, the others only read. The default
+                         is user:password
   --tls                  offer TLS, with a self-signed certificate that openssl makes for 127.0.0.1 and HOST
   --debug                print commands and replies",
         run: serve::command,
@@ -137,7 +138,7 @@ Builds what is stale and serves with MicroPython's Unix port until Ctrl-C.
         summary: "fetch MicroPython's Unix port and print its path",
         help: "Usage: cargo xtask runtime
 
-Prints the path of a `micropython` that loads native modules, fetching it first where it is missing. With
+Prints the path of a `micropython` that loads native modules, and fetches it first if it is missing. With
 MICROPYPATH=dist/x64_6.3 it runs the README's program.",
         run: |project, arguments| {
             no_arguments(arguments)?;
@@ -172,8 +173,8 @@ was not run, and why, and what failed. A step is skipped where its runtime or em
         summary: "run the server in memory that runs out",
         help: "Usage: cargo xtask test-memory
 
-Runs the server on x64 in heaps of many sizes, and then in a MicroPython in which the tests let each allocation fail
-in turn: its Unix port with the module in tests/faults/module, which the first time is built from Debian's source
+Runs the server on x64 in heaps of many sizes. Then runs it in a MicroPython in which the tests let each allocation
+fail in turn: its Unix port with the module in tests/faults/module. The first time that is built from Debian's source
 package into .xtask. `cargo xtask test` does that too.
 
 It needs make, gcc and libc6-dev; as root on Debian it installs them.",
@@ -184,7 +185,7 @@ It needs make, gcc and libc6-dev; as root on Debian it installs them.",
     },
     Command {
         name: "fuzz",
-        summary: "look for inputs that the core cannot bear",
+        summary: "look for inputs that break the core",
         help: fuzz::HELP,
         run: fuzz::command,
     },
@@ -233,8 +234,8 @@ it. The first time MicroPython and lwIP are built from Debian's source packages,
   --files KIND    the file system that is served: littlefs, which is the default, or fat, both of 12 MiB outside of
                   the heap, or ramdisc, a LittleFS of 32 KiB in the heap
   --ipv6 on|off   whether lwIP has IPv6, as on a Pico W; default on
-  --server NAME   ftpdlite, which is the default, or original: the server whose place this one takes, which is
-                  fetched. It serves / and so has the files in /files
+  --server NAME   ftpdlite, which is the default, or original: the server that this one replaces. It is fetched. It
+                  serves /, so the files are in /files there
 
 It needs make, gcc, gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm; as root on Debian it installs
 them. Where the board cannot run, it says why and ends.",
@@ -245,8 +246,8 @@ them. Where the board cannot run, it says why and ends.",
         summary: "run the cases of tests/board on an emulated board with lwIP",
         help: "Usage: cargo xtask test-board [WORD...]
 
-Builds what is stale and plays clients against the package on the board of `cargo xtask board`. After each case the
-board must hold no connection, file or session any more. `cargo xtask test` does that too.
+Builds what is not up to date, and plays clients against the package on the board of `cargo xtask board`. After each
+case no connection, file or session may be left on the board. `cargo xtask test` does that too.
 
   WORD   only the cases whose names contain one of these words; a case's name begins with its board's: littlefs, fat,
          ipv4 (lwIP without IPv6), small (72 KiB of heap), hasty (short time-outs), link (a network as Wi-Fi has it, only
@@ -284,10 +285,10 @@ Builds for every architecture, measures the GC heap on x64 and on 32-bit ARM, an
         help: "Usage: cargo xtask bench [--runs N] [--quick] [--heap SIZE] [--tls]
        cargo xtask bench --board [--check]
 
-Builds what is stale and serves the same folder with FTPdLite and with pyftpdlib, asked in turns.
+Builds what is not up to date, and serves the same folder with FTPdLite and with pyftpdlib, which are asked in turns.
 
-  --runs N      measurements of each workload and server, of which the median counts; default 7
-  --quick       three runs and less work in each: a look, not a figure to quote
+  --runs N      how often each workload is measured with each server; the median counts; default 7
+  --quick       three runs with less work in each, for a first look
   --heap SIZE   the heap of FTPdLite's MicroPython, as for -X heapsize=; default 2m
   --tls         measure what TLS costs, instead
   --board       measure on the board of `cargo xtask board` instead: instructions a byte and a command for this server,
@@ -360,24 +361,25 @@ fn named(name: &str) -> Result<&'static Command> {
     found.ok_or_else(|| format!("there is no command {name}; cargo xtask help lists them"))
 }
 
+/// Prints a result. When the reader has seen enough and is gone (`cargo xtask help | head`), that is no failure.
+fn print(text: &str) -> Result {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
 /// Does what the words of the command line say.
 fn perform(words: &[OsString]) -> Result {
     let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let rest = words.get(1..).unwrap_or_default();
     match &*name {
-        "" | "help" | "--help" | "-h" => {
-            println!("{}", help_of(rest.first().map(|word| word.to_string_lossy()).as_deref())?);
-            Ok(())
-        }
-        "--version" | "-V" => {
-            println!("ftpdlite {}", Project::find()?.version()?);
-            Ok(())
-        }
+        "" | "help" | "--help" | "-h" => print(&help_of(rest.first().map(|word| word.to_string_lossy()).as_deref())?),
+        "--version" | "-V" => print(&format!("ftpdlite {}", Project::find()?.version()?)),
         name => {
             let command = named(name)?;
             if rest.iter().any(|word| word == "--help" || word == "-h") {
-                println!("{}", command.help);
-                return Ok(());
+                return print(command.help);
             }
             (command.run)(&Project::find()?, lexopt::Parser::from_args(rest))
         }

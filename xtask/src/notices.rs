@@ -1,4 +1,4 @@
-//! The notices of what is compiled into the native module: the licences of other people's code go with it.
+//! The notices: the licences of other people's code that is compiled into the native module.
 
 use crate::project::{Project, Result, output, read};
 use crate::targets::{TARGETS, XTENSA};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What comes with the Rust compiler, and what the module is written against.
 const OTHERS: &str = include_str!("notices.txt");
 
-/// The names of a file with the licence that is taken, the best first. Crates that offer others, too, have MIT among them.
+/// The names of licence files, the best first. Crates with several licences have MIT among them.
 const FILES: &[&str] = &["LICENSE-MIT", "LICENSE-MIT.txt", "LICENSE", "LICENSE.txt", "LICENSE.md", "COPYING"];
 
 /// The text of the file NOTICES.
@@ -48,7 +48,7 @@ fn name_and_version(line: &str) -> Option<(String, String)> {
 fn folders(project: &Project) -> Result<Vec<PathBuf>> {
     let mut metadata = project.cargo();
     metadata.args(["metadata", "--quiet", "--format-version", "1", "--features", "native"]);
-    // Else cargo fetches what other systems need, too.
+    // Otherwise cargo also fetches what other systems need.
     metadata.args(["--filter-platform", TARGETS[0].triple]);
     Ok(manifests(&output(&mut metadata)?).filter_map(|path| Some(Path::new(path).parent()?.to_path_buf())).collect())
 }

@@ -1,4 +1,4 @@
-//! Where things lie in the project, and how child processes are run and their failures told.
+//! Where things are in the project, and how child processes are run and their failures reported.
 
 use std::env;
 use std::ffi::OsStr;
@@ -7,14 +7,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a command of xtask ends with; the text is for the developer.
+/// How a command of xtask ends. The text of an error is for the developer.
 pub type Result<T = ()> = std::result::Result<T, String>;
 
 /// The project's folders.
 pub struct Project {
     /// The folder with Cargo.toml.
     pub root: PathBuf,
-    /// Downloaded and made tools; git-ignored.
+    /// Tools that were downloaded or made; git ignores them.
     pub tools: PathBuf,
     /// Cargo's target directory.
     pub target: PathBuf,
@@ -65,7 +65,7 @@ impl Project {
     pub fn cargo(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root);
-        // What cargo tells `cargo xtask` about its own package is not for a build of another.
+        // These variables tell `cargo xtask` about its own package. The build of another package must not see them.
         for (name, _) in env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
                 command.env_remove(name);
@@ -78,7 +78,7 @@ impl Project {
     }
 }
 
-/// Tells the developer what happens; standard output is for results.
+/// Tells the developer what happens, on stderr. Standard output is for results.
 pub fn say(text: impl AsRef<str>) {
     eprintln!("xtask: {}", text.as_ref());
 }
@@ -139,7 +139,7 @@ pub fn make_folder(path: &Path) -> Result {
     fs::create_dir_all(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
 }
 
-/// Writes a file, unless it says that already: its time of change tells when it really changed.
+/// Writes a file, unless its content is the same already. So the file's time says when it really changed.
 pub fn write_if_changed(path: &Path, content: &[u8]) -> Result {
     if fs::read(path).is_ok_and(|former| former == content) {
         return Ok(());

@@ -20,13 +20,13 @@ pub const TARGETS: &[Target] = &[
     Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu", flags: &[] },
     Target { name: "armv6m", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: ARM_FLAGS },
     Target { name: "armv7m", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ARM_FLAGS },
-    // Its floating point unit has single precision only, which is also this triple's default.
+    // Its floating point unit has single precision only. That is also the default of this triple.
     Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: ARM_FLAGS },
     Target { name: "rv32imc", arch: Arch::Rv32imc, triple: "riscv32imc-unknown-none-elf", flags: &[] },
     Target { name: "xtensawin", arch: Arch::XtensaWin, triple: XTENSA, flags: &[] },
 ];
 
-/// The name of Xtensa's target, which is also a built-in one's: `cc` wants to know it.
+/// The name of Xtensa's target. It is also the name of a built-in target, because `cc` must know it.
 pub const XTENSA: &str = "xtensa-esp32-none-elf";
 
 /// The compiler flags of Thumb. The loader can put addresses into the words between the functions, where the code takes them with one instruction: so the code

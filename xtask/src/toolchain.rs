@@ -1,4 +1,4 @@
-//! The compilers of the other architectures: whatever of rustup's and Debian's tools this machine has.
+//! The compilers of the other architectures: rustup's or Debian's, whichever this machine has.
 
 use crate::debian::{apt_install, may_install};
 use crate::project::{Result, output, program, say, which, write_if_changed};
@@ -39,7 +39,7 @@ pub fn prepare(cargo: &mut Command, triple: &str, folder: &Path) -> Result {
             if takes_descriptions_when_told() {
                 cargo.arg("-Zjson-target-spec");
             }
-            // Building `core` is one of the things that a stable compiler only does when told so.
+            // A stable compiler builds `core` only with this variable.
             cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core,compiler_builtins");
             if !usual {
                 cargo.env("RUSTC", rustc);
@@ -108,7 +108,7 @@ pub fn versions() -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// Whether it is the architecture of the Unix port, for which the machine's own compilers do.
+/// Whether it is the architecture of the Unix port. The machine's own compilers are enough for that.
 fn is_host(triple: &str) -> bool {
     triple.contains("linux")
 }
@@ -143,7 +143,7 @@ fn usual_rustc() -> PathBuf {
 fn find_core(triple: &str) -> Option<Core> {
     let usual = usual_rustc();
     let usual = usual.as_path();
-    // The host's own is always there. Elsewhere source is better than what is installed: it is compiled for size.
+    // The host's own is always there. For other targets the source is better than the installed library, because it is compiled for size.
     let has_source = |rustc: &Path| {
         let sysroot = output(program(rustc).args(["--print", "sysroot"])).ok();
         sysroot
@@ -190,7 +190,7 @@ fn clang() -> Result<(PathBuf, PathBuf)> {
 /// Those that are installed.
 pub fn find_clang() -> Option<(PathBuf, PathBuf)> {
     let (clang, suffix) = numbered("clang")?;
-    // Any archiver will do where LLVM's is missing: the linker makes its own index.
+    // If LLVM's is missing, any archiver will do: the linker makes its own index.
     let ar = which(&format!("llvm-ar{suffix}")).or_else(|| which("ar"))?;
     Some((clang, ar))
 }
@@ -201,7 +201,7 @@ pub fn numbered(name: &str) -> Option<(PathBuf, String)> {
     suffixes.into_iter().find_map(|suffix| Some((which(&format!("{name}{suffix}"))?, suffix)))
 }
 
-/// What compiles and links C for this machine, without which nothing is built here; first installed where that may be done.
+/// The program that compiles and links C for this machine. Without it nothing is built here. It is installed first, where that is allowed.
 pub fn host_compiler() -> Result {
     let is_missing = || which("cc").is_none();
     if is_missing() && may_install() {

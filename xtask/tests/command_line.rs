@@ -47,6 +47,17 @@ fn help_lists_the_commands_and_each_has_its_own() {
 }
 
 #[test]
+fn a_reader_may_leave_before_the_end() {
+    for words in [&["help"][..], &["bench", "--help"], &["--version"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let output = command.args(words).stdin(Stdio::null()).stdout(writer).output().expect("xtask runs");
+        assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {output:?}");
+    }
+}
+
+#[test]
 fn bench_tells_its_options() {
     let help = printed(&["bench", "--help"]);
     let program = include_str!("../../tests/bench/bench.py");

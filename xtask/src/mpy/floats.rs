@@ -1,4 +1,4 @@
-//! Floating point, which no module may need: most boards can only imitate it.
+//! Floating point. No module may need it, because most boards can only imitate it.
 
 use object::read::elf::{ElfFile, FileHeader};
 use object::{Object, ObjectSymbol};

@@ -1,9 +1,9 @@
 //! The module for the ESP32, S2 and S3 (MicroPython's architecture xtensawin), with upstream Rust and LLVM.
 //!
-//! Three things are not as elsewhere. LLVM cannot select code for some of `core`'s functions, so `core` is compiled to bitcode only and `compiler_builtins`
+//! Three things are different from other targets. LLVM cannot select code for some of `core`'s functions, so `core` is compiled to bitcode only and `compiler_builtins`
 //! is an empty crate of our own. LLVM's object writer misplaces literals, so Rust emits assembly, which clang assembles. And there is no LLD for Xtensa, so
-//! the linker is here: it lays out the literals before the code, where `l32r` reaches them, and keeps constants apart, for text may lie in
-//! memory that is only read in words.
+//! the linker is here: it puts the literals before the code, where `l32r` reaches them, and keeps constants apart, because text may be in
+//! memory that can only be read in words.
 
 pub mod emulator;
 mod link;

@@ -5,8 +5,8 @@ use crate::project::{Result, output, program, read, run_quietly, say, which};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The instructions that the ESP32, S2 and S3 have in common, less those that QEMU's models lack (the upper half of a product), so
-/// that what is tested is what is shipped. Without floating point: a float becomes a call that the linker refuses.
+/// The instructions that the ESP32, S2 and S3 have in common, without those that QEMU's models lack (the upper half of a product). So
+/// the tested code is the shipped code. Without floating point: a float becomes a call that the linker refuses.
 pub const FEATURES: &[&str] = &["density", "windowed", "mul16", "mul32", "div32", "nsa", "sext", "minmax", "clamps"];
 
 /// What the architecture is built with.
