@@ -2,10 +2,6 @@
 
 use super::arguments::whole_number;
 use super::writer::Writer;
-use nom::bytes::complete::take_till;
-use nom::character::complete::{char, satisfy, space0, u8 as number8};
-use nom::sequence::{delimited, terminated};
-use nom::{IResult, Parser};
 
 /// An IP address. Everything here that makes one turns an IPv4 address in IPv6 form (`::ffff:a.b.c.d`) into a `V4`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,21 +109,18 @@ pub fn write_passive(address: [u8; 4], port: u16, out: &mut Writer<'_>) {
 
 /// Reads as many numbers as there is room for; nothing may follow them. Not inlined, because it is needed with four and with six numbers.
 #[inline(never)]
-fn numbers(text: &[u8], separator: char, bytes: &mut [u8]) -> Option<()> {
-    let mut rest = text;
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        if index > 0 {
-            (rest, _) = char::<_, ()>(separator).parse_complete(rest).ok()?;
-        }
-        (rest, *byte) = delimited(space0::<_, ()>, number8, space0).parse_complete(rest).ok()?;
+fn numbers(text: &[u8], separator: u8, bytes: &mut [u8]) -> Option<()> {
+    let mut parts = text.split(|&byte| byte == separator);
+    for byte in bytes {
+        *byte = u8::try_from(whole_number(parts.next()?)?).ok()?;
     }
-    rest.is_empty().then_some(())
+    parts.next().is_none().then_some(())
 }
 
 /// Reads PORT's `h1,h2,h3,h4,p1,p2`; `None` for anything else.
 pub fn parse_port(argument: &[u8]) -> Option<Endpoint> {
     let mut bytes = [0; 6];
-    numbers(argument, ',', &mut bytes)?;
+    numbers(argument, b',', &mut bytes)?;
     let [a, b, c, d, high, low] = bytes;
     Some(Endpoint { ip: Ip::V4([a, b, c, d]), port: u16::from_be_bytes([high, low]) })
 }
@@ -138,20 +131,15 @@ pub fn parse_port(argument: &[u8]) -> Option<Endpoint> {
 /// Those of [`EprtError`].
 #[inline(never)]
 pub fn parse_eprt(argument: &[u8]) -> Result<Endpoint, EprtError> {
-    let (rest, delimiter) = satisfy::<_, &[u8], ()>(|byte| byte.is_ascii_graphic())
-        .parse_complete(argument)
-        .map_err(|_| EprtError::Syntax)?;
-    let field = |input| {
-        let parsed: IResult<&[u8], &[u8], ()> =
-            terminated(take_till(|byte| byte == delimiter as u8), char(delimiter)).parse_complete(input);
-        parsed.map_err(|_| EprtError::Syntax)
-    };
-    let (rest, protocol) = field(rest)?;
-    let (rest, address) = field(rest)?;
-    let (rest, port) = field(rest)?;
-    if !rest.is_empty() {
+    let Some((delimiter, fields)) = argument.split_first().filter(|(byte, _)| byte.is_ascii_graphic()) else {
         return Err(EprtError::Syntax);
-    }
+    };
+    // Nothing is behind the last delimiter.
+    let mut fields = fields.split(|byte| byte == delimiter);
+    let mut next = || fields.next();
+    let (Some(protocol), Some(address), Some(port), Some(b""), None) = (next(), next(), next(), next(), next()) else {
+        return Err(EprtError::Syntax);
+    };
     let protocol = match protocol {
         b"1" => 4,
         b"2" => 16,
@@ -183,7 +171,7 @@ pub fn parse_epsv(argument: &[u8]) -> Result<Epsv, EprtError> {
 
 fn parse_v4(text: &[u8]) -> Option<Ip> {
     let mut bytes = [0; 4];
-    numbers(text, '.', &mut bytes)?;
+    numbers(text, b'.', &mut bytes)?;
     text.iter().all(u8::is_ascii_graphic).then_some(Ip::V4(bytes))
 }
 

@@ -2,8 +2,6 @@
 
 use super::listing::Facts;
 use super::time;
-use nom::bytes::complete::take_till;
-use nom::{IResult, Parser};
 
 /// How a file looks on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,8 +37,15 @@ pub enum Opts {
 /// Cuts an argument behind its first word: the word, and the rest without the blanks around it. Not inlined, because several commands share it.
 #[inline(never)]
 pub(super) fn word(argument: &[u8]) -> (&[u8], &[u8]) {
-    let parsed: IResult<&[u8], &[u8], ()> = take_till(|byte| byte == b' ' || byte == b'\t').parse_complete(argument);
-    parsed.map_or((argument, b""), |(rest, word)| (word, rest.trim_ascii()))
+    let end = argument.iter().position(|&byte| byte == b' ' || byte == b'\t').unwrap_or(argument.len());
+    let (word, rest) = argument.split_at(end);
+    (word, rest.trim_ascii())
+}
+
+/// Which of the words in a list it is, in any case.
+#[inline(never)]
+pub(super) fn one_of(list: &[u8], word: &[u8]) -> Option<usize> {
+    list.split(|&byte| byte == b' ').position(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// Reads a text that is one decimal number, with or without blanks around it.
@@ -128,20 +133,15 @@ pub fn parse_allo(argument: &[u8]) -> Option<u64> {
 #[inline(never)]
 pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     let (name, setting) = word(argument);
-    if name.eq_ignore_ascii_case(b"MLST") {
-        return Ok(Opts::Mlst(Facts::parse(setting)));
-    }
-    let is_utf8 = name.eq_ignore_ascii_case(b"UTF8") || name.eq_ignore_ascii_case(b"UTF-8");
-    if name.eq_ignore_ascii_case(b"HASH") && (setting.is_empty() || setting.eq_ignore_ascii_case(b"SHA-256")) {
-        Ok(Opts::Hash)
-    } else if is_utf8 && (setting.is_empty() || setting.eq_ignore_ascii_case(b"ON")) {
-        Ok(Opts::Utf8On)
-    } else if is_utf8 && setting.eq_ignore_ascii_case(b"OFF") {
-        Ok(Opts::Utf8Off)
-    } else if name.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"UTF")) {
-        Err(ArgumentError::Syntax)
-    } else {
-        Err(ArgumentError::Unsupported)
+    match (one_of(b"MLST HASH UTF8 UTF-8", name), one_of(b"SHA-256 ON OFF", setting)) {
+        (Some(0), _) => Ok(Opts::Mlst(Facts::parse(setting))),
+        (Some(1), Some(0)) => Ok(Opts::Hash),
+        (Some(1), _) if setting.is_empty() => Ok(Opts::Hash),
+        (Some(2 | 3), Some(1)) => Ok(Opts::Utf8On),
+        (Some(2 | 3), Some(2)) => Ok(Opts::Utf8Off),
+        (Some(2 | 3), _) if setting.is_empty() => Ok(Opts::Utf8On),
+        _ if name.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"UTF")) => Err(ArgumentError::Syntax),
+        _ => Err(ArgumentError::Unsupported),
     }
 }
 

@@ -93,7 +93,7 @@ impl Facts {
     pub fn parse(list: &[u8]) -> Facts {
         let mut facts = Facts::NONE;
         for name in list.split(|&byte| byte == b';') {
-            for (fact, known) in NAMES {
+            for (fact, known) in names() {
                 if known.eq_ignore_ascii_case(name.trim_ascii()) {
                     facts.0 |= fact.0;
                 }
@@ -104,7 +104,7 @@ impl Facts {
 
     /// `Type;size;`: those in the set, as OPTS answers.
     pub fn write_selected(self, out: &mut Writer<'_>) {
-        for (fact, name) in NAMES {
+        for (fact, name) in names() {
             if self.contains(fact) {
                 out.put(name);
                 out.byte(b';');
@@ -114,20 +114,19 @@ impl Facts {
 
     /// `Type*;size;`: all of them, those in the set with a star, as FEAT lists them.
     pub fn write_feature(self, out: &mut Writer<'_>) {
-        for (fact, name) in NAMES {
+        for (fact, name) in names() {
             out.put(name);
             out.put(if self.contains(fact) { b"*;" } else { b";" });
         }
     }
 }
 
-const NAMES: [(Facts, &[u8]); 5] = [
-    (Facts::TYPE, b"type"),
-    (Facts::SIZE, b"size"),
-    (Facts::MODIFY, b"modify"),
-    (Facts::PERM, b"perm"),
-    (Facts::UNIQUE, b"unique"),
-];
+/// The names of the facts, in the order of their bits.
+static NAMES: &[u8] = b"type size modify perm unique";
+
+fn names() -> impl Iterator<Item = (Facts, &'static [u8])> {
+    NAMES.split(|&byte| byte == b' ').enumerate().map(|(bit, name)| (Facts(1 << bit), name))
+}
 
 /// What is to be written.
 pub struct Entry<'a> {

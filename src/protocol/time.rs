@@ -69,10 +69,12 @@ pub fn parse(digits: &[u8]) -> Option<u32> {
     if digits.len() != 14 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let mut pairs = digits.chunks_exact(2).map(|pair| (pair[0] - b'0') * 10 + pair[1] - b'0');
-    let mut next = || pairs.next().unwrap_or(0);
-    let year = u16::from(next()) * 100 + u16::from(next());
-    Civil { year, month: next(), day: next(), hour: next(), minute: next(), second: next() }.to_unix()
+    let mut fields = [0; 7];
+    for (field, pair) in fields.iter_mut().zip(digits.chunks_exact(2)) {
+        *field = (pair[0] - b'0') * 10 + pair[1] - b'0';
+    }
+    let [century, year, month, day, hour, minute, second] = fields;
+    Civil { year: u16::from(century) * 100 + u16::from(year), month, day, hour, minute, second }.to_unix()
 }
 
 /// Writes `YYYYMMDDHHMMSS`.

@@ -84,13 +84,18 @@ impl<'a> Writer<'a> {
 
     /// A number in decimal, at the right of at least `width` bytes that `pad` fills.
     pub fn dec_padded(&mut self, number: u64, width: usize, pad: u8) {
+        self.number(number, 10, width, pad);
+    }
+
+    #[inline(never)]
+    fn number(&mut self, number: u64, base: u32, width: usize, pad: u8) {
         let mut digits = [pad; 20];
         let mut at = digits.len();
         let mut rest = number;
         loop {
             at -= 1;
-            let (next, digit) = divide_by_ten(rest);
-            digits[at] = b'0' + digit;
+            let (next, digit) = divide(rest, base);
+            digits[at] = hex_digit(digit);
             rest = next;
             if rest == 0 || at == 0 {
                 break;
@@ -109,24 +114,13 @@ impl<'a> Writer<'a> {
     /// A byte as two hexadecimal digits.
     pub fn hex2(&mut self, byte: u8) {
         for digit in [byte >> 4, byte & 15] {
-            self.byte(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+            self.byte(hex_digit(digit));
         }
     }
 
     /// A number in hexadecimal.
     pub fn hex(&mut self, number: u64) {
-        let mut shift = 60;
-        while shift > 0 && number >> shift == 0 {
-            shift -= 4;
-        }
-        loop {
-            let digit = (number >> shift & 15) as u8;
-            self.byte(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
-            if shift == 0 {
-                return;
-            }
-            shift -= 4;
-        }
+        self.number(number, 16, 1, b' ');
     }
 
     /// A name, in a reply or a listing: a control byte is shown as `?`, so that no name ends a line.
@@ -166,14 +160,18 @@ impl<'a> Writer<'a> {
     }
 }
 
+fn hex_digit(digit: u8) -> u8 {
+    digit + if digit < 10 { b'0' } else { b'a' - 10 }
+}
+
 /// 64-bit division in the steps of a 32-bit machine, so that no division routine is linked.
-fn divide_by_ten(number: u64) -> (u64, u8) {
+fn divide(number: u64, base: u32) -> (u64, u8) {
     let mut remainder = 0;
     let mut quotient = 0;
     for shift in [48, 32, 16, 0] {
         let part = remainder << 16 | (number >> shift) as u32 & 0xffff;
-        quotient = quotient << 16 | u64::from(part / 10);
-        remainder = part % 10;
+        quotient = quotient << 16 | u64::from(part / base);
+        remainder = part % base;
     }
     (quotient, remainder as u8)
 }

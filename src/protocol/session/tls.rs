@@ -3,7 +3,7 @@
 use super::host::{Action, Config, Host, Outcome, Step, Tls, Turn};
 use super::replies::{Answer, BAD_ARGUMENT, NOT_OFFERED, SAID};
 use super::{After, Session};
-use crate::protocol::arguments::parse_offset;
+use crate::protocol::arguments::{one_of, parse_offset};
 use crate::protocol::command::Verb;
 use crate::protocol::security::Security;
 use crate::protocol::texts::{Text, text};
@@ -45,7 +45,7 @@ impl Session {
     /// AUTH: the control connection goes on through TLS.
     pub(super) fn auth(&mut self, argument: &[u8]) -> Answer {
         // SSL is what clients older than the RFC call TLS.
-        let is_known = [&b"TLS"[..], b"TLS-C", b"SSL"].iter().any(|name| argument.eq_ignore_ascii_case(name));
+        let is_known = one_of(b"TLS TLS-C SSL", argument).is_some();
         if argument.is_empty() {
             Break(BAD_ARGUMENT)
         } else if !is_known {
