@@ -98,6 +98,12 @@ impl Verb {
             _ => true,
         }
     }
+
+    /// Whether it needs a data connection.
+    pub fn transfers(self) -> bool {
+        use Verb::{Appe, List, Mlsd, Nlst, Retr, Stor, Stou};
+        matches!(self, Appe | List | Mlsd | Nlst | Retr | Stor | Stou)
+    }
 }
 
 /// The arguments as HELP shows them: an index of [`SYNTAXES`], because a row of the table has no room for a text.

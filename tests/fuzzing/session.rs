@@ -8,6 +8,7 @@ use super::replies::Replies;
 use crate::host::Files;
 use arbitrary::Unstructured;
 use ftpdlite::protocol::address::{Endpoint, Ip};
+use ftpdlite::protocol::command::{self, Verb};
 use ftpdlite::protocol::input::LINE_MAX;
 use ftpdlite::protocol::listing::Permission;
 use ftpdlite::protocol::path::{is_reserved, is_unfinished, name, parent};
@@ -90,6 +91,8 @@ struct Server {
     hung_up: bool,
     /// Whether a transfer that is cut ends a while after that.
     ends_late: bool,
+    /// The command is one that transfers.
+    is_transfer: bool,
     /// The replies that there were when `RenameFrom` was done.
     renaming: Option<usize>,
 }
@@ -131,6 +134,7 @@ impl Server {
             closed: false,
             hung_up: false,
             ends_late: flag(6),
+            is_transfer: false,
             renaming: None,
         };
         server.turn(|session, _, turn| session.greet(turn));
@@ -194,6 +198,13 @@ impl Server {
         }
     }
 
+    /// Looks at the command that comes next.
+    fn heard(&mut self) {
+        let parsed = self.session.peek(&self.line).and_then(command::parse);
+        let verb = parsed.and_then(|(verb, _)| command::find(verb)).map(|command| command.verb);
+        self.is_transfer = self.session.logged_in() && verb.is_some_and(Verb::transfers);
+    }
+
     /// Lets the session go on until it waits.
     fn run(&mut self) {
         let mut steps = 0;
@@ -201,14 +212,23 @@ impl Server {
         while !self.closed {
             steps += 1;
             assert!(steps < STEPS_MAX, "the session never comes to rest");
+            let was_open = self.session.transfer().is_some();
             let step = match action.take() {
-                None => self.turn(|session, line, turn| session.next(line, turn)),
+                None => {
+                    self.heard();
+                    self.turn(|session, line, turn| session.next(line, turn))
+                }
                 Some(Action::ListHere) if steps % 2 == 0 => {
                     self.replies.read(b"-rw-r--r--   1 owner group          5 Jan  1 00:00 x\r\n");
                     Step::Act(Action::ListHere)
                 }
                 Some(action) => self.act(action),
             };
+            if !matches!(step, Step::Act(_)) && self.session.transfer().is_none() && (was_open || self.is_transfer) {
+                // Whether it began or not.
+                self.is_transfer = false;
+                assert_eq!(self.session.offset(), 0, "REST outlives the command that it was for");
+            }
             match step {
                 Step::Again => {}
                 Step::Secure => {

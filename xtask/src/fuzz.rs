@@ -3,6 +3,8 @@
 use crate::arguments::{text, value};
 use crate::debian::install_missing;
 use crate::project::{Project, Result, host_triple, make_folder, program, read, run, say, which};
+use crate::targets::Target;
+use crate::{build, check, setup};
 use lexopt::prelude::*;
 use std::collections::VecDeque;
 use std::fs;
@@ -26,6 +28,9 @@ const TARGETS: &[(&str, u32, u32)] = &[
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing";
 
+/// How many servers the random clients are let loose at, one after the other.
+const SERVERS: f64 = 4.0;
+
 /// Seconds between two lines that tell how far it has come.
 const PROGRESS: Duration = Duration::from_secs(60);
 
@@ -37,12 +42,18 @@ fn missing() -> Vec<&'static str> {
 /// What `cargo xtask help fuzz` prints.
 pub const HELP: &str = "Usage: cargo xtask fuzz [--minutes N] [TARGET...]
        cargo xtask fuzz --replay FILE TARGET
+       cargo xtask fuzz --wire [--minutes N] [--seed N]
 
 Builds the targets of tests/fuzzing with libFuzzer and runs them, one after the other, on inputs that it makes of the
 transcripts and of what it has found to lead somewhere new. What a target must hold to is in tests/fuzzing; when it does
 not, that input is written to a file. `cargo xtask test` does this for two minutes.
 
-  --minutes N     for all targets together; default 10
+With --wire it builds the package for x64 and lets several random clients loose at servers: for a folder, FAT, LittleFS, and in a
+heap of 64 KiB. Each reply is counted, and afterwards all must be as it was (tests/e2e/test_fuzz.py). `cargo xtask test`
+does this for 16 seconds.
+
+  --minutes N     for all targets, or all servers, together; default 10
+  --seed N        what the random clients choose by; a test that fails prints it
   --replay FILE   play this file once, and print it as a file of tests/regressions
   TARGET          session, commands, addresses, paths, globs, listings or ascii
 
@@ -51,11 +62,17 @@ It needs g++; as root on Debian it installs it.";
 /// The command `fuzz`.
 pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     let (mut minutes, mut replayed, mut names) = (10.0, None, Vec::new());
+    let (mut is_wire, mut seed) = (false, None);
     while let Some(argument) = arguments.next().map_err(text)? {
         match argument {
             Long("minutes") => {
                 let told = value(&mut arguments)?;
                 minutes = told.parse().map_err(|_| format!("--minutes {told} is no number"))?;
+            }
+            Long("wire") => is_wire = true,
+            Long("seed") => {
+                let told = value(&mut arguments)?;
+                seed = Some(told.parse::<u64>().map_err(|_| format!("--seed {told} is no number"))?);
             }
             Long("replay") => replayed = Some(PathBuf::from(value(&mut arguments)?)),
             Value(name) => names.push(name.string().map_err(text)?),
@@ -70,6 +87,12 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
         let known: Vec<_> = TARGETS.iter().map(|(target, ..)| *target).collect();
         return Err(format!("there is no target {name}, only {}", known.join(", ")));
     }
+    if is_wire && names.is_empty() && replayed.is_none() {
+        return wire(project, minutes * 60.0 / SERVERS, seed);
+    }
+    if is_wire || seed.is_some() {
+        return Err("--wire takes --minutes and --seed, and --seed is for --wire".into());
+    }
     match (replayed, &names[..]) {
         (Some(file), [target]) => replay(project, target, &file),
         (Some(_), _) => Err("--replay needs the name of one target".into()),
@@ -77,9 +100,19 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     }
 }
 
+/// The random clients of `tests/e2e`, for so long at each server.
+fn wire(project: &Project, seconds: f64, seed: Option<u64>) -> Result {
+    setup::python(project)?;
+    let dist = build::build(project, Target::named("x64")?)?.dist;
+    let mut pytest = check::python(project, &dist, &project.micropython())?;
+    pytest.args(["-m", "pytest", "-q", "-s", "tests/e2e/test_fuzz.py"]);
+    pytest.env("FTPDLITE_FUZZ_SECONDS", seconds.to_string());
+    run(pytest.envs(seed.map(|seed| ("FTPDLITE_FUZZ_SEED", seed.to_string()))))
+}
+
 /// Runs the targets of these names, or all, in turns; together for so long.
 pub fn fuzz(project: &Project, time: Duration, names: &[String]) -> Result {
-    let fuzzer = build(project)?;
+    let fuzzer = fuzzer_of(project)?;
     let chosen = TARGETS.iter().filter(|(target, ..)| names.is_empty() || names.iter().any(|name| name == target));
     let shares: u32 = chosen.clone().map(|(_, share, _)| share).sum();
     let mut failures = Vec::new();
@@ -100,7 +133,7 @@ pub fn tools() -> Result {
     install_missing(missing)
 }
 
-fn build(project: &Project) -> Result<PathBuf> {
+fn fuzzer_of(project: &Project) -> Result<PathBuf> {
     tools()?;
     let (host, target) = (host_triple()?, project.target.join("fuzz"));
     let mut cargo = project.cargo();
@@ -179,7 +212,7 @@ fn replay(project: &Project, target: &str, file: &Path) -> Result {
     println!("{}", escaped(&bytes));
     // It runs elsewhere, so the path must be whole.
     let file = fs::canonicalize(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    run(fuzzer(&build(project)?, target).env("RUST_BACKTRACE", "1").arg(file))
+    run(fuzzer(&fuzzer_of(project)?, target).env("RUST_BACKTRACE", "1").arg(file))
 }
 
 /// Bytes with the escapes of the transcripts, a line for each line.

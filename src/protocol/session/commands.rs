@@ -48,17 +48,23 @@ impl Session {
                 text!("530 Please log in with USER and PASS.")
             });
         };
-        if command.is_argument_required() && argument.is_empty() {
-            Break(ARGUMENT_REQUIRED)
+        let verb = command.verb;
+        let refusal = if command.is_argument_required() && argument.is_empty() {
+            ARGUMENT_REQUIRED
         } else if !self.permission().contains(command.needs()) {
-            Break(NO_PERMISSION)
-        } else if let Some(line) = self.security_refusal(command.verb, turn.config) {
-            Break(line)
-        } else if command.verb == Verb::Rnto && !renaming {
-            Break(text!("503 Send RNFR first."))
+            NO_PERMISSION
+        } else if let Some(line) = self.security_refusal(verb, turn.config) {
+            line
+        } else if verb == Verb::Rnto && !renaming {
+            text!("503 Send RNFR first.")
         } else {
-            self.run(command.verb, argument, turn)
+            return self.run(verb, argument, turn);
+        };
+        if verb.transfers() {
+            // It is what REST was for, refused or not.
+            self.offset = 0;
         }
+        Break(refusal)
     }
 
     /// The function of each command. What always answers the same has its line here.
