@@ -154,7 +154,7 @@ def _make_sure():
 
 
 def _next_connection(listener):
-    # _accept(), with memory that is kept for it: where it fails in the middle, the connection is lost for good. To clear a list gives its memory back at once.
+    # accept(), with memory that is kept for it: where it fails in the middle, the connection is lost for good. To clear a list gives its memory back at once.
     _make_sure()
     try:
         return listener.accept()
