@@ -3,7 +3,7 @@ import os
 from micropython import const
 
 from .data import _begin, _cut, _listen, _unlisten
-from .files import _close_file, _open_list, _rename, _trim_buffers
+from .files import _close_file, _open_list, _trim_buffers
 from .tasks import _complain, _errno_of, _firmly, _once, _queued, _say, _tell, _wake, core, native
 
 # What Session.step() asks for: the same numbers as in src/native and src/protocol.
@@ -163,7 +163,7 @@ def _act(server, s, action):
     elif action == _RENAME_FROM:
         s.old_path = s.path
     elif action == _RENAME:
-        return _rename(server, s, s.old_path, s.path)
+        return _once("renaming").rename(server, s, s.old_path, s.path)
     elif action == _WHO:
         return server.sessions
     else:

@@ -4,7 +4,7 @@ import os
 import time
 from micropython import const
 
-from .tasks import _complain, _errno_of, _firmly, _once, _tell, core, native
+from .tasks import _firmly
 
 _OPEN_READ = const(18)
 _OPEN_WRITE = const(19)
@@ -19,7 +19,6 @@ _ABORTED = const(5)
 _ENOENT = const(2)
 _EIO = const(5)
 _ENOMEM = const(12)
-_EISDIR = const(21)
 _ENOSPC = const(28)
 _DIRECTORY = const(0x4000)
 # Bytes of lwIP's TCP segments on boards.
@@ -123,57 +122,49 @@ def _put(server, path, target):
     if error and error != _ENOMEM:
         return _firmly(os.rename, path, target)
     # FAT's rename removes the old file first. The note tells the sweep that the upload is whole.
-    error = error or _firmly(_note, path, target) or _firmly(os.remove, target)
+    return _replace(server, path, path, target, error or _firmly(_note, path, target))
+
+
+def _replace(server, name, path, target, error=0):
+    # As above, with the note of `name` written.
+    error = error or _firmly(os.remove, target)
     there = _firmly(os.stat, target)
     if there == _ENOENT:
-        error = -_firmly(os.rename, path, target)
+        # Where FAT has rubbish in a folder, what is written behind it is not found; the sweep mends that.
+        error = -(_firmly(os.rename, path, target) or _firmly(os.stat, target))
     elif there or not error:
         error = -(error or _EIO)
-    if error < 0 or _firmly(_note, path) not in (0, _ENOENT):
+    if error < 0 or _firmly(_note, name) not in (0, _ENOENT):
         server._litter = 1
     return error
 
 
+def _like(path, text):
+    # As bytes, if the path is.
+    return text if isinstance(path, str) else text.encode()
+
+
 def _folds(path):
-    # Raises OSError when the file system tells the path's name from the same in capitals; FAT does not.
-    start = path.rfind("/" if isinstance(path, str) else b"/")
-    os.stat(path[:start] + path[start:].upper())
+    # Raises OSError when the file system tells the path's name from the same with a dot behind it; FAT does not.
+    os.stat(path + _like(path, "."))
 
 
 def _note(path, target=None):
     # Writes what an upload is to be called, or removes that.
-    path += ".to" if isinstance(path, str) else b".to"
+    path += _like(path, ".to")
     if not target:
         os.remove(path)
         return
     if isinstance(target, str):
         target = target.encode()
-    name = target[target.rfind(b"/") + 1 :]
-    note = open(path, "wb")
-    try:
+    _write(path, target[target.rfind(b"/") + 1 :])
+
+
+def _write(path, data):
+    with open(path, "wb") as file:
         # A full FAT file system writes less than asked.
-        if note.write(name) != len(name):
+        if file.write(data) != len(data):
             raise OSError(_ENOSPC)
-    finally:
-        note.close()
-
-
-def _rename(server, s, path, target):
-    # File systems do not refuse to move a folder into itself, and some put a file in a folder's place.
-    may_be_same = native.overlap(path, target)
-    if may_be_same:
-        error = _once("aliases").objection(native, path, target)
-        if error:
-            return error
-    try:
-        if path != target and os.stat(target)[0] & _DIRECTORY and not may_be_same:
-            return _EISDIR
-    except OSError as error:
-        if error.errno != _ENOENT:
-            raise
-    if path != target:
-        os.rename(path, target)
-    _tell(server, "rename", s, target, path)
 
 
 def _take_buffer(server):

@@ -1,9 +1,11 @@
-# The search for what uploads have left, which a power cut or a failing disc may do. Loaded for that when a server starts and when a file could not be
-# removed, and let go afterwards; names that every firmware knows take no memory, so functions have such. An unfinished upload has a note beside it when it is whole (files.py): then it is put in its place.
+# The search for what uploads and renames have left, which a power cut or a failing disc may do. Loaded for that when a server starts and when a file could
+# not be removed, and let go afterwards; names that every firmware knows take no memory, so functions have such. An unfinished upload has a note beside it when
+# it is whole (files.py), and a rename on FAT has one while it goes on (renaming.py): then it is finished.
 import os
 from micropython import const
 
-from .tasks import _is_linux, core, native
+from .files import _write
+from .tasks import _is_linux, _once, core, native
 
 # So many folders wait to be looked into, and so many leftovers of one folder are known at a time.
 _WAITING = const(100)
@@ -15,6 +17,8 @@ _ENOENT = const(2)
 _ENOSPC = const(28)
 _ENOTEMPTY = const(39)
 _EBUSY = const(16)
+# This process.
+_own = _once("linux").process() if _is_linux else 0
 
 
 def sweep(server):
@@ -26,6 +30,12 @@ def sweep(server):
         if not _is_linux or server.root != "/":
             # Else that is a whole computer's.
             folders.append((server.root.rstrip("/"), 0))
+        for path, _ in folders:
+            try:
+                # LittleFS hides a file next to one whose move from folder to folder was cut, until it is to change something, if only something that is not there.
+                os.remove(join(path, "/.ftpdlite-0-0-"))
+            except (OSError, TypeError, ValueError, AttributeError):
+                pass
         while folders and server._stop_event:
             path, known = folders.pop()
             try:
@@ -118,14 +128,8 @@ def _is_foreign(name):
     if isinstance(name, bytes):
         return True
     parts = name.split("-")
-    if _is_linux and len(parts) > 2 and parts[1].isdigit() and parts[2][:1].isdigit():
-        with open("/proc/self/stat") as file:
-            own = file.read(16).split()[0]
-        try:
-            os.stat("/proc/" + parts[1])
-            return parts[1] != own
-        except OSError:
-            pass
+    if _is_linux and len(parts) > 2 and parts[1].isdigit() and parts[2][:1].isdigit() and int(parts[1]) != _own:
+        return stat("/proc/" + parts[1]) is not None
     return False
 
 
@@ -160,99 +164,190 @@ def stat(path):
 
 
 def finish(server, path, name):
-    # Does what the note of an upload says.
+    # Does what a note says: that of an upload or of a copy is the name that it is to have, that of a rename has the old path before it.
     note = join(name, ".to")
-    upload = stat(name)
-    target = read(note)
-    if not upload or not target:
-        # It was put in its place, or there was no room for the note.
-        if upload:
-            os.remove(name)
+    with open(note, "rb") as file:
+        source, _, text = file.read().rpartition(b"\0")
+    is_copy = _bytes(name).endswith(b"-copy")
+    # A rename goes by way of a third name, this one, when FAT does not tell the two apart.
+    by_third = source.endswith(b"\0")
+    places = (name, join(source)) if source and not by_third and not is_copy else (name,)
+    source = join(source.rstrip(b"\0")) if source else name[:-5] if is_copy else name
+    target = join(path, "/", text)
+    for one in places:
+        found = stat(one)
+        if text and not found:
+            one = _left_of(one, target)
+            found = one and stat(one)
+        if found:
+            break
+    if not found or not text:
+        # It has its name, or there was no room for the note.
+        if text:
+            yield from dig_out(path, target)
+        elif found and not found[0] & _DIRECTORY:
+            os.remove(one)
         os.remove(note)
         return
-    target = join(path, "/", target)
-    if server._hub.is_open(name) or server._hub.is_open(target) or stat(join(name, "-copy.to")):
+    if server._hub.is_open(one) or server._hub.is_open(target) or stat(join(name, "-copy.to")):
         raise OSError(_EBUSY)
     # Meanwhile nobody else may have them.
     holder = native.Session(server._hub, None, ("0.0.0.0", 0), 512)
-    holder.claim(name, target)
+    holder.claim(one, target)
     try:
+        other = target
         old = stat(target)
-        original = name[:-5] if _bytes(name).endswith(b"-copy") else None
-        if original and stat(original):
-            # The copy is whole, and is to take the place of both others, which share their clusters.
-            _remove(original, target)
-        elif old and old[6] == upload[6] and (yield from copy(name, target)):
+        if by_third and not old:
+            other = source if stat(source) else _left_of(source, one)
+            old = other and found
+        if is_copy and (_is_listed(source) or stat(name[:-5])):
+            # The copy is whole, and is to take the place of the others, which share their clusters.
+            names = (target, source) if source == name[:-5] else (target, source, name[:-5])
+            _remove(join(name[:-5], ".to"), *[old for old in names if _is_listed(old)])
+        elif old and (yield from is_same(one, found, other, old)):
             # A rename on FAT was cut in the middle: both names share their clusters, and to remove one of them would take them from the other.
             third = join(name, "-copy")
-            yield from copy(name, third, True)
-            write(join(third, ".to"), read(note))
-            _remove(name, target)
-            name = third
+            yield from make_room(path, third)
+            yield from copy(server, one, third)
+            yield from make_room(path, third)
+            known = other if one == name else one
+            _write(join(third, ".to"), text if known == target else _bytes(known) + b"\0" + text)
+            _remove(note, other, one)
+            one = name = third
         elif old:
             # It had not been removed.
-            os.remove(name)
+            if one == name:
+                os.remove(one)
             os.remove(note)
             return
-        os.rename(name, target)
+        yield from make_room(path, text)
+        os.rename(one, target)
         os.remove(join(name, ".to"))
     finally:
         holder.release()
 
 
+def make_room(folder, name):
+    # Makes sure that a new name of that length will be found. A generator.
+    room = join(folder, b"/.ftpdlite-0-0-", b"x" * min(len(name), 200))
+    _write(room, b"")
+    yield from dig_out(folder, room)
+    os.remove(room)
+
+
+def dig_out(folder, path):
+    # A cut may have left rubbish in a folder that FAT was just making larger. It reads a folder up to the first entry that was never used, but a name that needs more
+    # entries than are free before the rubbish goes behind it, where nobody finds it. When no entry before it is free, the name is found. A generator.
+    fillers = []
+    while not stat(path) and len(fillers) < 1024:
+        fillers.append(join(folder, b"/~F%d.FTP" % len(fillers)))
+        if not stat(fillers[-1]):
+            _write(fillers[-1], b"")
+        yield
+    for filler in fillers:
+        os.remove(filler)
+
+
+def _is_listed(path):
+    # Whether there is just that name: FAT finds a file by its short name, too.
+    folder, _, name = _bytes(path).rpartition(b"/")
+    return any([_bytes(entry[0]).upper() == name.upper() for entry in _list(folder)])
+
+
+def _left_of(path, target):
+    # What FAT has left of a name whose removal was cut at the end of a rename: its short name. None when there is none.
+    found = stat(target)
+    folder, _, name = _bytes(path).rpartition(b"/")
+    name = name.upper().replace(b" ", b"").replace(b".", b"")
+    for entry in _list(folder):
+        short = _bytes(entry[0])
+        if found and b"~" in short and short == short.upper() and name.startswith(short.split(b"~")[0]):
+            short = join(folder, "/", short)
+            if stat(short) == found:
+                return short
+
+
 def _mend(server, path, name):
     # Removes what FAT has left of an upload. It may have the clusters of the file that took its place: then it gets a note, as before the cut.
     torn = join(path, "/", name)
-    size = os.stat(torn)[6]
-    for other in [join(entry[0]) for entry in _list(path) if size and entry[3] == size]:
-        if other != name and not native.is_unfinished(other) and (yield from copy(torn, join(path, "/", other))):
+    found = os.stat(torn)
+    for other in [join(entry[0]) for entry in _list(path) if found[6] and entry[3] == found[6]]:
+        if other != name and not native.is_unfinished(other) and (yield from is_same(torn, found, join(path, "/", other), found)):
             whole = join(path, "/.ftpdlite-0-0")
-            write(join(whole, ".to"), _bytes(other))
+            _write(join(whole, ".to"), _bytes(other))
             os.rename(torn, whole)
             yield from finish(server, path, whole)
             return
     os.remove(torn)
 
 
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def write(path, value):
-    with open(path, "wb") as file:
-        _put(file, value)
-
-
-def _put(file, value):
-    # A full FAT file system writes less than asked.
-    if file.write(value) != len(value):
-        raise OSError(_ENOSPC)
-
-
-def _remove(path, target):
-    # Removes two names of the same clusters. They are emptied first, for a name that is cut while it is removed may come back as a short one.
-    note = join(path, ".to")
+def _remove(note, *names):
+    # Removes names of the same clusters, and the note of them. Files are emptied first, for a name that is cut while it is removed may come back as
+    # a short one.
     if stat(note):
         os.remove(note)
-    names = [name for name in (target, path) if stat(name)]
-    for name in names:
-        write(name, b"")
-    for name in names:
-        os.remove(name)
+    found = [(name, is_there[0] & _DIRECTORY) for name, is_there in [(name, stat(name)) for name in names] if is_there]
+    for name, is_folder in found:
+        if not is_folder:
+            _write(name, b"")
+    for name, is_folder in found:
+        try:
+            (os.rmdir if is_folder else os.remove)(name)
+        except OSError as error:
+            # FAT may have taken both for one name.
+            if error.errno != _ENOENT:
+                raise
 
 
-def copy(path, target, writes=False):
-    # Copies a file to another, or gives whether they have the same content. A generator.
+def is_same(one, found, other, also):
+    # Whether two files or folders have the same content. A generator.
+    if found[0] != also[0] or found[6] != also[6]:
+        return False
+    if found[0] & _DIRECTORY:
+        entries = iter(_list(other))
+        for entry in _list(one):
+            if next(entries, None) != entry:
+                return False
+            yield
+        return next(entries, None) is None
     buffer = bytearray(512)
-    view = memoryview(buffer)
-    with open(path, "rb") as one, open(target, "wb" if writes else "rb") as two:
+    with open(one, "rb") as file, open(other, "rb") as second:
         while True:
-            count = one.readinto(buffer)
+            count = file.readinto(buffer)
             if not count:
                 return True
-            if writes:
-                _put(two, view[:count])
-            elif two.read(count) != view[:count]:
+            if second.read(count) != memoryview(buffer)[:count]:
                 return False
+            yield
+
+
+def copy(server, path, target):
+    # Copies a file; of a folder all that is in it moves, for what is in two folders of the same clusters cannot be copied. A generator.
+    if not os.stat(path)[0] & _DIRECTORY:
+        buffer = bytearray(512)
+        with open(path, "rb") as file, open(target, "wb") as second:
+            while True:
+                count = file.readinto(buffer)
+                if not count:
+                    return
+                if second.write(memoryview(buffer)[:count]) != count:
+                    # A full FAT file system writes less than asked.
+                    raise OSError(_ENOSPC)
+                yield
+    if not stat(target):
+        os.mkdir(target)
+    for folder in (path, target):
+        # Moves that were cut in the middle are finished first.
+        yield from close(server, folder, [join(entry[0]) for entry in _list(folder) if native.is_unfinished(entry[0])])
+    while True:
+        names = [join(entry[0]) for entry, _ in zip(_list(path), range(_KNOWN))]
+        if not names:
+            return
+        for name in names:
+            new = join(target, "/", name)
+            if stat(new):
+                raise OSError(_EBUSY)
+            error = _once("renaming").move(server, join(path, "/", name), new)
+            if error:
+                raise OSError(_EBUSY)
             yield

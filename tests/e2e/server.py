@@ -120,6 +120,12 @@ def run_micropython(folder, program, heap="256k", seconds=PATIENCE, modules=DIST
     return done.returncode, done.stdout.decode(errors="replace")
 
 
+def bring_rig(folder):
+    """Puts board_rig.py where a program of run_micropython() finds it."""
+    for module in ("board_rig.py", "board_works.py"):
+        shutil.copy(pathlib.Path(__file__).with_name(module), folder)
+
+
 class Server:
     """One server process.
 

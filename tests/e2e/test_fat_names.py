@@ -2,11 +2,8 @@
 for the short names that it makes.
 """
 
-import pathlib
-import shutil
-
 import pytest
-from server import run_micropython
+from server import bring_rig, run_micropython
 
 pytestmark = pytest.mark.discs
 
@@ -49,7 +46,7 @@ print([same, coarse, missed])
 
 def ask(folder, pairs):
     """Asks for pairs of names, as bytes: gives how many are one file, how many the server only takes for one, and how many it does not know of."""
-    shutil.copy(pathlib.Path(__file__).with_name("board_rig.py"), folder)
+    bring_rig(folder)
     program = ASK % str(folder / "pairs")
     (folder / "pairs").write_text("".join(f"{name.hex()} {other.hex()}\n" for name, other in pairs))
     code, output = run_micropython(folder, program, heap="4m", seconds=120)
@@ -132,7 +129,7 @@ print([count, missed])
 
 
 def test_every_short_name_that_fat_makes(tmp_path):
-    shutil.copy(pathlib.Path(__file__).with_name("board_rig.py"), tmp_path)
+    bring_rig(tmp_path)
     code, output = run_micropython(tmp_path, SHORT, heap="4m", seconds=120)
     assert code == 0, output
     print(output)

@@ -1,20 +1,44 @@
-"""A file is replaced as a whole or not at all: with calls of the file system that fail, and with power that is cut at any write.
+"""A file is replaced as a whole or not at all, and a name is changed or not: with calls of the file system that fail, and with power that is cut at any write.
 
-The server and its client run in one MicroPython program (board_rig.py). How many points were tried is printed: see it with `-s`.
+The server and its client run in one MicroPython program (board_rig.py). How many points were tried is printed: see it with `-s`. FTPDLITE_EVERY_POINT=1 tries
+all of them; else there are samples of what takes long.
 """
 
-import pathlib
-import shutil
+import os
 
 import pytest
-from server import DIST, ARCHITECTURE, free_ports, run_micropython
+from server import bring_rig, free_ports, run_micropython
 
 NAME = "a long name of a file.txt"
+LONGEST = "a name so long that it takes more than sixteen entries " + 130 * "x"
 # 96 KiB of FAT, 32 blocks of LittleFS.
 SIZES = {"VfsFat": 96 * 1024, "VfsLfs2": 32 * 4096}
-WORKS = ["new", "over", "broken", "broken over", "append"]
-discs = pytest.mark.parametrize("file_system", [pytest.param("VfsFat", marks=pytest.mark.discs), pytest.param("VfsLfs2", marks=pytest.mark.discs)], ids=["fat", "littlefs"])
-works = pytest.mark.parametrize("what", WORKS)
+UPLOADS = ["new", "over", "broken", "broken over", "append"]
+CHANGES = [
+    "unique",
+    "rename",
+    "rename over",
+    "rename empty",
+    "rename case",
+    "move",
+    "move over",
+    "rename folder",
+    "rename empty folder",
+    "rename case of folder",
+    "move folder",
+    "delete",
+    "make folder",
+    "remove folder",
+]
+EVERY = bool(os.environ.get("FTPDLITE_EVERY_POINT"))
+# How many files lie before it in the folder, so that the entries of a name lie over the border of two sectors in every way.
+PADS = range(17) if EVERY else (2, 5, 10)
+
+discs = pytest.mark.parametrize(
+    "file_system", [pytest.param("VfsFat", marks=pytest.mark.discs), pytest.param("VfsLfs2", marks=pytest.mark.discs)], ids=["fat", "littlefs"]
+)
+uploads = pytest.mark.parametrize("what", UPLOADS)
+names = pytest.mark.parametrize("name", ["short.txt", NAME, LONGEST], ids=["short", "long", "longest"])
 
 PROGRAM = """\
 import board_rig as rig
@@ -26,18 +50,19 @@ rig.run(main, %d)
 """
 
 
-def play(folder, *lines, seconds=300):
+def play(folder, *lines, seconds=600):
     """Runs a program of the rig, whose lines are those; gives what it printed."""
-    shutil.copy(pathlib.Path(__file__).with_name("board_rig.py"), folder)
+    bring_rig(folder)
     program = PROGRAM % ("\n".join("    " + line for line in lines), free_ports(42))
-    code, output = run_micropython(folder, program, heap="8m", seconds=seconds)
+    code, output = run_micropython(folder, program, heap="16m", seconds=seconds)
     assert code == 0 and output.endswith("Done.\n"), output[-4000:]
+    assert "Warning" not in output, output[-4000:]
     print(output)
     # What the server says of faults is none of it.
     return [eval(line.partition("]")[0] + "]") for line in output.splitlines() if line.startswith("[")]
 
 
-@works
+@uploads
 def test_every_call_of_the_file_system_fails(tmp_path, file_system, what):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -47,60 +72,105 @@ def test_every_call_of_the_file_system_fails(tmp_path, file_system, what):
     assert calls > 4 and points > 6 * calls
 
 
+def test_every_call_of_the_file_system_fails_when_names_change(tmp_path, file_system):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    size = SIZES.get(file_system, 0)
+    done = play(tmp_path, *(f"print(list(await rig.faults(it, {file_system!r}, {str(folder)!r}, {what!r}, {NAME!r}, {size})))" for what in CHANGES))
+    print(f"{file_system or 'a folder'}: {sum(points for points, _ in done)} points")
+    assert len(done) == len(CHANGES) and all(points > 6 * calls > 0 for points, calls in done)
+
+
 @discs
-@works
+@uploads
 def test_every_write_of_the_disc_fails(tmp_path, file_system, what):
     [[points, calls]] = play(tmp_path, f"print(list(await rig.faults(it, {file_system!r}, None, {what!r}, {NAME!r}, {SIZES[file_system]}, blocks=True)))")
     print(f"{file_system}, {what}: {points} points, {calls} writes")
     assert points > 2 * calls > 10
 
 
-CUT = """numbers = await rig.cuts(it, {file_system!r}, {what!r}, {name!r}, {pads}, {size})
+@discs
+def test_every_write_of_the_disc_fails_when_names_change(tmp_path, file_system):
+    done = play(tmp_path, *(f"print(list(await rig.faults(it, {file_system!r}, None, {what!r}, {NAME!r}, {SIZES[file_system]}, blocks=True)))" for what in CHANGES))
+    print(f"{file_system}: {sum(points for points, _ in done)} points")
+    assert len(done) == len(CHANGES) and all(points > 2 * calls > 0 for points, calls in done)
+
+
+CUT = """numbers = await rig.cuts(it, {file_system!r}, {what!r}, {name!r}, {pads}, {size}, {fill}, {torn}, {stride})
     print(numbers.told() + numbers.again.told(), *(numbers.examples + numbers.again.examples))"""
 NUMBERS = "{} points; {} times a name was only a short one; {} times a folder had grown, {} times over the file; {} clusters lost at most; {} times wrong; {} times an upload or a note was left"
 
 
-def tell(what, numbers):
-    print(f"{what}, cut once: {NUMBERS.format(*numbers[:7])}")
-    print(f"{what}, cut again: {NUMBERS.format(*numbers[7:])}")
+def cut(folder, title, file_system, whats, name=NAME, pads=(0,), size=None, fills=(0,), torn=False):
+    """Cuts the power at every write of works; gives the numbers of all together, and prints them."""
+    stride = 1 if EVERY else 3
+    size = size or SIZES[file_system]
+    lines = [CUT.format(file_system=file_system, what=what, name=name, pads=pad, size=size, fill=fill, torn=torn, stride=stride) for what in whats for pad in pads for fill in fills]
+    total = [0] * 14
+    done = play(folder, *lines)
+    assert len(done) == len(lines)
+    for numbers in done:
+        total = [max(one, other) if index % 7 == 4 else one + other for index, (one, other) in enumerate(zip(total, numbers))]
+    print(f"{title}, cut once: {NUMBERS.format(*total[:7])}")
+    print(f"{title}, cut again: {NUMBERS.format(*total[7:])}")
+    return total
 
 
 @discs
-@works
+@uploads
 def test_the_power_is_cut_at_every_write(tmp_path, file_system, what):
-    [numbers] = play(tmp_path, CUT.format(file_system=file_system, what=what, name=NAME, pads=0, size=SIZES[file_system]))
-    tell(f"{file_system}, {what}", numbers)
+    numbers = cut(tmp_path, f"{file_system}, {what}", file_system, [what])
     assert numbers[0] > 10 and (what == "append" or numbers[7] > 10)
     assert numbers[1:3] == [0, 0] and numbers[5:7] == [0, 0]
     if file_system == "VfsLfs2":
         assert numbers[8:10] == [0, 0] and numbers[12:] == [0, 0]
 
 
+@discs
+def test_the_power_is_cut_at_every_write_when_names_change(tmp_path, file_system):
+    numbers = cut(tmp_path, f"{file_system}, names that change", file_system, CHANGES)
+    assert numbers[0] > 5 * len(CHANGES)
+    assert numbers[5:7] == [0, 0]
+    if file_system == "VfsLfs2":
+        assert numbers[1:3] == [0, 0] and numbers[8:10] == [0, 0] and numbers[12:] == [0, 0]
+
+
+@pytest.mark.discs
+def test_the_power_is_cut_in_the_middle_of_every_write_of_littlefs(tmp_path):
+    numbers = cut(tmp_path, "VfsLfs2, half a write", "VfsLfs2", UPLOADS + CHANGES, torn=True)
+    assert numbers[0] > 5 * len(CHANGES)
+    assert numbers[1:4] == [0, 0, 0] and numbers[5:7] == [0, 0] and numbers[8:10] == [0, 0] and numbers[12:] == [0, 0]
+
+
 @pytest.mark.clients
 @pytest.mark.discs
-@works
-@pytest.mark.parametrize("name", ["short.txt", NAME, "a name so long that it takes more than sixteen entries " + 130 * "x"], ids=["short", "long", "longest"])
+@uploads
+@names
 def test_the_power_is_cut_wherever_the_entries_lie_on_fat(tmp_path, what, name):
     # docs/reliability.md has these numbers.
-    cuts = [CUT.format(file_system="VfsFat", what=what, name=name, pads=pads, size=SIZES["VfsFat"]) for pads in range(17)]
-    total = [0] * 14
-    for numbers in play(tmp_path, *cuts):
-        total = [max(one, other) if index % 7 == 4 else one + other for index, (one, other) in enumerate(zip(total, numbers))]
-    tell(f"FAT, {what}, {name[:20]}", total)
-    assert total[0] > 17 * 10
+    total = cut(tmp_path, f"FAT, {what}, {name[:20]}", "VfsFat", [what], name, PADS)
+    assert total[0] > 10 * len(PADS)
     # One cut loses no file, old or new, and leaves nothing that no client can remove.
     assert total[5:7] == [0, 0]
 
 
 @pytest.mark.clients
 @pytest.mark.discs
-@works
+@names
+def test_the_power_is_cut_wherever_the_entries_lie_on_fat_when_names_change(tmp_path, name):
+    # The longest name is one of two, so that a path of both is not too long.
+    changes = [what for what in CHANGES if name != LONGEST or "case of" not in what]
+    total = cut(tmp_path, f"FAT, names that change, {name[:20]}", "VfsFat", changes, name, PADS)
+    assert total[0] > 5 * len(changes) * len(PADS)
+    assert total[5:7] == [0, 0]
+
+
+@pytest.mark.clients
+@pytest.mark.discs
+@uploads
 def test_the_power_is_cut_wherever_the_clusters_lie_on_fat(tmp_path, what):
     # FAT12 has an entry of a cluster and a half byte in each of two sectors of its table, here that of cluster 341.
-    cuts = [CUT.format(file_system="VfsFat", what=what, name="short.txt", pads=0, size=f"256 * 1024, {fill}") for fill in (*range(310, 340, 3), 335, 336)]
-    total = [0] * 14
-    for numbers in play(tmp_path, *cuts):
-        total = [max(one, other) if index % 7 == 4 else one + other for index, (one, other) in enumerate(zip(total, numbers))]
-    tell(f"FAT, {what}, over the border of its table", total)
-    assert total[0] > 12 * 10
+    fills = (*range(310, 340, 3), 335, 336) if EVERY else (325, 331, 335)
+    total = cut(tmp_path, f"FAT, {what}, over the border of its table", "VfsFat", [what], "short.txt", size=256 * 1024, fills=fills)
+    assert total[0] > 10 * len(fills)
     assert total[5:7] == [0, 0]

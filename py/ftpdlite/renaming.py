@@ -1,0 +1,108 @@
+# What RNTO does: loaded for one rename, and let go afterwards.
+import os
+
+from .files import _firmly, _folds, _like, _note, _replace, _write
+from .tasks import _tell, core, native
+
+_ENOENT = 2
+_EIO = 5
+_ENOMEM = 12
+_EISDIR = 21
+_ENOSPC = 28
+_ELOOP = 40
+_DIRECTORY = 0x4000
+
+
+def rename(server, s, old, new):
+    """Gives a file or a folder the name that a client wants. Gives the errno of what went wrong, or None. Raises OSError."""
+    # File systems do not refuse to move a folder into itself, and some put a file in a folder's place.
+    length = native.overlap(old, new)
+    if length:
+        whole = _bytes(new)
+        is_inside = length < len(whole)
+        if is_inside and not os.stat(old)[0] & _DIRECTORY or not _is_same(_bytes(old), whole[:length]):
+            length = 0
+        elif is_inside:
+            return _ELOOP
+    there = None
+    if old != new:
+        try:
+            there = os.stat(new)
+        except OSError as error:
+            if error.errno != _ENOENT:
+                raise
+        if there and there[0] & _DIRECTORY and not length:
+            return _EISDIR
+        error = move(server, old, new, there, length)
+        if error:
+            return error
+    _tell(server, "rename", s, new, old)
+
+
+def move(server, old, new, replaces=None, is_same=0):
+    """Renames, in a way that a cut of the power does no harm to. Gives the errno, or 0.
+
+    replaces: whether there is a file of the new name. is_same: whether the file system may not tell the two names apart.
+    """
+    error = _firmly(_folds, old)
+    if error:
+        if error != _ENOMEM:
+            error = _firmly(os.rename, old, new)
+            if error == _EIO:
+                # LittleFS may have done half of it; the sweep mends that.
+                server._litter = 1
+        return error
+    # FAT removes first what is replaced, and writes the new name before it removes the old one. A note tells the sweep what to do after a cut.
+    start = new.rfind(_like(new, "/")) + 1
+    number = core.ticks()
+    note = None
+    while not note or not _firmly(os.stat, note):
+        name = new[:start] + _like(new, ".ftpdlite-0-%d" % number)
+        note = name + _like(new, ".to")
+        number += 1
+    error = _firmly(_write, note, _bytes(old) + (b"\0\0" if is_same else b"\0") + _bytes(new[start:]))
+    if error and (replaces or error != _ENOSPC):
+        _firmly(_note, name)
+        return error
+    if is_same:
+        # By way of a third name, for what has these two is one.
+        error = _firmly(os.rename, old, name) or _firmly(os.stat, name)
+        if error:
+            server._litter = 1
+            return error
+        old = name
+    error = _replace(server, name, old, new)
+    if error < 0 and not replaces and _firmly(os.stat, new) == _ENOENT and not _firmly(os.stat, old):
+        # Nothing was done, and nothing is to be done later.
+        _firmly(_note, name)
+    return abs(error)
+
+
+def _bytes(path):
+    return path if isinstance(path, bytes) else path.encode()
+
+
+def _is_listed(folder, name):
+    # Whether a folder has an entry of just that name. What a file system finds without listing it has another name.
+    folder = folder or b"/"
+    try:
+        entries = os.ilistdir(folder)
+    except TypeError:
+        # A file system written in Python may want a str.
+        entries = os.ilistdir(folder.decode())
+    found = False
+    # To the end, for only that closes a folder on the Unix port.
+    for entry in entries:
+        found |= native.same(entry[0], name)
+    return found
+
+
+def _is_same(old, new):
+    # Whether the two paths are one: names that differ are both in the list when they mean two things.
+    old_folder = new_folder = b""
+    for index, (a, b) in enumerate(zip(old.split(b"/"), new.split(b"/"))):
+        if a != b and _is_listed(old_folder, a) and _is_listed(new_folder, b):
+            return False
+        old_folder = old_folder + b"/" + a if index else a
+        new_folder = new_folder + b"/" + b if index else b
+    return True
