@@ -1,4 +1,4 @@
-# The data connection: how it comes to be, and the transfer that goes over it.
+# The data connection: how it is made, and the transfer that uses it.
 import socket
 from micropython import const
 
@@ -24,13 +24,13 @@ _BUSY = const(7)
 _EAGAIN = const(11)
 _ENOMEM = const(12)
 _EADDRINUSE = const(98)
-# What connect() says of a connection that stands, and of one that is under way: by the numbers of Linux and of newlib.
+# The errors of connect() for a connection that is made, and for one that is under way: the numbers of Linux and of newlib.
 _STANDS = const((106, 127))
 _UNDER_WAY = const((11, 114, 115, 119, 120))
 
 
 def _begin(server, s, action):
-    # Begins a transfer, with all that it needs at hand before anything is opened or said: a buffer, a task, a socket.
+    # Begins a transfer. All that it needs is taken before anything is opened or said: a buffer, a task, a socket.
     s.verdict = None
     buffer = _take_buffer(server)
     sock = address = job = None
@@ -57,18 +57,18 @@ def _begin(server, s, action):
     s.job = job
     if not sock and s.listener:
         try:
-            # What comes before a connection is accepted may be late, or lost with it.
+            # Data that comes before the connection is accepted may be late, or lost with it.
             _accept_data(s)
         except MemoryError:
             pass
         except OSError as error:
-            # An ESP32 without a socket for it has closed it: no other will come.
+            # An ESP32 that had no socket for it has closed it. No other connection will come.
             if error.errno != _EAGAIN:
                 _unlisten(s)
 
 
 def _listen(server, s, ipv4):
-    # A listener for the next data connection: (port, address), or the errno that no port could be had. The address is told for PASV alone.
+    # Makes a listener for the next data connection. Gives (port, address), or the errno when no port is free. The address is only for PASV.
     _unlisten(s)
     ports = server.pasv_port_range
     for i in range(len(ports)):
@@ -135,7 +135,7 @@ def _transfer(server, s, action, path, buffer, sock, address):
         while not s.data and s.verdict is None and (sock or s.listener):
             try:
                 if sock:
-                    # Asked again when the socket is ready, connect says that it stands, or why not.
+                    # When the socket is ready, a second connect says that the connection is made, or why not.
                     sock.connect(address)
                     s.data = sock
                 else:
@@ -148,10 +148,10 @@ def _transfer(server, s, action, path, buffer, sock, address):
                 if sock and (not number or number in _STANDS):
                     s.data = sock
                     break
-                # The first answer of connect may be nonsense: modlwip's is when the other end has closed its half already.
+                # The first answer of connect may be wrong: that of modlwip is, when the other end has closed its half already.
                 if number != _ENOMEM and number not in _UNDER_WAY and (ready or not sock):
                     break
-            # Without memory, or ready for nothing and so again at once: after a while.
+            # There was no memory, or the socket was ready for nothing and would be again at once. So try again after a while.
             if number == _ENOMEM or ready and sock:
                 yield from core.sleep_ms(20)
                 ready = False
@@ -186,7 +186,7 @@ def _transfer(server, s, action, path, buffer, sock, address):
             while _OPEN_WRITE <= action <= _OPEN_APPEND and not end and s.verdict is None and s.contested():
                 yield from core.sleep_ms(20)
             if not end and s.verdict == _BROKEN:
-                # That took too long. What was written in place is there already.
+                # That took too long. If the upload was written to the file itself, it is there already.
                 s.verdict = _BUSY if s.new_path else None
         if s.verdict is not None:
             end = s.verdict
@@ -204,7 +204,7 @@ def _transfer(server, s, action, path, buffer, sock, address):
                 _say(server, "WARNING: No memory for a transfer.")
             _complain(error)
     finally:
-        # The place where each transfer ends.
+        # Each transfer ends here.
         try:
             s.attach(None)
             _give_buffer(server, buffer)

@@ -67,7 +67,7 @@ impl Session {
         Break(refusal)
     }
 
-    /// The function of each command. What always answers the same has its line here.
+    /// The function of each command. Commands that always give the same reply have their line here.
     #[inline(never)]
     fn run(&mut self, verb: Verb, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         match verb {
@@ -123,7 +123,7 @@ impl Session {
         }
     }
 
-    /// What comes after each action. Those before the failure have words of their own for it.
+    /// What comes after each action. Those in front of the general failure word a failure themselves.
     fn done(&mut self, after: After, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
         match (after, outcome) {
             (After::Ready | After::Silent, _) => SAID,

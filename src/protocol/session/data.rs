@@ -97,7 +97,7 @@ impl Session {
         Break(line)
     }
 
-    /// There is no address for PASV to tell, and nothing listens any more.
+    /// PASV has no address to tell, so the listener is closed.
     fn no_address(&mut self, line: Text) -> Answer {
         self.data = Data::Unset;
         self.act_and_say(Action::Unlisten, line)
@@ -114,7 +114,7 @@ impl Session {
         self.dial(parse_eprt(argument), text!("500 Illegal EPRT command."), text!("200 EPRT command successful."), turn)
     }
 
-    /// Only the client's own address and no privileged port, so that nobody can be attacked through the server (RFC 2577 3).
+    /// Only the client's own address, and no privileged port, so that nobody can attack others through the server (RFC 2577 3).
     #[inline(never)]
     fn dial(
         &mut self,

@@ -1,4 +1,4 @@
-//! What is known about a file: SIZE, MDTM, MLST (RFC 3659), MFMT, AVBL, and its digest by HASH and its older kin.
+//! What is known about a file: SIZE, MDTM, MLST (RFC 3659), MFMT, AVBL, and its digest by HASH, XSHA256 and XCRC.
 
 use super::host::{Action, Host, Outcome, Turn};
 use super::replies::{Answer, BAD_ARGUMENT, LOCAL_ERROR, NO_PERMISSION, NO_SPACE, NOT_OFFERED};
@@ -14,7 +14,7 @@ const CANNOT_SET_TIMES: Text = text!("504 The file system cannot set times.");
 const NO_ALLOCATION: Text = text!("202 No storage allocation necessary.");
 
 impl Session {
-    /// SIZE: how many bytes RETR would send, which is known only where nothing is converted.
+    /// SIZE: how many bytes RETR would send. That is known only when nothing is converted.
     pub(super) fn size(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         if self.representation == Representation::Ascii {
             return Break(text!("550 SIZE not allowed in ASCII mode."));
@@ -45,7 +45,7 @@ impl Session {
         self.set_time(split_time(argument), turn)
     }
 
-    /// For MFMT and what else sets a time: `wanted` is the time and the path.
+    /// For MFMT and other commands that set a time: `wanted` is the time and the path.
     #[inline(never)]
     pub(super) fn set_time(&mut self, wanted: Option<(u32, &[u8])>, turn: &mut Turn<'_, impl Host>) -> Answer {
         match wanted {
@@ -97,7 +97,7 @@ impl Session {
         Break(Text::NONE)
     }
 
-    /// ALLO: whether there is room for so much.
+    /// ALLO: whether there is enough room.
     pub(super) fn allo(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         let Some(size) = parse_allo(argument) else { return Break(BAD_ARGUMENT) };
         self.number = size;
@@ -105,7 +105,7 @@ impl Session {
         self.act(Action::Space, After::Allo)
     }
 
-    /// The file system is measured, or cannot be, which is no reason not to try.
+    /// The file system is measured. If it cannot be, the client may still try.
     pub(super) fn allo_done(&self, outcome: Outcome<'_>) -> Answer {
         match outcome {
             Outcome::Space(free, _) if self.number > free => Break(NO_SPACE),

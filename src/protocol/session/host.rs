@@ -1,4 +1,4 @@
-//! What a session and its host say to each other: the settings, the file system that is asked, the actions and their outcomes.
+//! What a session and its host exchange: the settings, looks at the file system, actions and their outcomes.
 
 use crate::protocol::listing::Permission;
 use crate::protocol::path::Path;
@@ -8,7 +8,7 @@ use crate::protocol::writer::Writer;
 /// No single call of [`Session::next`](super::Session::next) or [`Session::resume`](super::Session::resume) writes more than this, in bytes.
 pub const REPLY_MAX: usize = 1024;
 
-/// Errors of the operating system that have a reply of their own (`errno` numbers, the same on every MicroPython port but for `ENOTEMPTY`).
+/// Errors of the operating system that have a reply of their own (`errno` numbers; except `ENOTEMPTY` they are the same on every MicroPython port).
 pub(super) mod errno {
     pub const EPERM: u32 = 1;
     pub const ENOENT: u32 = 2;
@@ -41,7 +41,7 @@ pub enum Tls {
     Off,
     /// Clients may use it.
     Optional,
-    /// Nobody logs in without it, and data connections that may have it need it.
+    /// Nobody logs in without it. Data connections need it, too, if they may have it.
     Required,
 }
 
@@ -77,11 +77,11 @@ pub struct Config<'a> {
     pub handshake_timeout: u16,
 }
 
-/// What one action needs beside the session: shared by all sessions of a server, valid from the step that gives the action to the next step.
+/// What one action needs beside the session. All sessions of a server share it. It is valid from the step that gives the action until the next step.
 pub struct Workspace {
     /// The virtual path that the action is about.
     pub path: Path,
-    /// The password, what stands before each name of a listing, the unfinished upload's path or the argument of SITE that belongs to the action.
+    /// A text that belongs to the action: the password, what comes before each name of a listing, the path of the unfinished upload, or the argument of SITE.
     pub text: Path,
     /// The number of the next unfinished upload.
     pub(super) upload: u32,
@@ -108,7 +108,7 @@ pub struct Stat {
     pub modified: u32,
 }
 
-/// The file system, to look at. A look is a call, for it changes nothing and is over at once; what changes or opens something is an [`Action`].
+/// The file system, to look at. A look is a call, because it changes nothing and is over at once. To change or open something is an [`Action`].
 pub trait Host {
     /// What stands at a virtual path.
     ///
@@ -117,7 +117,7 @@ pub trait Host {
     fn stat(&mut self, path: &[u8]) -> Result<Stat, u32>;
 }
 
-/// What only the host can do. The comment says what it finds in the workspace, and the outcome it brings.
+/// What only the host can do. Each comment says what is in the workspace, and which outcome the host brings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Action {
@@ -268,7 +268,7 @@ pub enum End {
     Aborted,
     /// The data connection's TLS handshake failed.
     Negotiation,
-    /// An upload is whole, but others read the file that it was to replace for too long.
+    /// An upload is complete, but others read the old file for too long.
     Busy,
 }
 
@@ -295,7 +295,7 @@ pub enum Tick {
     Nothing,
     /// The control task must wake: the session is to end.
     Control,
-    /// The transfer's task must wake and end so: its time is up.
+    /// The time of the transfer is up: its task must wake and end in this way.
     Transfer(End),
 }
 
@@ -369,7 +369,7 @@ impl Dismissal {
 
 /// What a session works with for one step.
 ///
-/// In this order, so that the writer, which is used most, has the address of the whole.
+/// The fields are in this order so that the writer, which is used most, has the same address as the whole.
 #[repr(C)]
 pub struct Turn<'a, H> {
     /// Where the reply goes: at least [`REPLY_MAX`] bytes.
@@ -380,7 +380,7 @@ pub struct Turn<'a, H> {
     pub work: &'a mut Workspace,
     /// The file system.
     pub host: &'a mut H,
-    /// What stood at the path that was looked at last.
+    /// What was at the path of the last look.
     pub(super) found: Stat,
 }
 

@@ -16,7 +16,7 @@ impl Session {
         self.act(Action::OpenList, After::List)
     }
 
-    /// NLST: names alone, as RETR and DELE take them, so with the folder before them that the client wrote (RFC 1123 4.1.2.7).
+    /// NLST: names alone, in the form that RETR and DELE take. So the folder that the client wrote comes before them (RFC 1123 4.1.2.7).
     pub(super) fn nlst(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         let path = list_path(argument);
         self.open_list(Transfer::Names, path, turn)?;
@@ -56,7 +56,7 @@ impl Session {
         }
     }
 
-    /// STAT: with a path the listing of it, else where the session stands.
+    /// STAT: with a path its listing, without one the state of the session.
     pub(super) fn stat(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         if argument.is_empty() {
             self.say_status(turn);

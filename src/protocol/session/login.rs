@@ -25,7 +25,7 @@ impl Session {
         self.extended_only = false;
     }
 
-    /// USER: who logs in. Where there are no accounts, that is all.
+    /// USER: who logs in. If there are no accounts, nothing more is needed.
     pub(super) fn user(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.forget();
         if self.user.extend_from_slice(argument).is_err() {
@@ -69,7 +69,7 @@ impl Session {
                 Break(text!(" logged in."))
             }
             Outcome::Failed(errno::EUSERS) => Break(text!("530 Too many sessions of this user.")),
-            // What the session ends for is said in its turn.
+            // The next call of `next` says why the session ends.
             _ if self.is_dismissed() => SAID,
             Outcome::Failed(error @ errno::ENOMEM) => Break(turn.failure(error)),
             _ => {
@@ -85,7 +85,7 @@ impl Session {
         }
     }
 
-    /// REIN: as if the client had just connected, but for TLS.
+    /// REIN: as if the client had just connected; only TLS stays.
     pub(super) fn rein(&mut self) -> Answer {
         self.forget();
         self.security.reset();

@@ -1,9 +1,9 @@
-//! One control connection as a state machine (RFC 959 5.4): lines in, replies and [`Action`]s out.
+//! One control connection as a state machine (RFC 959 5.4): lines come in, replies and [`Action`]s go out.
 //!
 //! The host calls [`Session::next`] until it is given something to do, does it, and brings the outcome to [`Session::resume`].
 //!
 //! Each command is a function of its name (`size`, `dele`), in the file of its area, which reads from top to bottom: it resolves its path, looks at it through
-//! [`Host`], and then says its reply or asks for one action. What comes after the action stands next to it: a line to say, or a function of the same name with
+//! [`Host`], and then says its reply or asks for one action. What comes after the action is next to it: a line to say, or a function of the same name with
 //! `_done` behind it. `commands.rs` finds the function for a line and for an outcome.
 
 mod commands;
@@ -40,7 +40,7 @@ use replies::{Answer, SAID};
 
 /// The longest user name, in bytes.
 pub const USER_MAX: usize = 40;
-/// Seconds that an upload may stand still whose control connection is gone, at most.
+/// How many seconds an upload may stand still after its control connection is gone.
 const ORPHAN_TIMEOUT: u16 = 5;
 
 /// How the data connection is to be made.
@@ -83,7 +83,7 @@ enum After {
 
 /// One control connection. The line buffer is the caller's, the same at each call and at least [`super::input::LINE_MAX`] bytes long.
 ///
-/// In this order, so that the short ARM instructions reach the flags: they know offsets up to 31 for bytes, 62 for halves and 124 for words.
+/// The fields are in this order so that short ARM instructions reach the flags. These know offsets up to 31 for bytes, 62 for halves and 124 for words.
 #[repr(C)]
 pub struct Session {
     after: After,
@@ -119,7 +119,7 @@ pub struct Session {
     data: Data,
     offset: u64,
     moved: u64,
-    /// What the state remembers: the size that ALLO asked for, that of the file of RETR or HASH, or a time to set.
+    /// A number that is kept during an action: the size for ALLO, the size of the file for RETR or HASH, or a time to set.
     number: u64,
     user: heapless::Vec<u8, USER_MAX>,
     cwd: Path,
@@ -194,7 +194,7 @@ impl Session {
         u32::try_from(self.number).unwrap_or(u32::MAX)
     }
 
-    /// Where REST said to begin, in bytes of the file.
+    /// Where the transfer begins, in bytes of the file (REST).
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -224,7 +224,7 @@ impl Session {
         self.transfer
     }
 
-    /// The transfer has come to its end; the next [`next`](Self::next) words it.
+    /// The transfer has come to its end. The next call of [`next`](Self::next) says so.
     pub fn finish(&mut self, end: End) {
         if self.transfer.is_some() {
             self.ended = Some(end);
@@ -241,8 +241,8 @@ impl Session {
         self.dismissal.get_or_insert(why);
     }
 
-    /// The client will send nothing more: what it has sent is still answered, then the connection closes. An upload goes on while bytes come, for clients
-    /// that send a file may close both connections at once.
+    /// The client will send nothing more. What it has sent is still answered, then the connection closes. An upload goes on while bytes come, because a client
+    /// that sends a file may close both connections at once.
     pub fn end_of_input(&mut self) {
         self.closing = true;
     }
@@ -299,7 +299,7 @@ impl Session {
         turn.end();
     }
 
-    /// The line that [`next`](Self::next) will take, if it will take one: what a debugging host shows.
+    /// The line that [`next`](Self::next) will take, if it takes one. A host can show it for debugging.
     pub fn peek<'a>(&mut self, buffer: &'a [u8]) -> Option<&'a [u8]> {
         if self.transfer.is_some() || self.dismissal.is_some() {
             return None;
@@ -310,7 +310,7 @@ impl Session {
         }
     }
 
-    /// Goes one step: says what is due, or takes one command. Not while an action is outstanding.
+    /// Goes one step: says what is due, or takes one command. It must not be called while an action is outstanding.
     #[inline(never)]
     pub fn next(&mut self, buffer: &mut [u8], turn: &mut Turn<'_, impl Host>) -> Step {
         if let Some(end) = self.ended.take() {

@@ -1,6 +1,6 @@
 //! Files and folders by their names: PWD, CWD, CDUP, MKD, RMD, DELE, RNFR, RNTO (RFC 959 4.1.1 and 4.1.3).
 //!
-//! A path is resolved first, then looked at, and these stay apart: a name that nobody may use must not look like one that is free.
+//! A path is resolved first, then looked at. These are two steps, so that a name that nobody may use never looks like a free one.
 
 use super::host::{Action, Host, Turn};
 use super::replies::{
@@ -23,14 +23,14 @@ impl Session {
         }
     }
 
-    /// Resolves the argument and looks at what stands there.
+    /// Resolves the argument and looks at what is there.
     #[inline(never)]
     pub(super) fn find(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.resolve(argument, turn)?;
         turn.look()
     }
 
-    /// As [`find`](Self::find), but only a file will do.
+    /// Like [`find`](Self::find), but it must be a file.
     #[inline(never)]
     pub(super) fn find_file(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.find(argument, turn)?;
@@ -97,7 +97,7 @@ impl Session {
         self.act_and_say(Action::Rename, text!("250 File renamed."))
     }
 
-    /// As [`find`](Self::find), but the root stays where it is.
+    /// Like [`find`](Self::find), but the root is refused.
     fn find_movable(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.find(argument, turn)?;
         if turn.work.path == b"/" { Break(NO_PERMISSION) } else { SAID }

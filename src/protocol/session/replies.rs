@@ -4,8 +4,8 @@ use super::host::{Host, Turn, errno};
 use crate::protocol::texts::{Text, text};
 use core::ops::ControlFlow::{self, Break, Continue};
 
-/// What a command comes to. `Break` is its last line, or the end of one that stands in the reply already: whether it is done or refused, there is no more to
-/// do. `Continue` is for what goes on: nothing is left to say now, and [`Session::step`](super::Session) is what the host does next.
+/// How the function of a command ends. `Break` is the last line of the reply, or its end when the beginning is there already: the command is done or refused, and there is no more to
+/// do. `Continue` is for a command that goes on: nothing is left to say now, and [`Session::step`](super::Session) is what the host does next.
 pub(super) type Answer = ControlFlow<Text>;
 
 /// Everything is said.
@@ -36,7 +36,7 @@ impl<H: Host> Turn<'_, H> {
         self.out.text(text!("\r\n"));
     }
 
-    /// What stands at the path of the workspace, which must be there.
+    /// Looks at the path of the workspace, where something must be.
     pub(super) fn look(&mut self) -> Answer {
         match self.host.stat(&self.work.path) {
             Ok(found) => self.found = found,

@@ -1,4 +1,4 @@
-//! SITE: the subcommands that the original offered, and the two that clients try (RFC 959 4.1.3).
+//! SITE: the subcommands of the original, and two that clients try (RFC 959 4.1.3).
 
 use super::host::{Action, Host, Outcome, Turn, errno};
 use super::replies::{ARGUMENT_REQUIRED, Answer, BAD_ARGUMENT, LOCAL_ERROR, NO_PERMISSION};
@@ -62,7 +62,7 @@ site_commands! {
 }
 
 impl Session {
-    /// SITE: what the original offered (its README), and the two that clients try.
+    /// SITE: the subcommands of the original (its README), and two that clients try.
     #[inline(never)]
     pub(super) fn site(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         let (name, argument) = word(argument);

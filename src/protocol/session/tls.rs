@@ -44,7 +44,7 @@ impl Session {
 
     /// AUTH: the control connection goes on through TLS.
     pub(super) fn auth(&mut self, argument: &[u8]) -> Answer {
-        // SSL is what clients older than the RFC call TLS.
+        // Clients older than the RFC call TLS SSL.
         let is_known = one_of(b"TLS TLS-C SSL", argument).is_some();
         if argument.is_empty() {
             Break(BAD_ARGUMENT)
@@ -57,8 +57,8 @@ impl Session {
         }
     }
 
-    /// The host has a TLS stream, or none. What came in clear behind AUTH is thrown away, for anyone on the way may have put it there, and
-    /// who was logged in is not any more (RFC 2228 3, AUTH).
+    /// The host has a TLS stream, or none. What came in clear behind AUTH is thrown away, because anyone on the way may have put it there. The
+    /// client must log in again (RFC 2228 3, AUTH).
     pub(super) fn auth_done(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
         if let Outcome::Failed(_) = outcome {
             return Break(text!("431 Not enough memory for TLS."));
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(server.tick(), Tick::Nothing);
         assert_eq!(server.tick(), Tick::Nothing);
         assert_eq!(server.tick(), Tick::Control);
-        // A 421 in clear would be no TLS, and TLS does not stand.
+        // A 421 in clear would not be TLS, and TLS is not ready.
         assert_eq!(server.next(), (Step::Close, String::new()));
     }
 

@@ -9,12 +9,12 @@ use crate::protocol::texts::{Text, text};
 use crate::protocol::writer::Writer;
 use core::ops::ControlFlow::Break;
 
-/// How many names STOU tries, in one step. The later ones are far apart, so that hardly any number of files can take them all.
+/// How many names STOU tries, in one step. The later ones are far apart, so that even very many files hardly take all of them.
 const UNIQUE_TRIES: u64 = 24;
 const PAST_THE_END: Text = text!("554 Restart offset past the end of the file.");
 
 impl Session {
-    /// A transfer is asked for: from here on it has a kind, but nothing moves before the host has opened what it needs.
+    /// A transfer is asked for. From here on it has a kind, but nothing moves until the host has opened what it needs.
     #[inline(never)]
     pub(super) fn ask_for(&mut self, transfer: Transfer, turn: &mut Turn<'_, impl Host>) -> Answer {
         let unprotected = self.unprotected_data(turn.config);
@@ -30,7 +30,7 @@ impl Session {
         SAID
     }
 
-    /// RETR: a file goes to the client, from where REST said.
+    /// RETR: a file goes to the client, from the place of REST on.
     pub(super) fn retr(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.ask_for(Transfer::Retrieve, turn)?;
         self.find_file(argument, turn)?;
@@ -45,7 +45,7 @@ impl Session {
     pub(super) fn retr_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
         turn.out.text(text!("150 Opening data connection for "));
         turn.out.name(name(&turn.work.path));
-        // Converted, it will be of another size.
+        // When it is converted, its size will be different.
         if !self.converts() {
             turn.out.text(text!(" ("));
             turn.out.dec(self.number);
@@ -55,7 +55,7 @@ impl Session {
         SAID
     }
 
-    /// STOR: a file comes from the client, to where REST said.
+    /// STOR: a file comes from the client, and is written from the place of REST on.
     pub(super) fn stor(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.find_place(Transfer::Store, argument, turn)?;
         if self.offset > turn.found.size {
@@ -85,7 +85,7 @@ impl Session {
         SAID
     }
 
-    /// STOU: to a name of its own, made of the one that is given and a number.
+    /// STOU: stores under a new name, made of the given one and a number.
     pub(super) fn stou(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.ask_for(Transfer::Unique, turn)?;
         self.resolve(if argument.is_empty() { b"upload" } else { argument }, turn)?;
@@ -101,12 +101,12 @@ impl Session {
                 // Without room for it, there is none for the number.
                 let _ = append(path, b".");
             } else {
-                // The number of the last try goes.
+                // The number of the last try is removed.
                 while path.last().is_some_and(u8::is_ascii_digit) {
                     path.pop();
                 }
             }
-            // The next number, and after some that were taken, one that is further and further away.
+            // The next number. After some numbers that were taken, the steps become larger and larger.
             let step = 1u32 << self.number.saturating_sub(UNIQUE_TRIES / 2);
             self.number += 1;
             turn.work.unique = turn.work.unique.wrapping_add(step);
@@ -125,7 +125,7 @@ impl Session {
         Break(text!("450 No free name found."))
     }
 
-    /// What is to be stored at the path may begin: beside the old file, or in it from where REST said.
+    /// The upload to the path may begin: to a file beside the old one, or into the old one from the place of REST on.
     fn open_upload(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
         let work = &mut *turn.work;
         work.text.clear();
@@ -205,7 +205,7 @@ impl Session {
         self.transfer.is_some_and(Transfer::is_upload)
     }
 
-    /// Has the transfer cut, once; its task then ends it.
+    /// Asks once to cut the transfer. Its task then ends it.
     #[inline(never)]
     pub(super) fn abort(&mut self) -> Step {
         if core::mem::replace(&mut self.cut, true) {
@@ -313,7 +313,7 @@ mod tests {
         let mut server = transferring(b"RETR");
         server.session.end_of_input();
         assert_eq!(server.next().0, Step::Act(Action::Abort));
-        // QUIT says that the rest is wanted, and then the time is the usual one.
+        // With QUIT the client wants the rest, so the usual time-out counts.
         let mut server = transferring(b"RETR");
         server.hears(b"QUIT\r\n");
         server.session.end_of_input();
