@@ -31,7 +31,7 @@ def _open_file(s, action):
     if action == _OPEN_LIST:
         _open_list(s)
     elif action == _OPEN_WRITE and not s.offset:
-        # Beside the old file until it is whole, if that is wanted; else it becomes nothing else: "" where it is new, False where there was one.
+        # With `part` it is a file beside the old one, until it is complete. Without, the target is "" for a new file, and False where there was one.
         part = s.part
         if part:
             s.claim(part, path)
@@ -55,7 +55,7 @@ def _open_list(s):
     try:
         directory = os.stat(path)[0] & _DIRECTORY
     except OSError:
-        # A pattern is only what does not exist as a name.
+        # It is a pattern only if there is no file of that name.
         if not s.glob:
             raise
         path = s.parent
@@ -80,7 +80,7 @@ def _open_list(s):
 
 
 def _close_file(server, s, end):
-    # Closes what is open; an upload gets its name, or it is removed. Gives the transfer's end: that one, or a worse.
+    # Closes what is open. An upload gets its name, or it is removed. Gives how the transfer ended: `end`, or something worse.
     file = s.file
     path = s.old_path
     target = s.new_path
@@ -103,7 +103,7 @@ def _close_file(server, s, end):
                     end = _end_of(abs(error))
                     keeps = error < 0
         elif end and end != _NO_SPACE:
-            # It was written in place.
+            # It was written to the file itself.
             keeps = target != "" or server.partial_uploads == "new"
         if not keeps and (target or file and target is not None) and _firmly(os.remove, path) not in (0, _ENOENT):
             server._litter = 1
@@ -117,7 +117,7 @@ def _end_of(error):
 
 
 def _put(server, path, target):
-    # A whole upload takes the place of the old file. Gives 0, or the errno of what went wrong: a negative one when the upload must stay, for the old file may be gone.
+    # A complete upload takes the place of the old file. Gives 0, or the errno of what went wrong. It is negative when the upload must stay, because the old file may be gone.
     error = _firmly(_folds, path)
     if error and error != _ENOMEM:
         return _firmly(os.rename, path, target)
@@ -145,7 +145,7 @@ def _like(path, text):
 
 
 def _folds(path):
-    # Raises OSError when the file system tells the path's name from the same with a dot behind it; FAT does not.
+    # Raises OSError when the file system distinguishes the name from the same name with a dot behind it. FAT does not.
     os.stat(path + _like(path, "."))
 
 
@@ -172,7 +172,7 @@ def _take_buffer(server):
         return server._buffers.pop()
     size = server.transfer_buffer_size
     if not size:
-        # An eighth of what is free, in whole segments of lwIP: with pieces of segments its memory is full sooner, and modlwip sleeps.
+        # An eighth of the free memory, in whole segments of lwIP. With pieces of segments lwIP's memory is full sooner, and then modlwip sleeps.
         gc.collect()
         size = _SEGMENT
         free = gc.mem_free() // 8
@@ -197,7 +197,7 @@ def _give_buffer(server, buffer):
 
 
 def _trim_buffers(server, count):
-    # There are no more buffers than sessions, but one for the next.
+    # There are never more buffers than sessions, and one is kept for the next.
     while len(server._buffers) > count:
         try:
             server._buffers.pop()

@@ -1,9 +1,9 @@
 //! Listings: walks what `os.ilistdir` gives and formats each entry for LIST, NLST, MLSD or STAT.
 //!
-//! An entry is looked at with `os.stat` only for what is shown of it and the directory does not tell. That is its time, and on some file systems its size: on
+//! An entry is looked at with `os.stat` only for facts that are shown and that the directory does not tell. These are its time, and on some file systems its size. On
 //! boards each look searches the directory from its start, and takes twenty times as long as the entry itself.
 //!
-//! One entry is in memory at a time, so that a directory of ten thousand needs no more of it than one of ten.
+//! One entry is in memory at a time, so that a directory of ten thousand entries needs no more memory than one of ten.
 
 use super::exceptions;
 use super::obj::{self, Obj};
@@ -22,12 +22,12 @@ const OWN_ENTRIES: [(&[u8], Kind); 2] = [(b".", Kind::Current), (b"..", Kind::Pa
 /// A listing shows all times, however long that takes.
 const ALL_TIMES: u32 = u32::MAX;
 
-/// A listing that is open, or none. What there is not is null.
+/// A listing that is open, or none. Fields without a value are null.
 #[repr(C)]
 pub struct Listing {
     /// The iterator; null when nothing is open or all was listed.
     names: Obj,
-    /// What stands before each name in the path: a bytes or str object that ends in `/`.
+    /// The path before each name: a bytes or str object that ends in `/`.
     prefix: Obj,
     /// The glob pattern, a bytes object.
     pattern: Obj,
@@ -36,7 +36,7 @@ pub struct Listing {
     /// The entry that did not fit the last time.
     waiting: Obj,
     now: u32,
-    /// The microseconds that looks at entries for their times may still take; [`ALL_TIMES`] does not become less.
+    /// How many microseconds the looks for times may still take. [`ALL_TIMES`] never becomes less.
     times: u32,
     /// How many of [`OWN_ENTRIES`] are written.
     own: usize,
@@ -60,7 +60,7 @@ impl Listing {
     }
 
     /// Opens the listing of the directory `path`, whose entries are `names`, or, when that is None, of the single file `path`.
-    /// `before` stands before each name of NLST, and `times` are the microseconds for times.
+    /// `before` comes before each name of NLST, and `times` are the microseconds for times.
     #[allow(clippy::too_many_arguments, reason = "they would be a struct for one call")]
     pub fn open(&mut self, names: Obj, home: Obj, path: &[u8], pattern: &[u8], before: &[u8], now: u32, times: u32) {
         let folder = if names.is_none() { parent(path) } else { path };
@@ -82,8 +82,8 @@ impl Listing {
         self.names = obj::iterator(names);
     }
 
-    /// Writes as many entries as fit. Whether it stopped before because the share is used up, which is looked at after each entry, shown or not. Nothing written
-    /// otherwise means that all was listed.
+    /// Writes as many entries as fit. Returns whether it stopped because the share is used up; that is looked at after each entry, shown or not. If not, and nothing
+    /// was written, all is listed.
     ///
     /// # Errors
     /// When the directory cannot be read on.
@@ -168,7 +168,7 @@ impl Listing {
             return Ok(());
         }
         if name_object.is_str() && !self.prefix.is_str() {
-            // A file system written in Python gives str whatever it was asked with.
+            // A file system written in Python may always give str.
             self.prefix = obj::new_str(self.prefix.bytes().unwrap_or_default());
         }
         let directory = match entry.item(1).to_u64() & KIND {
@@ -192,7 +192,7 @@ impl Listing {
         if self.times == 0 {
             facts = facts.without(Facts::MODIFY);
         }
-        // What vanished since it was listed is shown as the directory told.
+        // An entry that is gone meanwhile is shown with what the directory told.
         if facts.without(Facts::told(directory, has_size)) != Facts::NONE
             && let Some(found) = self.look(name_object, settings)?
         {

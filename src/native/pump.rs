@@ -5,11 +5,11 @@ use super::stream::{self, WOULD_BLOCK};
 use crate::protocol::ascii;
 use crate::protocol::session::{End, Session};
 
-/// How long commands, listings and transfers go on before other tasks run, in microseconds: long enough that switching costs little, short enough
-/// that nobody notices. A board that writes to flash is through with it after one buffer.
+/// How long commands, listings and transfers go on until other tasks run, in microseconds. It is long enough that switching costs little, and short enough
+/// that nobody notices. A board that writes to flash has used it up after one buffer.
 const SHARE: u32 = 2000;
-/// modlwip's `write` sleeps for 10 s when lwIP has no memory, the whole board with it, and then says that it wrote what it did not: after
-/// so many microseconds what was sent is not to be trusted.
+/// When lwIP has no memory, modlwip's `write` sleeps for 10 s, and the whole board with it. Then it claims to have written what it did not. So after
+/// so many microseconds the bytes may be lost.
 const SLEPT: u32 = 9_000_000;
 /// `ENOSPC`.
 const NO_SPACE: i32 = 28;
@@ -19,7 +19,7 @@ const NO_SPACE: i32 = 28;
 #[repr(transparent)]
 pub struct Clock(pub Obj);
 
-/// The ticks count in this many bits on every port, for a tick is a small integer everywhere.
+/// The ticks count in this many bits on every port, because a tick is a small integer everywhere.
 const TICK_MASK: u32 = (1 << 30) - 1;
 
 impl Clock {
@@ -43,7 +43,7 @@ impl Clock {
     }
 }
 
-/// A share of the time, by when it began. When it is used up, other tasks run.
+/// A share of the time: when it began. When it is used up, other tasks run.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Share(u32);
@@ -75,7 +75,7 @@ pub struct Pump {
     owner: Obj,
     start: usize,
     end: usize,
-    /// The buffer is to be filled on before it is sent.
+    /// More is put into the buffer before it is sent.
     filling: bool,
 }
 
@@ -112,7 +112,7 @@ impl Pump {
                     return Pumped::Share;
                 }
                 if filled.length == 0 {
-                    // Only what is written makes TLS shake hands, and nothing was.
+                    // Only a write makes TLS do its handshake, and nothing was written.
                     if session.protects_data() && session.moved() == 0 {
                         return match stream::write(data, &[]) {
                             Ok(_) => Pumped::Ended(End::Complete),
@@ -132,7 +132,7 @@ impl Pump {
                     Err(WOULD_BLOCK) => return Pumped::WaitWrite,
                     Err(_) => return Pumped::Ended(End::Broken),
                 }
-                // Through TLS a buffer goes in many writes, each of which takes its time.
+                // Through TLS a buffer goes in many writes, and each of them takes long.
                 let used = clock.used(share);
                 if used >= SLEPT {
                     return Pumped::Ended(End::Broken);
@@ -144,7 +144,7 @@ impl Pump {
         }
     }
 
-    /// Writes what comes to the file, a whole buffer at a time, which is what flash likes; lines of the wire as lines of a file if `session` converts.
+    /// Writes what comes to the file, a whole buffer at a time, which is best for flash. If `session` converts, lines of the wire become lines of a file.
     pub fn receive(&mut self, data: Obj, file: Obj, session: &mut Session, clock: &Clock) -> Pumped {
         let converts = session.converts();
         let Some(buffer) = self.owner.bytes_mut() else { return Pumped::Ended(End::LocalError) };
@@ -189,7 +189,7 @@ impl Pump {
         self.owner.bytes_mut().map_or(Ok(()), |buffer| self.store(file, buffer, end))
     }
 
-    /// Writes the first `count` bytes of the buffer to the file. Those behind them come to its start.
+    /// Writes the first `count` bytes of the buffer to the file. The bytes behind them move to its start.
     fn store(&mut self, file: Obj, buffer: &mut [u8], count: usize) -> Result<(), End> {
         let mut rest = buffer.get(..count).unwrap_or_default();
         while !rest.is_empty() {

@@ -27,7 +27,7 @@ macro_rules! methods {
                 let [_, $($argument),*] = unsafe { *$inside.arguments.cast::<[Obj; [$(stringify!($argument),)* "self"].len()]>() };
                 $body
             };
-            // SAFETY: a method of the type, so the first argument is a session.
+            // SAFETY: it is a method of the type, so the first argument is a session.
             unsafe { enter(arguments, method) }
         })*
 
@@ -52,13 +52,13 @@ methods! {
         Obj::NULL
     }
 
-    /// `claim(path, target)`: the session opens the file `path`, which becomes `target`; None when it becomes nothing, "" when it is written in place.
+    /// `claim(path, target)`: the session opens the file `path`, which becomes `target`. None: it becomes nothing. "": it is written in place.
     claim(inside, path, target) {
         inside.settings.holders.add(inside.head, path, target);
         Obj::NULL
     }
 
-    /// `contested()`: the upload is whole, and nobody may begin to read the file that it changes; whether another session has that open.
+    /// `contested()`: the upload is complete, and from now on nobody may begin to read the file that it replaces. Whether another session has that file open.
     contested(inside) {
         Obj::from_bool(inside.settings.holders.contest(inside.head))
     }
@@ -104,7 +104,7 @@ methods! {
         Obj::NULL
     }
 
-    /// `settle()`: the upload was interrupted, and what is in its buffer goes to the file. The number of the [`End`] that this made.
+    /// `settle()`: the upload was interrupted. Writes what is in its buffer to the file; the number of the [`End`] that this gives.
     settle(inside) {
         let is_upload = inside.body.core.transfer().is_some_and(Transfer::is_upload);
         let settled = if is_upload { inside.body.pump.settle(inside.head.get(Qstr::file)) } else { Ok(()) };

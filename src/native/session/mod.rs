@@ -1,8 +1,8 @@
 //! `Session`: one control connection as a Python object. Its memory belongs to the GC; the Python objects that belong to the connection (sockets, file, tasks)
-//! sit in its slots, so that an idle session needs no dictionary.
+//! are in its slots, so that an idle session needs no dictionary.
 //!
-//! Whatever is done to a session comes through [`enter`], the one door: Python code that a method calls (a file system, a stream or a log function that is
-//! written in Python) may call methods of its own, and must not meet what the first one works on.
+//! Everything that is done to a session goes through [`enter`], the one door. Python code that a method calls (a file system, a stream or a log function that is
+//! written in Python) may call methods again, and these must not change what the first one works on.
 
 pub mod methods;
 mod stepping;
@@ -34,7 +34,7 @@ struct SessionObj {
 struct Body {
     /// Reply bytes that the socket did not take yet: a bytes object, or null.
     pending: Obj,
-    /// How much of it was in the write that the socket did not take. TLS has made a record of that already and wants the same again.
+    /// How much of it was in the write that the socket did not take. TLS has made a record of these bytes already, and needs the same bytes again.
     refused: usize,
     line: *mut u8,
     line_length: usize,
@@ -57,7 +57,7 @@ struct Body {
     core: Session,
 }
 
-/// A session while one of its methods runs: nobody else has it, or another one of its server.
+/// A session while one of its methods runs. Nobody else uses it, or another session of its server.
 struct Inside<'a> {
     head: &'a Head,
     body: &'a mut Body,
@@ -67,7 +67,7 @@ struct Inside<'a> {
     arguments: *const Obj,
 }
 
-/// A method; null is None. What it raises leaves it by a long jump, so nothing in it may have a destructor.
+/// A method; null is None. Exceptions leave it by a long jump, so nothing in it may have a destructor.
 type Method = fn(&mut Inside<'_>) -> Obj;
 
 /// The core of a session of the same server as the one that is inside.
@@ -136,7 +136,7 @@ unsafe fn enter(arguments: *const Obj, method: Method) -> Obj {
     let (_, busy) = unsafe { admit(*arguments) };
     let mut visit = Visit { arguments, method, result: Obj::NULL };
     let result = exceptions::catch(call, (&raw mut visit).cast());
-    // Here it comes whatever was raised.
+    // This is reached whatever was raised.
     busy.set(false);
     match result {
         Ok(()) if visit.result.is_null() => obj::none(),

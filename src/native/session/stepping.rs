@@ -1,4 +1,4 @@
-//! What `step` does: replies out, lines in, actions handed to the shim and their outcomes taken back.
+//! What `step` does: writes replies, reads lines, gives actions to the shim and takes their outcomes.
 
 use super::{Inside, core_of};
 use crate::native::exceptions;
@@ -25,7 +25,7 @@ pub const ENDED: u32 = 16;
 pub const BUSY: u32 = 16;
 
 impl Inside<'_> {
-    /// Whether others have what the action would change, or are about to replace what it would read.
+    /// Whether others have the file open that the action would change, or are about to replace the file that it would read.
     fn is_busy(&self, action: Action) -> bool {
         let holders = &self.settings.holders;
         let place = Place::below(self.head.get(Qstr::home), &self.shared.work.path);
@@ -41,8 +41,8 @@ impl Inside<'_> {
         }
     }
 
-    /// Writes as much of the pending and of the collected replies as the socket takes. Whether all is written; an error counts as
-    /// written, for the next read finds out that the connection is gone.
+    /// Writes as much of the pending and of the collected replies as the socket takes. Whether all is written. An error counts as
+    /// written, because the next read finds out that the connection is gone.
     fn flush(&mut self) -> bool {
         let socket = self.head.get(Qstr::sock);
         if let Some(bytes) = self.body.pending.bytes() {
@@ -79,7 +79,7 @@ impl Inside<'_> {
         }
     }
 
-    /// Keeps the workspace, for others will use it before this session goes on. Whether there was memory for that.
+    /// Keeps the workspace, because others will use it before this session goes on. Whether there was memory for that.
     fn keep_work(&mut self) -> bool {
         let work = &self.shared.work;
         for (kept, bytes) in self.body.kept.iter_mut().zip([&work.path, &work.text]) {
@@ -106,7 +106,7 @@ impl Inside<'_> {
     pub fn step(&mut self, line: &mut [u8], outcome: Obj) -> u32 {
         self.shared.collected = 0;
         let deferred = core::mem::take(&mut self.body.deferred);
-        // Whoever brings an outcome has not let others run since the action, but for those that take long; all else has.
+        // When an outcome is brought, no other task has run since the action, except for actions that take long. In all other cases others have run.
         if deferred || matches!(self.body.outstanding, None | Some(Action::ListHere)) {
             self.body.share = self.settings.clock.begin();
         }
@@ -190,7 +190,7 @@ impl Inside<'_> {
                 Step::Act(action) => {
                     self.body.outstanding = Some(action);
                     self.flush();
-                    // What takes long lets others run of its own accord.
+                    // An action that takes long lets others run by itself.
                     let is_long =
                         matches!(action, Action::Login | Action::HashPassword | Action::Hash | Action::Checksum);
                     let is_over = !is_long && self.settings.clock.is_over(self.body.share);
@@ -234,7 +234,7 @@ impl Inside<'_> {
         }
     }
 
-    /// Has the core do something whose replies are collected.
+    /// Lets the core do something, and collects its replies.
     fn turn<T>(&mut self, act: impl FnOnce(&mut Session, &mut Turn<'_, Home<'_>>) -> T) -> T {
         let shared = &mut *self.shared;
         let mut host = Home { settings: self.settings, home: self.head.get(Qstr::home) };
@@ -278,7 +278,7 @@ impl Inside<'_> {
 
     /// Lists on the control connection: what must be waited for, or `None` at the end, which a session that is to end reaches at once.
     fn list_here(&mut self) -> Option<u32> {
-        // However slow the clock, the log or the socket is, each share lists something.
+        // Each share lists something, however slow the clock, the log or the socket is.
         let mut has_listed = false;
         while self.flush() {
             if self.body.lost {
