@@ -1,5 +1,5 @@
-// The part of MicroPython's native ABI that the module uses, told in our own words: it is what build.rs gives to bindgen and what glue.c
-// includes. `cargo xtask check-abi` compares every offset, size, entry and number with MicroPython's own headers.
+// The part of MicroPython's native ABI that the module uses, in our own words. build.rs gives it to bindgen, and glue.c
+// includes it. `cargo xtask check-abi` compares every offset, size, entry and number with MicroPython's own headers.
 //
 // No header is included, so that bindgen needs no C library for any target.
 #ifndef FTPDLITE_ABI_H
@@ -128,7 +128,7 @@ struct _nlr_buf_t {
     void *ret_val;
 };
 
-// The functions and objects that a module reaches the runtime by; the order is the ABI (py/nativeglue.h). Those that the module
+// The functions and objects by which a module reaches the runtime; their order is the ABI (py/nativeglue.h). Those that the module
 // does not call are only placeholders.
 typedef struct _mp_fun_table_t {
     mp_const_obj_t const_none;

@@ -14,8 +14,8 @@ typedef struct {
     void *registers[REGISTER_WORDS];
 } handler_t;
 
-// nlr_push returns a second time when an exception arrives. A call through a pointer cannot be declared to do that; what makes it right is
-// that after the second return only the handler is looked at, which is in memory, and that through a volatile pointer.
+// nlr_push returns a second time when an exception arrives. A call through a pointer cannot be declared to do that. It is still right, because
+// after the second return only the handler is read, which is in memory, through a volatile pointer.
 typedef unsigned int (*push_t)(nlr_buf_t *);
 
 #if defined(__xtensa__)

@@ -1,6 +1,6 @@
 # FTPdLite: the shim around the native module. It owns the sockets, the files and the tasks; what FTP says is decided in Rust
 # (docs/architecture.md). This is what programs see. The shim's rooms are tasks.py, files.py, data.py, control.py and life.py, in the order in which they
-# build on each other; `cargo xtask build` joins them and this file to one module, for each module takes memory of its own. All other
+# build on each other; `cargo xtask build` joins them and this file to one module, because each module takes memory of its own. All other
 # files are loaded when they are needed.
 import sys
 

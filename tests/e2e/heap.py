@@ -37,7 +37,7 @@ def measure(root, heap="256k"):
     port = free_ports(1)
     process = subprocess.Popen(
         [RUNTIME, "-X", f"heapsize={heap}", PROBE, host, str(port), str(root)],
-        # By a name without folders, for the length of a path counts: each module keeps its own.
+        # By a name without folders, because the length of a path counts: each module keeps its own.
         env=environment(f"{DIST.name}:.frozen"),
         cwd=DIST.parent,
         stdin=subprocess.PIPE,

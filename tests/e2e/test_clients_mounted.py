@@ -87,7 +87,7 @@ class TestRclone:
         files, folders = read_tree(here)
         assert files == {"further/away/Größe": b"content", "copied": b"content"} and not {"tree", "made"} & folders
         assert "away" in rclone("lsd", ":ftp:here/further")
-        # 3: "directory not found", for it takes any 550 for that.
+        # 3: "directory not found", because it takes any 550 for that.
         rclone("rmdir", ":ftp:here/further", expect=3)
         rclone("cat", ":ftp:here/nothing/at/all", expect=3)
 

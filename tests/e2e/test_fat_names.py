@@ -61,7 +61,7 @@ FORBIDDEN = set(b'"*/:<>?\\|\x7f') | set(range(32))
 
 def test_every_byte_and_every_other(tmp_path):
     allowed = [byte for byte in range(256) if byte not in FORBIDDEN]
-    # In the middle of a name, for what is at its end may be dropped; and in a long name, whose short one is another.
+    # In the middle of a name, because what is at its end may be dropped; and in a long name, whose short one is another.
     pairs = [(b"a%cb" % one, b"a%cb" % two) for one in allowed for two in allowed if one != two]
     pairs += [(b"a long %c name" % one, b"a long %c name" % two) for one in allowed for two in allowed if one >= 128 and two >= 128 and one != two]
     (same, coarse, missed), output = ask(tmp_path, pairs)

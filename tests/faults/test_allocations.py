@@ -152,7 +152,7 @@ def tick(bench):
 
 
 STEPS = {
-    # The slowest comes first, for the others run beside it.
+    # The slowest comes first, because the others run beside it.
     "tick": tick,
     "accept": accept,
     "login": login,

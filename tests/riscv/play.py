@@ -119,7 +119,7 @@ def pump(board, chunk, block, buffer, size):
         check(digest == hashlib.sha256(wanted).digest(), f"the file does not hold the {len(wanted)} bytes that were sent")
 
     def send(connection, start, end):
-        # The board makes the bytes, for the line is slow.
+        # The board makes the bytes, because the line is slow.
         board.ask(f"socket.put({connection.number}, pattern({start}, {end}))")
         board.go(0)
 

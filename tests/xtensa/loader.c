@@ -1,7 +1,7 @@
 // A loader for the xtensawin module under qemu-xtensa: it does what py/persistentcode.c of MicroPython does with a .mpy file, and has just enough of a
 // runtime for the module. tests/xtensa/play.py tells it over standard input what to load, make and call.
 //
-// It has no writable data of its own, for it is linked as the module is: what changes lies in memory that the ELF file asks for.
+// It has no writable data of its own, because it is linked as the module is: what changes lies in memory that the ELF file asks for.
 #include "../../micropython/abi.h"
 
 typedef long long int64;

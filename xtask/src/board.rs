@@ -163,7 +163,7 @@ pub fn original(project: &Project) -> Result<PathBuf> {
     Ok(compiled)
 }
 
-/// The command `board`: does not return when the board starts, for this process becomes the program that runs it.
+/// The command `board`: does not return when the board starts, because this process becomes the program that runs it.
 pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     let (mut memory, mut files, mut ipv6, mut is_original) = (190, "littlefs".to_owned(), true, false);
     while let Some(argument) = arguments.next().map_err(text)? {

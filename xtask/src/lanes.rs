@@ -89,7 +89,7 @@ impl<'a> Step<'a> {
         self
     }
 
-    /// What it needs of the network and of Debian is fetched by `work`, before any step begins, for two steps may need the same.
+    /// What it needs of the network and of Debian is fetched by `work`, before any step begins, because two steps may need the same.
     pub fn first<O: Into<Outcome>>(mut self, work: impl Fn() -> Result<O> + 'a) -> Self {
         self.first = Some(Box::new(move || work().map(Into::into)));
         self

@@ -29,7 +29,7 @@ struct Wish {
     debug: bool,
 }
 
-/// The command: does not return when the server starts, for this process becomes MicroPython; so signals and the exit code are its own.
+/// The command: does not return when the server starts, because this process becomes MicroPython; so signals and the exit code are its own.
 /// Whatever may be wrong with the arguments is told before anything is built, fetched or changed.
 pub fn command(project: &Project, arguments: lexopt::Parser) -> Result {
     let wish = Wish::read(arguments)?;
@@ -182,7 +182,7 @@ fn curl_line(host: &str, port: u16, account: &str, tls: bool) -> String {
     format!("curl {options}--user {account} ftp://{host}:{port}/")
 }
 
-/// A folder with a few files; one for each port, for each can have its server. What is there already stays, unless it is to be `fresh`.
+/// A folder with a few files; one for each port, because each can have its server. What is there already stays, unless it is to be `fresh`.
 fn sample_folder(project: &Project, port: u16, is_fresh: bool) -> Result<PathBuf> {
     let folder = project.tools.join(format!("sample-{port}"));
     let failed = |path: &Path, error| format!("cannot make {}: {error}", path.display());

@@ -102,7 +102,7 @@ const SUITES: &[Suite] = &[
 /// The tests that go through every command and every loop.
 const CODE: &str =
     "test_transcripts or test_files or test_hash or test_uploads or test_listings or test_api or test_heap";
-/// The tests that look at the whole release. They run apart, for the others need not wait until it is made.
+/// The tests that look at the whole release. They run apart, because the others need not wait until it is made.
 const OF_RELEASE: &[&str] = &["test_install.py", "test_repository.py", "test_serve.py"];
 
 /// What is built a second time, elsewhere, to see whether the same bytes come out: one of each way to build.

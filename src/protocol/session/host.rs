@@ -157,7 +157,7 @@ pub enum Action {
     PassiveIpv4,
     /// Cut the transfer that runs: `Done`.
     Abort,
-    /// Close what `OpenList` and the like opened, for no transfer will come: `Done`, whatever comes of it, for the reply's end is still to be said.
+    /// Close what `OpenList` and the like opened, because no transfer will come: `Done`, even if it fails, because the end of the reply is still to be said.
     CloseFile,
     /// Write the opened listing on the control connection: `Done` at its end, or where it breaks off.
     ListHere,

@@ -163,7 +163,7 @@ impl Session {
 
     /// While a transfer runs, ABOR, STAT and NOOP act at once; the others wait in the line buffer.
     pub(super) fn next_during_transfer(&mut self, buffer: &mut [u8], turn: &mut Turn<'_, impl Host>) -> Step {
-        // A second one waits, for it has a reply of its own.
+        // A second one waits, because it has a reply of its own.
         if !self.abort_asked && self.input.take_verb(buffer, b"ABOR") {
             self.abort_asked = true;
             return self.abort();
