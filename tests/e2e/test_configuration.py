@@ -1,4 +1,4 @@
-"""docs/configuration.md, the docstring and the type stub say of the arguments what the source says."""
+"""docs/configuration.md and the docstring agree with the source about the arguments."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What the documents say is tried: Python programs run on a pretended board, and command lines are understood by the programs that they name.
+"""The documents are tried: their Python programs run on a pretended board, and the programs that they name understand their command lines.
 
 The word behind the three backquotes of a block tells what is done with it:
 
@@ -197,7 +197,7 @@ def test_its_links_lead_somewhere(document):
 # -- troubleshooting
 
 TROUBLES = (REPOSITORY / "docs/troubleshooting.md").read_text()
-# In backquotes, for a text of the server is told word for word.
+# In backquotes, because a text of the server is told word for word.
 TOLD = re.findall(r"`([^`]+)`", TROUBLES)
 
 

@@ -37,7 +37,7 @@ def test_esp32_hotspot(board):
 
 def test_sd_card(board):
     board.upload("on the card.txt".replace(" ", "%20"), b"content")
-    # The flash is not to be seen, main.py in it neither.
+    # Nothing of the flash can be seen, so main.py is not there.
     assert board.curl("", "--list-only") == b"on the card.txt\n"
 
 
