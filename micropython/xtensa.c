@@ -10,7 +10,7 @@ __attribute__((visibility("default"), noreturn)) void abort(void);
 word64 __muldi3(word64 a, word64 b) {
     uint32_t a_low = (uint32_t)a, b_low = (uint32_t)b;
     uint32_t a0 = a_low & 0xffff, a1 = a_low >> 16, b0 = b_low & 0xffff, b1 = b_low >> 16;
-    // The compiler is not to see that this is a product, for which it would call this function.
+    // The compiler must not see that this is a product, or it would call this function for it.
     __asm__("" : "+r"(a0), "+r"(a1));
     uint32_t middle = a1 * b0 + (a0 * b0 >> 16);
     uint32_t other = a0 * b1 + (middle & 0xffff);

@@ -299,7 +299,7 @@ fn circles_are_found() {
 #[test]
 fn what_is_no_circle_is_none() {
     assert_eq!(told(&[("", "mod a; mod b;"), ("a", "use crate::b;"), ("b", "mod inner { use super::T; }")]), [""; 0]);
-    // Comments and texts say nothing, nor do tests, wherever they are.
+    // Comments, texts and tests do not count, wherever they are.
     let quiet = "// crate::a\n/* use crate::a; /* */ crate::a */ const T: &str = \"\\\"crate::a\"; fn f<'a>(_: &'a str) { 'x'; '\\''; r#\"crate::a\"\"#; }";
     assert_eq!(told(&[("a", "use crate::b;"), ("b", quiet)]), [""; 0]);
     assert_eq!(told(&[("a", "use crate::b;"), ("b", "#[cfg(test)] mod tests { use crate::a; }")]), [""; 0]);

@@ -73,7 +73,7 @@ impl Holders {
         Holders(word)
     }
 
-    /// The pointer to the first session. Raises TypeError when that is no list.
+    /// The pointer to the first session. Raises TypeError when it is not such a list.
     fn first(&self) -> &Cell<*const Head> {
         match self.0.bytes_mut() {
             // SAFETY: a word of its own, which only this list uses, and as a cell.

@@ -155,7 +155,7 @@ impl Listing {
         }
     }
 
-    /// Writes an entry, if it is to be shown.
+    /// Writes an entry, if it must be shown.
     fn write(&mut self, entry: Obj, session: &Session, settings: &Settings, out: &mut Writer<'_>) -> Result<(), End> {
         let form = session.transfer();
         let name_object = entry.item(0);

@@ -38,7 +38,7 @@ impl Obj {
         self.0.cast()
     }
 
-    /// Whether this is no object.
+    /// Whether there is no object.
     pub fn is_null(self) -> bool {
         self.0.is_null()
     }
@@ -218,7 +218,7 @@ pub fn new_bytes(bytes: &[u8]) -> Obj {
     unsafe { Obj::from_raw(ffi::table().obj_new_bytes.unwrap_unchecked()(bytes.as_ptr(), bytes.len() as _)) }
 }
 
-/// A new str. The bytes must be UTF-8; else it raises UnicodeError.
+/// A new str. Raises UnicodeError unless the bytes are UTF-8.
 pub fn new_str(bytes: &[u8]) -> Obj {
     // SAFETY: copies that many bytes; raises MemoryError.
     unsafe { Obj::from_raw(ffi::table().obj_new_str.unwrap_unchecked()(bytes.as_ptr().cast(), bytes.len() as _)) }

@@ -119,7 +119,7 @@ class Emulator:
         try:
             while not (line := self.line(PATIENCE)).startswith("READY"):
                 if line.startswith("Traceback"):
-                    # The rest of it, until the prompt, which is no line.
+                    # The rest, until the prompt, which is not a line.
                     with contextlib.suppress(BoardFailed):
                         while True:
                             self.line(1)

@@ -854,7 +854,7 @@ def main():
                 if board is None:
                     board = Emulator(image, package, **options)
                     board.listeners = board.value("board.pools()['listeners'][0]")
-                    # Once before: what is loaded and kept at the first use is no loss.
+                    # Once before, because what is loaded and kept at the first use is not a loss.
                     with client() as ftp:
                         put(ftp, "first", b"x")
                         get(ftp, "first")

@@ -84,7 +84,7 @@ def swap(files):
 
 def new_disc(kind, size):
     """An empty file system that is mounted."""
-    # What was there before is no file system's business.
+    # The old content of the disc must not matter to the file system.
     disc = Disc(kind, b"Garbage, of old files. " * (size // 23) + bytes(size % 23))
     getattr(vfs, kind).mkfs(disc)
     disc.mount()

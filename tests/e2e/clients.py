@@ -312,7 +312,7 @@ class Curlftpfs(CommandLine):
 
 
 class Gvfs(CommandLine):
-    """What the file manager of GNOME and its kin uses, at the command line: gio."""
+    """gio: at the command line what the file managers of GNOME, Xfce and Cinnamon use."""
 
     program = "gio"
     package = "libglib2.0-bin"

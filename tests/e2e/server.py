@@ -57,7 +57,7 @@ def utime(path, times):
     assert system("touch -m -d @%d '%s'" % (times[1], path)) == 0
 """
 
-# Runs main.py as a board would. Ctrl-C ends run() with KeyboardInterrupt, which is no failure.
+# Runs main.py as a board would. Ctrl-C ends run() with KeyboardInterrupt. That is not a failure.
 START = """\
 try:
     import main
@@ -247,7 +247,7 @@ class Server:
         return pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1][0] == "S"
 
     def sessions(self, account="tester:secret"):
-        """The lines of SITE WHO, but for the session that asks."""
+        """The lines of SITE WHO, without the session that asks."""
         with self.login(account) as control:
             lines = control("SITE WHO").split("\n")
             control("QUIT")
@@ -289,7 +289,7 @@ class Server:
         if self.process is None:
             return
         if self.process.poll() is None:
-            # The Unix port raises KeyboardInterrupt wherever it is, in the middle of asyncio's own work, too. So it is to be at rest, if it ever is.
+            # The Unix port raises KeyboardInterrupt wherever it is, also in the middle of asyncio's own work. So this waits until the process is at rest, if it ever is.
             for _ in range(100):
                 if self.is_asleep():
                     break

@@ -80,7 +80,7 @@ def test_an_account_has_so_many_sessions(accounts):
             second.reply()
             second.expect("USER single", "331")
             assert second("PASS fifth") == "530 Too many sessions of this user."
-            # That is no failed login, and other accounts may come in.
+            # That does not count as a failed login, and other accounts can still log in.
             second.expect("USER reader", "331")
             second.expect("PASS second", "230")
     with accounts.login("single:fifth") as control:
@@ -129,7 +129,7 @@ def test_a_name_without_its_password_is_no_session_of_that_user(start_server):
         claims.expect("PASS wrong", "530")
         with server.login("single:fifth") as control:
             control.expect("NOOP", "200")
-            # Whoever was somebody and says another name is nobody.
+            # A client that was logged in and sends another USER is logged out.
             control.expect("USER reader", "331")
             with server.login("reader:second") as other, server.login("single:fifth"):
                 # Also who says a name that has no session left.

@@ -1,4 +1,4 @@
-"""What is open has an owner: others neither change nor remove it, whatever they call it, whoever they are."""
+"""A file that is open has an owner. Nobody else can change or remove it, by any name."""
 
 import hashlib
 import select
@@ -50,7 +50,7 @@ class Other:
         self.folder = above + "/deep"
 
     def transfer(self, command):
-        """The first reply to a transfer's command that is to be refused."""
+        """The first reply to a command of a transfer that must be refused."""
         data = self.control.data()
         reply = self.control(command)
         if reply[0] == "1":
@@ -348,7 +348,7 @@ def test_who_reads_gets_the_old_file_to_its_end(start_board):
         with pytest.raises(TimeoutError):
             writer.socket.recv(1)
         writer.socket.settimeout(20)
-        # Nobody begins to read what is to be replaced now, or the upload might never end.
+        # Nobody may begin to read the old file now, or the upload might never end.
         with late.data():
             reply = late("RETR file")
             assert reply.startswith("450 "), reply

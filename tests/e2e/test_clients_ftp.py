@@ -24,7 +24,7 @@ def active(ftp):
 
 
 def local_files(ftp):
-    """What is in the working directory, but for the client's own."""
+    """The files in the working directory, without those of the client itself."""
     return {name: data for name, data in read_tree(ftp.home)[0].items() if not name.startswith(".")}
 
 

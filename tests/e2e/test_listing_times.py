@@ -193,7 +193,7 @@ def test_without_listing_times_nothing_is_looked_at_for_them(listings, kind):
     for command in ("LIST folder", "STAT folder", "MLSD folder"):
         lines, looked = ask(command)
         assert sorted(looked) == sizes_need_a_look(kind)
-        # What was looked at anyway tells its time, too.
+        # An entry that was looked at for another reason shows its time, too.
         timed = {line.split()[-1] for line in lines if "modify=" in line or command != "MLSD folder" and NO_DATE not in line}
         assert timed == set(sizes_need_a_look(kind))
     lines, _ = ask("LIST folder")

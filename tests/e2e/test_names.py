@@ -5,7 +5,7 @@ import re
 import pytest
 from server import MAIN, wait_until
 
-# An account whose home is a folder, beside which there are a file and a folder that are none of its business.
+# An account whose home is a folder. Beside that there are a file and a folder that it must not reach.
 IN_A_HOME = MAIN.replace(
     "s.run()",
     """\
@@ -388,7 +388,7 @@ def test_a_file_is_replaced_by_another_in_any_case(board):
     with board.login() as control:
         assert rename(control, "New.txt", "OLD") == "250 File renamed."
         assert control.retrieve("RETR OLD") == b"new"
-        # A file is no folder, in itself or elsewhere.
+        # A file cannot hold a file.
         for target in ("OLD/x", "f/deep/x"):
             reply = rename(control, "OLD", target)
             assert reply.startswith(("550 ", "553 ")), reply

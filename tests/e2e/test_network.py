@@ -92,7 +92,7 @@ UNKNOWN = "425 The server's address is not known: use EPSV, or set host."
 
 
 class Raw(str):
-    """What stands in the stub as it is."""
+    """Code that goes into the stub as it is."""
 
     __repr__ = str.__str__
 

@@ -79,7 +79,7 @@ def test_how_many_sessions_there_may_be_where_the_program_does_not_say(start_ser
         for _ in range(most - 1):
             assert stack.enter_context(server.connect()).reply().startswith("220 ")
         assert admin("SITE WHO").count("\n") == most + 1
-        # Whoever stays: there are not more of them.
+        # Whichever sessions stay, there are not more of them.
         for _ in range(3):
             admin.expect("NOOP", "200")
             assert stack.enter_context(server.connect()).reply()[:4] in ("220 ", "421 ")
@@ -185,7 +185,7 @@ def test_ten_silent_connections_block_nobody(start_server):
 
 
 class FileZilla:
-    """Its manner when it is told 421: it waits, and connects again; after a few times in vain it gives up the file."""
+    """What it does after a 421: it waits, and connects again. After a few tries it gives up the file."""
 
     # Five seconds there, and more than the two after which a session may make room.
     PAUSE = 2.5

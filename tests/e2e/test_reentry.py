@@ -235,7 +235,7 @@ class Sockets:
 
 
 def log(line):
-    # What is no command and no reply comes from the shim.
+    # A line that is neither a command nor a reply comes from the shim.
     if line.startswith(("INFO", "WARNING", "Listening")):
         look()
     else:

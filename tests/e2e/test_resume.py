@@ -112,7 +112,7 @@ def test_nothing_stays_where_that_is_not_wanted(start_board, ending, in_place):
 
 
 def test_what_was_appended_stays_in_any_case(start_board):
-    # It is no more the old file, but SIZE and APPE or REST go on with it.
+    # It is not the old file any more, but the client can go on with SIZE and APPE or REST.
     server = start_board(partial_uploads="never")
     with server.login() as control:
         for command in ("APPE file", "REST 5|STOR file"):
@@ -310,7 +310,7 @@ class TestClients:
         process = subprocess.Popen([str(word) for word in arguments], env=environment, cwd=client.home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_until(lambda: any((server.root / name).stat().st_size > 50_000 for name in server.files.names()), server.describe)
-            # The program is not to end its data connection in order: that is how an upload says that it is whole.
+            # The program must not close its data connection properly, because that would say that the upload is complete.
             process.send_signal(signal.SIGSTOP)
             with server.login() as admin:
                 admin.expect("SITE KICK 127.0.0.1", "200")

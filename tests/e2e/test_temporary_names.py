@@ -290,7 +290,7 @@ def test_a_tight_overwrite_in_place(start_board, file_system, size):
                 reply = control.reply()
         assert reply.startswith(("226 ", "452 ")), reply
         content = control.retrieve("RETR file")
-        # If there is no room, that is said before anything is lost.
+        # If there is no room, the reply comes before anything is lost.
         assert content == (new if reply.startswith("226") else old)
         assert reply.startswith("226 ")
         control.store("STOR file", old[:1000])

@@ -137,7 +137,7 @@ def test_leftovers_are_swept_at_start(start_board):
     assert server.files.tree() == kept | {"/deep/": None, "/deep/deeper/": None}
 
 
-# What a cut left of a replacement: what is there, and what must be there afterwards. A note says that its upload is whole, and what it is to be called.
+# What a cut left of a replacement: the files that are there, and those that must be there afterwards. A note says that its upload is complete, and what its name will be.
 REPLACEMENTS = {
     "the old file is gone": ({".ftpdlite-7": b"new", ".ftpdlite-7.to": b"file"}, b"new"),
     "the old file is there": ({"file": b"the old", ".ftpdlite-7": b"new", ".ftpdlite-7.to": b"file"}, b"the old"),

@@ -31,7 +31,7 @@ pub const TARGETS: [Target; 7] = [
 /// Plays these bytes to the target of that name.
 ///
 /// # Panics
-/// When there is no such target, and when the core does what it must not.
+/// When there is no such target, and when the core does something wrong.
 pub fn play(target: &str, bytes: &[u8]) {
     let (_, run) = TARGETS.iter().find(|(name, _)| *name == target).expect("a target");
     run(bytes);

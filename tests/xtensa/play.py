@@ -283,7 +283,7 @@ class Host:
         return handler(self)
 
     def start_tls(self):
-        # What the client has sent in clear and the module has not read is no part of the TLS stream.
+        # Bytes that came in clear and were not read are not a part of the TLS stream.
         self.clear, self.sock = self.sock, Stream(self.loader, *self.rough)
         self.loader.set(self.session, "tls", self.sock.handle)
 

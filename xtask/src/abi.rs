@@ -272,7 +272,7 @@ fn structures(header: &str) -> Result<Vec<Structure<'_>>> {
     while let Some(start) = rest.find("struct _") {
         rest = &rest[start + "struct _".len()..];
         let line_end = rest.find('\n').unwrap_or(rest.len());
-        // Else it is a use of the type.
+        // Otherwise it is a use of the type.
         let Some(name) = rest[..line_end].strip_suffix(" {") else { continue };
         let end = rest.find("\n}").ok_or_else(|| format!("{name} has no end"))?;
         let body = &rest[line_end + 1..end];

@@ -102,7 +102,7 @@ fn tells_no_folder(project: &Project, path: &Path) -> Result {
 struct Package(Vec<(String, String)>);
 
 impl Package {
-    /// Adds a file, unless the package holds one that goes there.
+    /// Adds a file, unless the package has one for that place already.
     fn adds(&mut self, to: &str, from: &str) -> bool {
         let is_new = self.0.iter().all(|(path, _)| path != to);
         if is_new {

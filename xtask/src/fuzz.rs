@@ -190,7 +190,7 @@ fn fuzz_target(project: &Project, program_path: &Path, target: &str, time: Durat
     Err(format!("{}\nfuzz {target} has found {file}\nagain: cargo xtask fuzz --replay {file} {target}", reason(&story)))
 }
 
-/// What is to be read of libFuzzer's last lines: the panic, or its own words.
+/// The part of libFuzzer's last lines that matters: the panic, or its own words.
 fn reason(story: &[&str]) -> String {
     let start = story.iter().position(|line| line.contains("panicked at") || line.contains("ERROR: libFuzzer"));
     let start = start.unwrap_or(0);

@@ -156,7 +156,7 @@ struct Lanes<'a> {
     ends: BTreeMap<usize, End>,
 }
 
-/// Does all steps, whatever becomes of them, and ends with a summary. `command` gives the process for a step; what that prints
+/// Does all steps, even if some fail, and ends with a summary. `command` gives the process for a step; what that prints
 /// is kept in `folder`.
 pub fn perform(steps: &[Step], lanes: usize, folder: &Path, command: impl Fn(&str) -> Command) -> Result {
     let (sender, news) = mpsc::channel();

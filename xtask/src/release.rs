@@ -110,7 +110,7 @@ fn check_files(project: &Project) -> Result<Stamp> {
     Ok(stamp)
 }
 
-/// Fails unless the tag is that of the version, and the changes of the version are told.
+/// Fails unless the tag is that of the version, and CHANGELOG.md has the changes of the version.
 fn check_tag(project: &Project, tag: &str) -> Result {
     let version = project.version()?;
     if tag != format!("v{version}") {

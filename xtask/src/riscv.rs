@@ -69,7 +69,7 @@ fn build(project: &Project, source: &Path) -> Result<Firmware> {
         .arg(source.join("ports/qemu"))
         .arg(format!("-j{}", thread::available_parallelism().map_or(1, usize::from)));
     make.args(OPTIONS).arg(format!("BUILD={}", folder.join("build").display()));
-    // Else it would describe itself with the version of the repository that it lies in.
+    // Otherwise it would take the version of the repository that it lies in.
     make.env("MICROPY_GIT_TAG", name.replace("micropython-", "v")).env("MICROPY_GIT_HASH", "");
     run_quietly(&mut make)?;
     write_if_changed(&stamp, wanted.as_bytes())?;

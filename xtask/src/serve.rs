@@ -182,7 +182,7 @@ fn curl_line(host: &str, port: u16, account: &str, tls: bool) -> String {
     format!("curl {options}--user {account} ftp://{host}:{port}/")
 }
 
-/// A folder with a few files; one for each port, because each can have its server. What is there already stays, unless it is to be `fresh`.
+/// A folder with a few files; one for each port, because each can have its server. Files that are there stay, unless `fresh` is asked for.
 fn sample_folder(project: &Project, port: u16, is_fresh: bool) -> Result<PathBuf> {
     let folder = project.tools.join(format!("sample-{port}"));
     let failed = |path: &Path, error| format!("cannot make {}: {error}", path.display());

@@ -116,7 +116,7 @@ unsafe fn enter(arguments: *const Obj, method: Method) -> Obj {
         result: Obj,
     }
     extern "C" fn call(context: *mut cty::c_void) {
-        // SAFETY: `enter` passes its own, which lives on its frame. The head and the settings are never borrowed to be changed, and the rest belongs to whoever has
+        // SAFETY: `enter` passes its own, which lives on its frame. The head and the settings are never borrowed mutably, and the rest belongs to whoever has
         // made the server busy.
         unsafe {
             let visit = &mut *context.cast::<Visit>();

@@ -33,7 +33,7 @@ impl Inside<'_> {
             Access::None => false,
             Access::Read => holders.replace(&place),
             Access::Change => {
-                // A folder that is there is made in vain, and its time may change, whatever goes on in it.
+                // MKD of a folder that is there fails anyway; and the time of a folder may change even if files in it are open.
                 let alone = matches!(action, Action::MakeDirectory | Action::SetTime);
                 let old = Place::whole(self.head.get(Qstr::old_path));
                 holders.hold(&place, alone) || action == Action::Rename && holders.hold(&old, false)

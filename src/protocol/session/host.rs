@@ -28,7 +28,7 @@ pub(super) mod errno {
     /// Too many sessions of one user.
     pub const EUSERS: u32 = 87;
     pub const ENOTEMPTY: u32 = 39;
-    /// A folder is to be moved into itself.
+    /// A folder cannot be moved into itself.
     pub const ELOOP: u32 = 40;
     /// `ENOTEMPTY` where newlib numbers the errors.
     pub const ENOTEMPTY_NEWLIB: u32 = 90;
@@ -177,7 +177,7 @@ pub enum Action {
     Kick,
     /// Stop the server, and restart the board when `text` is `-r`: `Done`.
     Shutdown,
-    /// Digest the file `path` by SHA-256 (FIPS 180-4), which may take long: `Text` with the digest's bytes. `path` is to be the same afterwards.
+    /// Digest the file `path` by SHA-256 (FIPS 180-4), which may take long: `Text` with the digest's bytes. `path` must be the same afterwards.
     Hash,
     /// Set the time of `path` to [`Session::time`](super::Session::time): `Done`.
     SetTime,

@@ -12,7 +12,7 @@ def busy():
 
 
 def accept(port):
-    # Listeners stay open, so that closing them is no part of the figures.
+    # Listeners stay open, so that closing them does not count in the figures.
     if port not in LISTENERS:
         listener = socket.socket()
         listener.bind(("0.0.0.0", port))
@@ -28,7 +28,7 @@ def close():
 
 
 def send(path, buffer_size, port):
-    # A file to whoever connects to the port. Gives the cycles that it took.
+    # Sends a file to the client that connects to the port. Gives the cycles that it took.
     buffer = memoryview(bytearray(buffer_size))
     connection = accept(port)
     before = busy()
@@ -40,7 +40,7 @@ def send(path, buffer_size, port):
 
 
 def take(path, buffer_size, port):
-    # A file from whoever connects to the port.
+    # Takes a file from the client that connects to the port.
     buffer = memoryview(bytearray(buffer_size))
     connection = accept(port)
     before = busy()

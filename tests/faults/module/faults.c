@@ -1,8 +1,8 @@
 // The module `faults`: makes allocations on the heap fail, as they do when it is full; and a disc in RAM that needs no memory of the heap, like
 // those of boards.
 //
-// A test tells it what to do in a file that both map, so nothing of Python runs for that and no allocation is counted that is not the server's.
-// The linker's --wrap leads the calls of gc_alloc and its kin here (micropython.mk), so MicroPython's sources stay as they are.
+// A test tells it what to do in a file that both map, so no Python code runs for that, and only the server's allocations are counted.
+// The linker's --wrap leads the calls of gc_alloc and its relatives here (micropython.mk), so MicroPython's sources stay as they are.
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

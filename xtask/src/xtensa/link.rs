@@ -217,7 +217,7 @@ mod tests {
     use crate::xtensa::tools::find_clang;
     use std::fs;
 
-    /// What becomes of assembly; `None` where there is no clang for Xtensa.
+    /// Links assembly; `None` where there is no clang for Xtensa.
     fn linked(assembly: &str) -> Option<Result<Module>> {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let clang = find_clang().or_else(|| {
