@@ -1,4 +1,4 @@
-//! Files that another session has open are busy: whatever would change them gets 450 (RFC 959 4.2.2).
+//! Files that another session has open are busy: a command that would change them gets 450 (RFC 959 4.2.2).
 
 mod host;
 

@@ -1,4 +1,4 @@
-//! The documents tell of the commands what the code says, and each command has a transcript.
+//! The documents agree with the code about the commands, and each command has a transcript.
 
 use ftpdlite::protocol::command::{COMMANDS, When};
 use ftpdlite::protocol::listing::Permission;

@@ -73,7 +73,7 @@ proptest! {
         prop_assert_eq!(replies(&bytes, piece), replies(&bytes, bytes.len()));
     }
 
-    /// Each line of a reply has a code, or stands between two that have (RFC 959 4.2).
+    /// Each line of a reply has a code, or is between two lines that have one (RFC 959 4.2).
     #[test]
     fn every_reply_has_its_form(bytes in stream()) {
         let mut open: Option<Vec<u8>> = None;
@@ -91,7 +91,7 @@ proptest! {
         prop_assert!(open.is_none());
     }
 
-    /// One reply for each command, whatever it is: a client that counts is never out of step.
+    /// Each command has one reply, so that a client can count them.
     #[test]
     fn every_line_gets_one_final_reply(lines in prop::collection::vec(line(), 0..30)) {
         let mut host = Host::new(FIXTURE);

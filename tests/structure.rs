@@ -1,7 +1,7 @@
-//! How the sources hang together: no circles between modules, and no file that is too long to read.
+//! The structure of the sources: no circles between modules, and no file that is too long to read.
 //!
 //! A module uses another when its code names it, in a `use` or in a path; a `mod` alone says only where a file is. What both of two modules need
-//! lies below both. Unit tests stand above everything and are left out.
+//! lies below both. Unit tests may use everything, and are left out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -184,7 +184,7 @@ fn target(modules: &BTreeSet<Place>, from: &[String], path: &[String]) -> Option
                 rest = &rest[1..];
             }
         }
-        // Else it is a module below this one, or nothing of this crate.
+        // Otherwise it is a module below this one, or nothing of this crate.
         child => {
             let below = [from, &[child.to_owned()]].concat();
             modules.get(&below)?;

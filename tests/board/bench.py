@@ -53,9 +53,9 @@ WIDTH = max(len(title) for _, title, _ in ROWS)
 TRIES = {"login": 25, "stor_small": 11, "retr": 5, "stor": 5, "nlst": 3, "mlsd_untimed": 3, "list_untimed": 3, "mlsd": 1, "list": 1, "pasv": 5}
 # By how much a figure may be above its budget.
 TOLERANCE = 0.02
-# What the README's program says, and the only way in which the original works.
+# As in the README's program. The original works only in this way.
 HOST = {"host": tap.BOARD}
-# What is measured with other settings than those before it.
+# These are measured with other settings.
 SETTINGS = {"list_untimed": HOST | {"listing_times": False}, "mlsd": HOST, "pasv": {}}
 SMALL_FILE = f"fill('/files/small', {SMALL})"
 
@@ -78,7 +78,7 @@ class Meter:
         return after[0] - before[0] - self.asking[0], max(0, after[1] - before[1] - self.asking[1])
 
     def cost(self, what, tries, settling=0.07, prepare="None"):
-        """What it takes mostly: instructions, and seconds of the board's clock in which the board has nothing to do."""
+        """The median: instructions, and seconds of the board's clock in which the board has nothing to do."""
         # The first one loads what is loaded once, and finds other memory free.
         self.board.ask("gc.collect()")
         what()
@@ -154,7 +154,7 @@ def figures(board, root, names=tuple(name for name, _, _ in ROWS), show=lambda t
     def listing(command):
         ftp.retrlines(f"{command} {root}/big", lambda line: None)
 
-    # What is done, and how many of what one counts that is.
+    # What is done, and how many units that is.
     work = {
         "noop": (lambda: ftp.voidcmd("NOOP"), 1),
         "login": (lambda: connect().quit(), 1),

@@ -57,7 +57,7 @@ def draw(plot, left):
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         elements.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         names.append((at(*points[-1])[1], name, colour))
-    # A line's name stands at its end, and none on another.
+    # The name of a line is at its end, and names do not overlap.
     for y, name, colour in sorted(names):
         last = max(y, last + 15)
         elements.append(text(left + WIDTH - RIGHT + 8, last + 4, name, f' fill="{colour}"'))

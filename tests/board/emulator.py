@@ -168,7 +168,7 @@ class Emulator:
         return text
 
     def say(self, expression):
-        """Has the board evaluate an expression, or carry out a statement, and does not wait."""
+        """Lets the board evaluate an expression or carry out a statement, and does not wait."""
         # When the board has ended, the next line tells.
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(expression.encode() + b"\n")
@@ -193,5 +193,5 @@ class Emulator:
         return eval(self.ask(expression, patience))  # noqa: S307: it is our own board's
 
     def link(self, up):
-        """Plugs the cable in or pulls it out; neither side is told."""
+        """Plugs the cable in or pulls it out. Neither side knows of it."""
         self.monitor.sendall(b"set_link lan " + (b"on" if up else b"off") + b"\n")

@@ -99,7 +99,7 @@ def program(*words, folder=None):
 
 
 def threads(*functions):
-    """Runs them at the same time; the first failure is the caller's."""
+    """Runs them at the same time; raises the first failure."""
     failures = []
 
     def run(function):
@@ -178,7 +178,7 @@ def tnftp_passive_and_active(board):
                 ftp.delete(name)
 
 
-# --- Many transfers, and sizes at which something begins anew
+# --- Many transfers, and sizes at a border of blocks or segments
 
 
 @case("littlefs", "ipv4", "fat", "small")
@@ -795,7 +795,7 @@ def settle(board, what="the case"):
             connections = [pcb for pcb in board.value("board.pcbs()") if pcb[0] != "TIME_WAIT"]
             pools = board.value("board.pools()")
         except BoardFailed as error:
-            # As long as sessions have the memory, there may be none to tell of them.
+            # While sessions have the memory, there may be none left to list them.
             if "MemoryError" not in str(error) or time.monotonic() > end:
                 raise
             time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Accounts: what each may do and see, hashed passwords, limits, and what becomes of guessing."""
+"""Accounts: what each may do and see, hashed passwords, limits, and guessed passwords."""
 
 import pytest
 from server import run_micropython, wait_until
@@ -60,7 +60,7 @@ def test_permissions(accounts, account, allowed):
             control.expect("MKD another", "257")
         if "site" in allowed:
             control.expect("SITE KICK nobody", "550 No such session.")
-        # How the session stands is nobody else's business.
+        # Anyone may see the state of his own session.
         control.expect("STAT", "211-")
 
 
@@ -124,7 +124,7 @@ def test_a_name_without_its_password_is_no_session_of_that_user(start_server):
         with server.login("admin:first"), server.login("single:fifth"):
             assert claims("PASS first") == "530 Too many sessions of this user."
             assert claims_too("PASS fifth") == "530 Too many sessions of this user."
-        # A wrong password, and another name, leave no trace either.
+        # A USER with another name and a wrong password are not counted, either.
         claims.expect("USER single", "331")
         claims.expect("PASS wrong", "530")
         with server.login("single:fifth") as control:
@@ -132,7 +132,7 @@ def test_a_name_without_its_password_is_no_session_of_that_user(start_server):
             # A client that was logged in and sends another USER is logged out.
             control.expect("USER reader", "331")
             with server.login("reader:second") as other, server.login("single:fifth"):
-                # Also who says a name that has no session left.
+                # Nor is a USER with the name of an account that has one session.
                 other.expect("USER writer", "331")
                 with server.login("writer:third"):
                     pass
@@ -233,7 +233,7 @@ LOCKED = "421 Too many failed logins, try again later."
 
 
 def guess(server, count, address, user="tester"):
-    """So many failed logins from that address."""
+    """Makes that many failed logins from that address."""
     while count:
         with server.connect(source=address) as control:
             assert control.reply().startswith("220"), f"{address} is locked before its time"
@@ -282,17 +282,17 @@ def test_a_session_opened_before_the_lock_is_locked_too(start_server):
 
 def test_guesses_from_many_addresses_count_for_the_account(start_server):
     server = start_server(max_login_failures=5)
-    # One after the other, each below the limit of an address: the account's is reached.
+    # One address after the other, each below its limit. Then the limit of the account is reached.
     for number in (2, 3):
         guess(server, 3, f"127.0.0.{number}")
-    # An address that has guessed cannot come to that account any more, not even with the right password.
+    # An address that has guessed cannot use that account any more, even with the right password.
     for number in (2, 3):
         with server.connect(source=f"127.0.0.{number}") as control:
             assert control.reply().startswith("220")
             control.expect("USER tester", "331")
             reply = control("PASS secret")
             assert reply.startswith(("530", "421")), reply
-    # The owner can, elsewhere, and also with a slip or two.
+    # The owner can, from another address, even after one or two mistakes.
     with server.login(source="127.0.0.4") as control:
         control.expect("NOOP", "200")
     guess(server, 2, "127.0.0.5")

@@ -248,7 +248,7 @@ print("The end.")
 
 
 def test_start_and_stop_beside_another_task(start_server):
-    # MICROPYPATH hides what is frozen into the runtime, asyncio among it, unless it names that, too.
+    # MICROPYPATH hides what is frozen into the runtime, for instance asyncio, unless it names that, too.
     server = start_server(program=EMBEDDED, modules=f"{DIST}:.frozen")
     with server.login() as control:
         with control.data(receive_buffer=4096) as data:
@@ -264,14 +264,14 @@ def test_start_and_stop_beside_another_task(start_server):
     server.wait_for_output("Stopped, sessions: []")
     with pytest.raises(ConnectionRefusedError):
         server.connect()
-    # But for the listener itself nothing is open that was not when the first client came.
+    # Only the listener is gone. Nothing else is open that was not open when the first client came.
     wait_until(lambda: len(server.open_files()) == server.idle_files - 1, lambda: str(server.open_files()))
 
     (server.root / "again").touch()
     wait_until(lambda: server.output().count("Listening on") == 2)
     with server.login() as control:
         control.store("STOR file", b"content")
-    # The program stops as soon as it sees this: it must not be the upload, which would be cut off before its end.
+    # The program stops as soon as it sees this file. It cannot be the upload itself, because that would be cut off.
     (server.root / "last").touch()
     assert server.process.wait(20) == 0
     assert server.output().endswith("The other task counted: True\nThe end.\n")
@@ -307,7 +307,7 @@ except KeyboardInterrupt:
     server = start_server(program=program)
     idle = server.idle_files
     with server.login() as control, server.login() as other, other.data():
-        # Python code that runs is interrupted where it is; so let it wait for the next command.
+        # Ctrl-C interrupts Python code wherever it is. So the server must be waiting for the next command.
         wait_until(server.is_asleep)
         server.stop()
         assert control.reply().startswith("421 ") and control.line() is None

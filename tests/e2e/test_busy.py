@@ -42,7 +42,7 @@ NEW = b"what is new " * 3000
 
 
 class Other:
-    """A session that is not the holder's. `folder` is what it calls the folder of the file, `above` the one above that."""
+    """A session that does not hold the file. `folder` is its name for the folder of the file, `above` for the folder above that."""
 
     def __init__(self, server, port, account, above):
         self.control = Control(server.host, port).login(*account.split(":"))
@@ -74,7 +74,7 @@ def second_port(server):
 
 
 def hold(server, holder, path):
-    """Begins what holds the file; gives what ends it."""
+    """Begins an operation that holds the file; gives a function that ends it."""
     control = server.login()
     if holder == "RETR":
         # The file is open, and nobody takes its bytes yet.
@@ -153,7 +153,7 @@ def test_what_is_open_is_changed_by_nobody_else(start_board, holder):
                 if when == "always":
                     right = ("450",)
                 elif when == "found":
-                    # What is not there by this name cannot be removed.
+                    # There is no file of this name to remove.
                     right = ("450",) if exists and there else ("450", "550")
                 else:
                     right = ("450", "550") if there else ("450",)
@@ -200,7 +200,7 @@ def test_what_is_open_is_changed_by_nobody_else(start_board, holder):
 
 @pytest.mark.clients
 def test_a_file_whose_hash_is_made_is_busy(start_board, file_system):
-    # As long as the hash takes: each turn of the loop makes two milliseconds of it.
+    # While the hash is computed: each turn of the loop does two milliseconds of it.
     size = (6 << 20) if file_system else (256 << 20)
     settings = dict(disc_size=8 << 20, heap="40m", transfer_buffer_size=512) if file_system else {}
     server = start_board(**settings)
@@ -331,7 +331,7 @@ def begin_to_replace(server, control):
 
 
 def begin_to_read(control):
-    """A download of `/file` whose data connection is still to be made; gives its port."""
+    """A download of `/file` that waits for its data connection; gives the port."""
     port = int(control.expect("EPSV", "229").split("|")[3])
     control.expect("RETR file", "150")
     return port
@@ -454,7 +454,7 @@ def test_an_upload_that_waits_for_a_reader_can_be_ended(start_board, ending):
         else:
             writer.reset()
         if ending == "reset":
-            # All of it has come: it is put in its place when the reader is done, or given up.
+            # All of it has come. It gets its name when the reader is done, or is given up.
             with data_connection(server.host, port) as connection:
                 assert read_all(connection) == OLD
             wait_until(lambda: server.files.names() == ["file"], server.describe)
@@ -496,7 +496,7 @@ def test_unique_names_pass_over_what_is_being_written(board):
         data = one.data()
         name = one.expect("STOU log", "150").partition(": ")[2]
         data.sendall(b"one")
-        # The name after it, by an upload that the folder shows nothing of.
+        # The next name is taken by an upload that does not show in the folder.
         stem, _, number = name.rpartition(".") if "." in name else (name, "", "0")
         following = f"{stem}.{int(number) + 1}"
         third = board.login()

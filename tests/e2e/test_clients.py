@@ -1,4 +1,4 @@
-"""Real clients do with the server what people do with them."""
+"""Real clients do what people do with them."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What else is done with curl and wget, beside a second session that transfers all the time."""
+"""More uses of curl and wget, while a second session transfers all the time."""
 
 import itertools
 import os
@@ -36,7 +36,7 @@ class TestCurl:
         if method == "multicwd":
             options = ["--ftp-method", method, "--ftp-create-dirs"]
         else:
-            # It makes no folder in a folder that it would have to make first.
+            # It does not make a folder inside of one that it would have to make first.
             options = ["--ftp-method", method]
             for folder in folders:
                 (here / folder).mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from trees import content, fill, make_hard_tree, read_tree
 
 
 class WindowsFtp:
-    """ftp.exe: it knows PORT only, and types of which ASCII is the first; its lists are ASCII whatever was chosen."""
+    """ftp.exe: it knows only PORT. It begins with type ASCII, and its lists are always ASCII."""
 
     def __init__(self, server):
         self.control = Control(server.host, server.port)
@@ -33,7 +33,7 @@ class WindowsFtp:
         self.type = letter
 
     def port(self):
-        """A listening socket that the server was told of."""
+        """A listening socket whose address the server knows."""
         listener = socket.create_server((self.control.host, 0), backlog=1)
         listener.settimeout(PATIENCE)
         host, port = listener.getsockname()
@@ -122,7 +122,7 @@ class TestWindows:
         assert windows.receive("RETR nothing").startswith("550 ")
         assert windows.receive("LIST nothing")[:3] in ("450", "550")
         assert windows.control("RMD nothing").startswith("550 ")
-        # Each asked for a data connection that then never came; the next one is its own.
+        # Each of them asked for a data connection that never came. The next one belongs to the next transfer.
         assert windows.receive("RETR file") == b"content"
 
     def test_help_and_quote(self, windows):
@@ -138,7 +138,7 @@ class FileZilla:
     def __init__(self, server):
         self.control = control = Control(server.host, server.port)
         assert control.reply().startswith("220 ")
-        # It tries TLS first; a server that has none is asked whether the user wants to go on in clear.
+        # It tries TLS first. If the server has none, it asks the user whether to go on in clear.
         for mechanism in ("TLS", "SSL"):
             assert control(f"AUTH {mechanism}")[0] == "5"
         control.expect("USER tester", "331 ")

@@ -1,4 +1,4 @@
-"""What is done with rclone, and with a server mounted by curlftpfs or gvfs, beside a second session that transfers all the time."""
+"""rclone, and a server that is mounted by curlftpfs or gvfs, while a second session transfers all the time."""
 
 import json
 import os

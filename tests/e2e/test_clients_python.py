@@ -1,4 +1,4 @@
-"""What else programs do with Python's ftplib and with aioftp, beside a second session that transfers all the time."""
+"""More uses of Python's ftplib and of aioftp, while a second session transfers all the time."""
 
 import asyncio
 import ftplib

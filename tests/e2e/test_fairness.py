@@ -239,7 +239,7 @@ def test_a_listing(start, command, delay):
 
 @once
 def test_a_pattern_that_fits_no_entry(start):
-    # Nothing comes of it, and it goes on all the same.
+    # No entry fits, and the listing never ends.
     server = start(entries=ENDLESS)
     with server.login() as lister, server.login() as other, lister.data():
         lister.expect("LIST *.nothing", "150")

@@ -1,4 +1,4 @@
-"""What FAT takes for one name, the server must take for one: the real file system is asked for every byte, every letter and its other case, and
+"""Names that are the same to FAT must be the same to the server: the real file system is asked for every byte, every letter and its other case, and
 for the short names that it makes.
 """
 

@@ -1,4 +1,4 @@
-"""Files that are larger than 32 bits can say, disks that are full, and the file systems that boards have."""
+"""Files that are too large for 32 bits, disks that are full, and the file systems of boards."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The release that `cargo xtask dist` makes: installed as on a board, and the words for a board that it is not for."""
+"""The release that `cargo xtask dist` makes: it is installed as on a board, and on a wrong board it says what to do."""
 
 import contextlib
 import functools

@@ -77,7 +77,7 @@ def test_entries_that_vanish_during_a_listing_do_no_harm(server):
         ("Äpfel, 北京 🛩".encode(), "Äpfel, 北京 🛩".encode()),
         (b"x" * 255, b"x" * 255),
         (b"\x80\x81 is no UTF-8", b"\x80\x81 is no UTF-8"),
-        # What no client can say is listed, too, without its control bytes.
+        # Names that no client can send are listed, too, without their control bytes.
         (b"a\\b", b"a\\b"),
         (b"..\\secret", b"..\\secret"),
         (b"two\r\nlines", b"two??lines"),
@@ -100,7 +100,7 @@ def test_a_strange_name_is_listed(server, name, shown):
     ["blank at the end ", " blank at the front", "Äpfel, 北京 🛩", "two. dots.", "[a-z] & 'so' (1) #%;=@", "x" * 240, "\udc80\udc81 is no UTF-8"],
 )
 def test_a_strange_name_is_served(board, name):
-    # FAT drops blanks and dots at the end, and takes the name with them all the same.
+    # FAT drops blanks and dots at the end, and still finds the file by the name with them.
     kept = name.rstrip(" .") if board.files.folds_case else name
     with board.login() as control:
         control.store(f"STOR {name}", b"content")

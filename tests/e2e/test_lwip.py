@@ -123,14 +123,14 @@ def test_two_sessions_that_transfer_leave_a_place_for_a_newcomer(board):
             for control in (first, second):
                 control.expect("RETR file", "150")
             with server.connect() as newcomer:
-                # It is told that there is no room for it, and why.
+                # The server says that there is no room, and why.
                 assert newcomer.reply().startswith("421 ")
             assert len(read_all(one)) == len(read_all(other)) == 4 << 20
         assert first.reply().startswith("226 ") and second.reply().startswith("226 ")
 
 
 def test_without_a_place_for_a_listener_425(board):
-    # Three sessions, of which two have a data connection: that is all there is.
+    # Three sessions, two of them with a data connection, use up all places.
     server = board(max_connections=3)
     (server.root / "file").write_bytes(bytes(4 << 20))
     with server.login() as first, server.login() as second, server.login() as third:

@@ -1,4 +1,4 @@
-"""Names, on every file system: what cannot be said, what is the server's own, where a folder may go, and what NLST gives back."""
+"""Names, on every file system: which are refused, which belong to the server, where a folder can be moved, and what NLST gives."""
 
 import re
 
@@ -101,7 +101,7 @@ def test_what_fat_takes_for_another_name_is_refused_everywhere(start_board, acco
         if account == "tester:secret":
             control.expect("CWD home", "250")
         here = control("PWD")
-        # What is refused does not use the data connection up.
+        # A command that is refused does not use up the data connection.
         with control.data():
             for name in BAD_NAMES:
                 expect_refused(control, COMMANDS, name)
@@ -137,7 +137,7 @@ def test_dots_and_blanks_lead_nowhere(start_board, name):
                         assert control.reply()[0] in "24"
                         control.data().close()
             rename(control, path, "stolen")
-        # Where a folder may be called so, it is one in the home.
+        # If the file system allows this name, the folder is inside of the home.
         if control(f"CWD {name}").startswith("250"):
             assert b"main.py" not in control.retrieve("NLST") and b"secret" not in control.retrieve("NLST beside")
     assert {path: content for path, content in server.files.tree().items() if not path.startswith("/home/")} == before
@@ -238,7 +238,7 @@ FOLDERS = {"/Ärger/ñ/f.txt": b"fold", "/ńow/Ŏx/f.txt": b"fold", "/\udc84/f.t
         ("Ärger", "Ärger/ñ/x"),
         ("Папка", "пАПКА/x"),
         ("Папка", "7D3E~1/x"),
-        # Two letters to everybody else, and one to FAT, which takes bytes for letters of code page 437.
+        # These are two letters, but one to FAT, which reads bytes as letters of code page 437.
         ("ńow", "Ŏow/x"),
         ("ńow", "ŎOW/ńx/x"),
         ("\udc84", "\udc8e/x"),
@@ -264,7 +264,7 @@ def test_a_folder_does_not_go_into_itself(board, old, new):
         for root in ("..", "/", "../d/../.."):
             assert control(f"RNFR {root}") == "550 Permission denied."
     assert files.tree() == before
-    # What the file system itself kept, not only what it had in memory.
+    # The disc itself is read, not only what the file system has in memory.
     files.remount()
     assert files.tree() == before
 

@@ -1,4 +1,4 @@
-"""The address that PASV announces where `host` does not say it: from the interfaces that `network` tells of, or on Linux from the system.
+"""The address that PASV announces when `host` does not give it: from the interfaces of `network`, or on Linux from the system.
 
 The interfaces are stubs with addresses of the loopback network, all of which a client can reach.
 """
@@ -34,7 +34,7 @@ s.add_account("tester:secret")
 s.run({run})
 """
 
-# What every stub begins with; an interface is told as (address, mask), or what it raises.
+# The beginning of every stub. An interface is (address, mask), or the exception that it raises.
 STUB = """\
 class Interface:
     def __init__(self, told):
@@ -311,7 +311,7 @@ def test_a_server_at_all_ipv6_addresses_serves_ipv4_and_ipv6(ipv6, start, platfo
     with login(server, "::1") as control:
         assert_extended_works(server, control)
         control.expect("EPSV 2", "229")
-        # A 227 has no room for the client's kind of address.
+        # A 227 cannot hold the client's kind of address.
         control.expect("PASV", "425")
         control.expect("LIST", "425 Use PASV, EPSV, PORT or EPRT first.")
     if platform is None:

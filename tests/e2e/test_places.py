@@ -16,15 +16,15 @@ from control import Control, read_all
 from server import DIST, PATIENCE, run_micropython, wait_until
 from test_network import MAIN
 
-# Most of these wait for seconds, and are about what no machine does differently.
+# Most of these wait for seconds, and are the same on every architecture.
 once = pytest.mark.clients
 
-# So many seconds after its last command a session may make room; the server counts whole ones.
+# After so many seconds without a command a session may lose its place. The server counts whole seconds.
 IDLE = 2
 
 
 def ended(control):
-    """Takes what there is; whether the server has ended the session, with a 421."""
+    """Reads what has come. Whether the server has ended the session with a 421."""
     control.socket.setblocking(False)
     try:
         control.received += control.socket.recv(4096, 0)
@@ -38,7 +38,7 @@ def ended(control):
 
 
 def newcomer(server):
-    """A session that was let in, or None; one that was not is told so."""
+    """A session, or None when the server refused it with a 421."""
     control = server.connect()
     greeting = control.reply()
     if greeting.startswith("220 "):
@@ -150,7 +150,7 @@ def test_nobody_who_was_used_just_now_makes_room(start_server):
         time.sleep(IDLE + 1)
 
         def refused():
-            # On a machine that stood still in between, the answer says nothing.
+            # If the machine stood still in between, the answer means nothing.
             start = time.monotonic()
             for control in (first, second):
                 control.expect("NOOP", "200")
@@ -311,7 +311,7 @@ def test_a_login_that_takes_too_long_is_421_whatever_dribbles_in(start_server):
         with concurrent.futures.ThreadPoolExecutor(len(ENDLESS)) as pool:
             said = pool.map(dribble, controls, [pieces() for pieces in ENDLESS.values()])
         assert dict(zip(ENDLESS, said)) == dict.fromkeys(ENDLESS, LATE)
-        # That the others' time is over shows that it would be for this one.
+        # The time of the others is over, so it would be over for this one.
         logged_in.expect("NOOP", "200")
         logged_in.store("STOR file", b"content")
     assert_all_over(server)
@@ -345,7 +345,7 @@ def test_a_login_through_tls_that_takes_too_long(start_server):
         for control in (whole, named):
             control.secure(certificates.client())
         named.expect("USER tester", "331")
-        # Before the first command in TLS it is not sure that words would be understood.
+        # Before the first command in TLS the client might not understand a reply.
         assert named.reply() == LATE
         for control in controls:
             # MicroPython says no goodbye in TLS.

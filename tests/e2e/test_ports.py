@@ -48,7 +48,7 @@ def assert_served(server, control):
 # -- what every transfer meets
 
 
-# A reset takes with it what was not read there: what stays of an upload depends on who is faster.
+# A reset drops bytes that were not read there. So what stays of an upload depends on who is faster.
 PLAYED = [path for path in transcript.transcripts() if path.stem != "unfinished-uploads"]
 
 
@@ -178,7 +178,7 @@ def test_four_sessions_that_all_transfer_are_what_ten_sockets_are_for(esp32):
     (server.root / "file").write_bytes(bytes(1 << 20))
     with contextlib.ExitStack() as stack:
         controls = [stack.enter_context(server.login()) for _ in range(4)]
-        # Every listener is there before the first of them is let go.
+        # All listeners are open before the first of them is closed.
         ports = [passive_port(control) for control in controls]
         assert sockets(server) == 9
         connections = [stack.enter_context(data_connection(server.host, port, receive_buffer=4096)) for port in ports]

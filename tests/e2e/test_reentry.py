@@ -64,7 +64,7 @@ def attempt(place, name, what):
 
 
 def look():
-    # From a place that the shim calls, where sessions may be looked at.
+    # This place is called by the shim, where sessions can be read.
     gc.collect()
     for s in server.sessions if server else ():
         for name in ATTRIBUTES:
@@ -283,7 +283,7 @@ def server(start_server):
 
 
 def use(server):
-    """One client: whatever makes native code call Python."""
+    """One client, which does everything that makes native code call Python."""
     with server.login() as control:
         control.expect("MKD folder", "257")
         control.expect("CWD folder", "250")
@@ -320,7 +320,7 @@ def refused(server):
 def test_python_that_native_code_calls_is_kept_out_of_the_sessions(server):
     use(server)
     counts = refused(server)
-    # Each place was there, and nothing was let in; the fixture looks for faults.
+    # Each place was reached, and each call was refused. The fixture looks for faults.
     assert set(counts) == {"clock", "log", "names", "readinto", "receive", "send", "stat", "write"}
     assert min(counts.values()) > 39, counts
 

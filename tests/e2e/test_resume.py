@@ -1,4 +1,4 @@
-"""Uploads that break off: what has arrived of a new file stays so that the client can go on, and what has arrived as a whole is whole."""
+"""Uploads that break off: what has arrived of a new file stays, so that the client can go on. An upload that has arrived as a whole is complete."""
 
 import hashlib
 import io
@@ -197,7 +197,7 @@ def test_it_stays_wherever_it_was_to_go(board, command):
 
 
 def test_a_name_that_was_taken_meanwhile_is_left_alone(board):
-    # By something that asks no server: a program on the board.
+    # Changed by a program on the board, which does not ask the server.
     with board.login() as control:
         data = begin(board, control)
         board.files.write("/file", OLD)

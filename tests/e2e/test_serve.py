@@ -1,4 +1,4 @@
-"""`cargo xtask serve`, as somebody types it who tries the server for the first time."""
+"""`cargo xtask serve`, as a newcomer types it."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""Names of unfinished uploads: no two servers mean the same, none is left for good, and what others write is spared."""
+"""Names of unfinished uploads: two servers never use the same one, none stays for ever, and those of others are left alone."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def test_two_servers_on_one_folder(start_server, tmp_path):
         with two.login() as other:
             more = begin(two, other)
             assert len(own(os.listdir(one.root))) == 2
-            # The folder is not empty for the second server, and not its to empty.
+            # The folder is not empty, and the second server must not empty it.
             os.mkdir(one.root / "sub")
             third = one.login()
             inner = begin(one, third, "sub/file")
@@ -190,7 +190,7 @@ def test_all_leftovers_are_found_in_many_folders(start_server, tmp_path):
             control.expect("NOOP", "200")
             slowest = max(slowest, time.monotonic() - start)
             assert start < server_deadline(server), [str(path) for path in leftovers if path.exists()][:10]
-        # On a busy machine a NOOP alone takes its time.
+        # On a busy machine a NOOP alone may take long.
         assert slowest < 1
     assert (deep / "kept").read_bytes() == b"kept"
     server.assert_nothing_leaked()
@@ -260,7 +260,7 @@ def test_a_folder_in_which_somebody_uploads_is_not_removed(board):
 
 
 def test_a_folder_whose_whole_upload_has_no_name_yet(start_server):
-    # On FAT, what a cut between the removal of the old file and the new one's name leaves: it is no leftover, but the file.
+    # On FAT, a cut after the removal of the old file and before the renaming of the upload leaves this. It is not a leftover: it is the file.
     server = start_server(file_system="VfsFat")
     server.files.fill({"/folder/.ftpdlite-9": NEW, "/folder/.ftpdlite-9.to": b"file", "/other/.ftpdlite-9.to": b"file"})
     with server.login() as control:

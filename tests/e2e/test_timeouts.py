@@ -1,4 +1,4 @@
-"""What takes too long ends. The limits are set to a second; no test measures how long it took."""
+"""Time-outs. The limits are set to a second; no test measures how long it took."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""TLS (RFC 4217). In most tests a second session transfers in clear at the same time: what one does in its handshake must not hold up the others.
+"""TLS (RFC 4217). In most tests a second session transfers in clear at the same time: a handshake must not stop the others.
 
 MicroPython's ssl sends no close_notify, so the clients here take TCP's end for the end, as curl and lftp do.
 """
@@ -27,7 +27,7 @@ def pattern(size):
 
 @pytest.fixture
 def server(start_server):
-    """A server with TLS for whom wants it. At its end nothing may have leaked."""
+    """A server with TLS for those who want it. At its end nothing may have leaked."""
     server = start_server(**certificates.settings())
     with open(server.root / "big", "wb") as file:
         file.truncate(BIG)
@@ -384,7 +384,7 @@ def test_stat_of_a_large_directory(server, neighbour):
 def test_an_upload_ends_with_the_clients_close_notify(server):
     with secure_login(server) as control, secure_data(control, "STOR file") as data:
         data.sendall(b"content")
-        # Its alert goes out; what comes back is the end of TCP, which Python may complain of.
+        # Its alert goes out. The answer is the end of TCP, and Python may complain of that.
         with contextlib.suppress(OSError):
             data.unwrap()
         assert control.reply() == "226 Transfer complete."
@@ -596,7 +596,7 @@ for arguments in {all}:
 
 
 def construct(folder, *arguments, before=""):
-    """Makes a server with each of these; gives what came of it."""
+    """Makes a server with each of these; gives the results."""
     code, output = run_micropython(folder, before + CONSTRUCT.replace("{all}", repr(arguments)))
     assert code == 0, output
     return output.splitlines()

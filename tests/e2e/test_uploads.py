@@ -1,4 +1,4 @@
-"""Uploads: the old file stays until the new one is whole, whatever happens; and lines that are converted."""
+"""Uploads: whatever happens, the old file stays until the new one is complete. And lines that are converted."""
 
 import hashlib
 
@@ -87,7 +87,7 @@ def test_an_upload_that_ends_early_leaves_the_old_file(server, ending):
         elif ending == "kick":
             with server.login() as admin:
                 admin.expect("SITE KICK 127.0.0.1", "200")
-            # Before it is cut, the connection's end would be the file's.
+            # The end of the connection must not come before that, or it would be the end of the file.
             assert control.reply().startswith("426")
         else:
             with server.login() as admin:

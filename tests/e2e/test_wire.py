@@ -1,4 +1,4 @@
-"""The control connection is a stream: what no transcript can say about it (facts of RFC 959 4.1.3, 4.2 and RFC 854)."""
+"""The control connection is a stream. These tests are about what a transcript cannot express (RFC 959 4.1.3, 4.2 and RFC 854)."""
 
 import ftplib
 import socket

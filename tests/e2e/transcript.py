@@ -132,7 +132,7 @@ class Player:
         self.private = False
         self.level = None
 
-    # What a player over something else than sockets does in another way.
+    # A player without sockets does these in another way.
 
     matches = staticmethod(matches)
     connect_control = Control

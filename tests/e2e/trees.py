@@ -1,4 +1,4 @@
-"""Folders full of files for clients that copy trees, and what can be said of such folders."""
+"""Folders full of files for clients that copy trees, and functions to compare them."""
 
 import hashlib
 

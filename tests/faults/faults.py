@@ -1,4 +1,4 @@
-"""Servers whose allocations fail when a test wants it, clients that bear it, and the sweep over every allocation.
+"""Servers whose allocations fail when a test wants it, clients that expect that, and the loop over all allocations.
 
 The server runs in MicroPython with the module of `module/faults.c`, which follows a file that both processes map.
 """
@@ -54,7 +54,7 @@ class Plan:
             self.memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
 
     def arm(self, first, count):
-        """Lets `first` allocations be, and then the next `count` fail."""
+        """Lets `first` allocations succeed, and then the next `count` fail."""
         self.memory[:] = self.NUMBERS.pack(0, first, count, 0, 0, 0).ljust(mmap.PAGESIZE, b"\0")
         self.memory[:8] = struct.pack("q", 1)
 
@@ -226,7 +226,7 @@ class Bench:
             with open(self.server.root / "large", "wb") as file:
                 file.truncate(LARGE)
         self.told = 0
-        # What the first client makes and all others use is there before anything is counted.
+        # Objects that the first client makes and all others use must be there before anything is counted.
         self.serves()
 
     def kill(self):
@@ -264,7 +264,7 @@ class Bench:
     def reset_files(self):
         """The files that a step may change, as they were."""
         for name, is_folder in self.files.entries("/"):
-            # What an upload left is the server's to remove.
+            # The server removes what an upload left.
             if name not in ("file", "large", "old", "sub") and not name.startswith(".ftpdlite-"):
                 (self.files.rmdir if is_folder else self.files.remove)("/" + name)
         self.files.write("/old", OLD)

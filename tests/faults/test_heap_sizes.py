@@ -18,7 +18,7 @@ FLOOD = 36
 
 
 class Refused(Exception):
-    """An error, or a closed connection, which are answers too."""
+    """An error, or a closed connection. Both count as answers."""
 
 
 def settings():
@@ -102,7 +102,7 @@ def visits(server, count):
 
 
 def flood(server):
-    """Connections by the dozen, which stay. Each of them gets a greeting, a refusal or its end."""
+    """Dozens of connections that stay. Each of them gets a greeting, a refusal or its end."""
     with contextlib.ExitStack() as stack:
         for _ in range(FLOOD):
             reply = stack.enter_context(server.connect()).reply()

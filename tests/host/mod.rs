@@ -112,7 +112,7 @@ pub struct Host {
     replies: Vec<u8>,
     /// The client's files.
     pub files: Files,
-    /// What the data connection brought to the client and was not looked at yet.
+    /// What came to the client over the data connection and was not read yet.
     pub downloaded: Vec<u8>,
     /// Whether the client makes its data connections.
     pub connects: bool,
@@ -128,7 +128,7 @@ pub struct Host {
     foreign_data: bool,
     atomic_uploads: bool,
     sets_times: bool,
-    /// What the upload that is open becomes when it is whole, if it goes to a file of its own.
+    /// The name that the open upload gets when it is complete, if it goes to a file of its own.
     becomes: Option<Vec<u8>>,
     /// What came over the data connection for it.
     received: Vec<u8>,
@@ -314,7 +314,7 @@ impl Host {
         self.run();
     }
 
-    /// What came goes to the file, and stays there if it is whole, or if there was no such file.
+    /// The received bytes go to the file. They stay there if the upload is complete, or if there was no such file.
     fn close_upload(&mut self, end: End) {
         self.uploading = false;
         self.uploaded = false;
@@ -492,7 +492,7 @@ impl Host {
     fn rename(&mut self, to: &[u8]) -> Result<Outcome<'static>, u32> {
         self.files.stat(parent(to))?;
         let from = std::mem::take(&mut self.renaming);
-        // Here names differ in what they are written with, and in nothing else.
+        // Here two names are the same only if their bytes are.
         if to != from && self.files.stat(to).is_ok_and(|(content, _)| content.is_none()) {
             return Err(IS_A_DIRECTORY);
         }

@@ -22,7 +22,7 @@ PORT = 2121
 # The client's own port in PORT and EPRT.
 CLIENT_PORT = 50_000
 
-# Streams: bytes at a time at most, and every which call would block. The GC: whether at every poll, and after how many bytes.
+# Streams: the most bytes at a time, and which calls would block (every n-th). The GC: whether it runs at every poll, and after how many bytes.
 SMOOTH = {"streams": (0, 0), "collections": (False, -1)}
 ROUGH = {"streams": (7, 3), "collections": (True, 256)}
 # The same of streams, the transfer's buffer, the bytes of the file.
@@ -186,7 +186,7 @@ def panic(board):
 
 
 def foreign(board):
-    """Code for another architecture is refused, and told why."""
+    """Code for another architecture is refused, and the error says why."""
     mpy = board.ask("sys.implementation._mpy")
     check(mpy >> 10 & 15 == 11, "this is no rv32imc")
     check(board.ask("native.__name__") == "ftpdlite.native_rv32imc", "the package chose another module")
@@ -233,7 +233,7 @@ def sessions(board):
 
 
 def few_sessions(board):
-    """A port of which nothing is known has two sessions, as long as both are in use."""
+    """On an unknown port there are two sessions, as long as both are in use."""
     serve(board, {}, **SMOOTH)
     controls = [BoardControl(board).login() for _ in range(2)]
     check(BoardControl(board).reply() == "421 Too many connections.", "a third session came in")

@@ -169,7 +169,7 @@ class Stream:
         self.limit()
 
     def is_read(self):
-        """Whether the module has read all there is, and cannot know yet that nothing more will come."""
+        """Whether the module has read everything so far, and cannot know that nothing more will come."""
         self.loader.ask(b"u" + struct.pack("<I", self.handle))
         return self.loader.value == 0 and not self.limits[0]
 
@@ -433,7 +433,7 @@ class Host:
     # -- the client's part
 
     def settle(self):
-        """Everything that can happen without the client happens."""
+        """Does everything that can happen without the client."""
         while True:
             self.run()
             if getattr(self, "waiting", None) is None:
