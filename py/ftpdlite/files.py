@@ -130,7 +130,7 @@ def _replace(server, name, path, target, error=0):
     error = error or _firmly(os.remove, target)
     there = _firmly(os.stat, target)
     if there == _ENOENT:
-        # Where FAT has rubbish in a folder, what is written behind it is not found; the sweep mends that.
+        # If FAT has rubbish in a folder, entries behind that are not found. The sweep repairs that.
         error = -(_firmly(os.rename, path, target) or _firmly(os.stat, target))
     elif there or not error:
         error = -(error or _EIO)

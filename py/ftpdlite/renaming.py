@@ -1,4 +1,4 @@
-# What RNTO does: loaded for one rename, and let go afterwards.
+# What RNTO does. Loaded for one rename, and dropped afterwards.
 import os
 
 from .files import _firmly, _folds, _like, _note, _replace, _write
@@ -40,7 +40,7 @@ def rename(server, s, old, new):
 
 
 def move(server, old, new, replaces=None, is_same=0):
-    """Renames, in a way that a cut of the power does no harm to. Gives the errno, or 0.
+    """Renames so that a power cut does no harm. Gives the errno, or 0.
 
     replaces: whether there is a file of the new name. is_same: whether the file system may not tell the two names apart.
     """
@@ -52,7 +52,7 @@ def move(server, old, new, replaces=None, is_same=0):
                 # LittleFS may have done half of it; the sweep mends that.
                 server._litter = 1
         return error
-    # FAT removes first what is replaced, and writes the new name before it removes the old one. A note tells the sweep what to do after a cut.
+    # FAT first removes the file that is replaced, and writes the new name before it removes the old one. A note tells the sweep what to do after a cut.
     start = new.rfind(_like(new, "/")) + 1
     number = core.ticks()
     note = None
@@ -65,7 +65,7 @@ def move(server, old, new, replaces=None, is_same=0):
         _firmly(_note, name)
         return error
     if is_same:
-        # By way of a third name, for what has these two is one.
+        # Over a third name, because both names are the same file.
         error = _firmly(os.rename, old, name) or _firmly(os.stat, name)
         if error:
             server._litter = 1
@@ -73,7 +73,7 @@ def move(server, old, new, replaces=None, is_same=0):
         old = name
     error = _replace(server, name, old, new)
     if error < 0 and not replaces and _firmly(os.stat, new) == _ENOENT and not _firmly(os.stat, old):
-        # Nothing was done, and nothing is to be done later.
+        # Nothing was done, so nothing must be done later.
         _firmly(_note, name)
     return abs(error)
 
@@ -83,7 +83,7 @@ def _bytes(path):
 
 
 def _is_listed(folder, name):
-    # Whether a folder has an entry of just that name. What a file system finds without listing it has another name.
+    # Whether a folder lists just that name. If a file system finds a file by a name that it does not list, the file has another name.
     folder = folder or b"/"
     try:
         entries = os.ilistdir(folder)
@@ -91,14 +91,14 @@ def _is_listed(folder, name):
         # A file system written in Python may want a str.
         entries = os.ilistdir(folder.decode())
     found = False
-    # To the end, for only that closes a folder on the Unix port.
+    # To the end, because only that closes a folder on the Unix port.
     for entry in entries:
         found |= native.same(entry[0], name)
     return found
 
 
 def _is_same(old, new):
-    # Whether the two paths are one: names that differ are both in the list when they mean two things.
+    # Whether the two paths are the same. If two different names are both in the list, they mean two things.
     old_folder = new_folder = b""
     for index, (a, b) in enumerate(zip(old.split(b"/"), new.split(b"/"))):
         if a != b and _is_listed(old_folder, a) and _is_listed(new_folder, b):

@@ -1,5 +1,5 @@
 # The search for what uploads and renames have left, which a power cut or a failing disc may do. Loaded for that when a server starts and when a file could
-# not be removed, and let go afterwards; names that every firmware knows take no memory, so functions have such. An unfinished upload has a note beside it when
+# not be removed, and dropped afterwards. Functions have names that every firmware knows, because these take no memory. An unfinished upload has a note beside it when
 # it is whole (files.py), and a rename on FAT has one while it goes on (renaming.py): then it is finished.
 import os
 from micropython import const
@@ -7,10 +7,10 @@ from micropython import const
 from .files import _write
 from .tasks import _is_linux, _once, core, native
 
-# So many folders wait to be looked into, and so many leftovers of one folder are known at a time.
+# How many folders wait at most, and how many leftovers of one folder are known at a time.
 _WAITING = const(100)
 _KNOWN = const(50)
-# Seconds until what could not be done is tried again.
+# Seconds until it tries again what it could not do.
 _LATER = const(4)
 _DIRECTORY = const(0x4000)
 _ENOENT = const(2)
@@ -25,14 +25,14 @@ def sweep(server):
     """Finishes or removes the unfinished uploads that nobody writes to: a generator that lets other tasks run."""
     start = core.ticks()
     try:
-        # Each with how many of its folders are known already.
+        # Each with the number of its folders that are known already.
         folders = [(account[3].rstrip("/"), 0) for account in server._entries if account[3]]
         if not _is_linux or server.root != "/":
-            # Else that is a whole computer's.
+            # Not the whole file system of a computer.
             folders.append((server.root.rstrip("/"), 0))
         for path, _ in folders:
             try:
-                # LittleFS hides a file next to one whose move from folder to folder was cut, until it is to change something, if only something that is not there.
+                # After a cut move between folders, LittleFS may hide a file until something is changed. To remove a file that is not there is enough.
                 os.remove(join(path, "/.ftpdlite-0-0-"))
             except (OSError, TypeError, ValueError, AttributeError):
                 pass
@@ -59,7 +59,7 @@ def remove(server, path, error):
         return error
     for name in names:
         if not _is_ours(path, name) or _is_foreign(name):
-            # FAT says EACCES of that.
+            # FAT would say EACCES.
             return _ENOTEMPTY
     for _ in close(server, path, names):
         pass
@@ -68,14 +68,14 @@ def remove(server, path, error):
 
 
 def _open(server, path, start, tasks):
-    # Adds a folder's folders from the `start`-th on to those that wait; the first time it tidies the folder up. A generator.
+    # A generator: adds the folders in a folder, from the `start`-th on, to those that wait. The first time it tidies up the folder.
     found = []
     new = []
     count = 0
     for entry in _list(path):
         if entry[1] & _DIRECTORY:
             count += 1
-            # At least one, so that it comes to an end.
+            # At least one, so that the search comes to an end.
             if count > start and (not new or len(tasks) + len(new) < _WAITING):
                 new.append((join(path, "/", entry[0]), 0))
         elif not start and _is_ours(path, join(entry[0])):
@@ -91,7 +91,7 @@ def _open(server, path, start, tasks):
 
 
 def _list(path):
-    # As bytes, for a name need not be UTF-8.
+    # As bytes, because a name need not be UTF-8.
     try:
         return os.ilistdir(_bytes(path) or b"/")
     except TypeError:
@@ -113,7 +113,7 @@ def join(*names):
 
 
 def _is_ours(path, name):
-    # Whether it is an unfinished upload or a note, or what FAT has left of one that was cut while it was removed: its short name, ~1.FTP or FTPDLI~1.TO.
+    # Whether it is an unfinished upload or a note, or the short name, ~1.FTP or FTPDLI~1.TO, that FAT leaves when a cut comes while one is removed.
     if native.is_unfinished(name):
         return True
     if isinstance(name, bytes) or not (
@@ -124,7 +124,7 @@ def _is_ours(path, name):
 
 
 def _is_foreign(name):
-    # Whether another process that runs owns it, .ftpdlite-PROCESS-NUMBER, or whoever made it.
+    # Whether it belongs to another running process (.ftpdlite-PROCESS-NUMBER), or to somebody unknown.
     if isinstance(name, bytes):
         return True
     parts = name.split("-")
@@ -134,7 +134,7 @@ def _is_foreign(name):
 
 
 def close(server, path, names):
-    # Finishes or removes some unfinished uploads of a folder, those with notes first. A generator.
+    # A generator: finishes or removes some unfinished uploads of a folder, those with notes first.
     for noted in (True, False):
         for name in names:
             if not _is_foreign(name) and name.endswith(".to") == noted:
@@ -164,12 +164,12 @@ def stat(path):
 
 
 def finish(server, path, name):
-    # Does what a note says: that of an upload or of a copy is the name that it is to have, that of a rename has the old path before it.
+    # Does what a note says. The note of an upload or of a copy is its new name; the note of a rename has the old path before that.
     note = join(name, ".to")
     with open(note, "rb") as file:
         source, _, text = file.read().rpartition(b"\0")
     is_copy = _bytes(name).endswith(b"-copy")
-    # A rename goes by way of a third name, this one, when FAT does not tell the two apart.
+    # When both names are the same to FAT, a rename goes over a third name, this one.
     by_third = source.endswith(b"\0")
     places = (name, join(source)) if source and not by_third and not is_copy else (name,)
     source = join(source.rstrip(b"\0")) if source else name[:-5] if is_copy else name
@@ -182,7 +182,7 @@ def finish(server, path, name):
         if found:
             break
     if not found or not text:
-        # It has its name, or there was no room for the note.
+        # It has its name already, or there was no room for the note.
         if text:
             yield from dig_out(path, target)
         elif found and not found[0] & _DIRECTORY:
@@ -191,7 +191,7 @@ def finish(server, path, name):
         return
     if server._hub.is_open(one) or server._hub.is_open(target) or stat(join(name, "-copy.to")):
         raise OSError(_EBUSY)
-    # Meanwhile nobody else may have them.
+    # Meanwhile nobody else may open them.
     holder = native.Session(server._hub, None, ("0.0.0.0", 0), 512)
     holder.claim(one, target)
     try:
@@ -201,11 +201,11 @@ def finish(server, path, name):
             other = source if stat(source) else _left_of(source, one)
             old = other and found
         if is_copy and (_is_listed(source) or stat(name[:-5])):
-            # The copy is whole, and is to take the place of the others, which share their clusters.
+            # The copy is complete, and takes the place of the others, which share their clusters.
             names = (target, source) if source == name[:-5] else (target, source, name[:-5])
             _remove(join(name[:-5], ".to"), *[old for old in names if _is_listed(old)])
         elif old and (yield from is_same(one, found, other, old)):
-            # A rename on FAT was cut in the middle: both names share their clusters, and to remove one of them would take them from the other.
+            # A rename on FAT was cut in the middle. Both names share their clusters, and to remove one of them would free the clusters of the other.
             third = join(name, "-copy")
             yield from make_room(path, third)
             yield from copy(server, one, third)
@@ -215,7 +215,7 @@ def finish(server, path, name):
             _remove(note, other, one)
             one = name = third
         elif old:
-            # It had not been removed.
+            # The old file had not been removed.
             if one == name:
                 os.remove(one)
             os.remove(note)
@@ -228,7 +228,7 @@ def finish(server, path, name):
 
 
 def make_room(folder, name):
-    # Makes sure that a new name of that length will be found. A generator.
+    # A generator: makes sure that a new name of that length will be found.
     room = join(folder, b"/.ftpdlite-0-0-", b"x" * min(len(name), 200))
     _write(room, b"")
     yield from dig_out(folder, room)
@@ -255,7 +255,7 @@ def _is_listed(path):
 
 
 def _left_of(path, target):
-    # What FAT has left of a name whose removal was cut at the end of a rename: its short name. None when there is none.
+    # The short name that FAT leaves when a cut comes while it removes the old name of a rename. None when there is none.
     found = stat(target)
     folder, _, name = _bytes(path).rpartition(b"/")
     name = name.upper().replace(b" ", b"").replace(b".", b"")
@@ -268,7 +268,7 @@ def _left_of(path, target):
 
 
 def _mend(server, path, name):
-    # Removes what FAT has left of an upload. It may have the clusters of the file that took its place: then it gets a note, as before the cut.
+    # Removes what FAT has left of an upload. If it shares the clusters of the file that it became, it gets a note, as before the cut.
     torn = join(path, "/", name)
     found = os.stat(torn)
     for other in [join(entry[0]) for entry in _list(path) if found[6] and entry[3] == found[6]]:
@@ -282,8 +282,8 @@ def _mend(server, path, name):
 
 
 def _remove(note, *names):
-    # Removes names of the same clusters, and the note of them. Files are emptied first, for a name that is cut while it is removed may come back as
-    # a short one.
+    # Removes names of the same clusters, and their note. Files are emptied first, because a cut during the removal may leave the short name of
+    # a file.
     if stat(note):
         os.remove(note)
     found = [(name, is_there[0] & _DIRECTORY) for name, is_there in [(name, stat(name)) for name in names] if is_there]
@@ -294,13 +294,13 @@ def _remove(note, *names):
         try:
             (os.rmdir if is_folder else os.remove)(name)
         except OSError as error:
-            # FAT may have taken both for one name.
+            # To FAT both may be the same name.
             if error.errno != _ENOENT:
                 raise
 
 
 def is_same(one, found, other, also):
-    # Whether two files or folders have the same content. A generator.
+    # A generator: whether two files or folders have the same content.
     if found[0] != also[0] or found[6] != also[6]:
         return False
     if found[0] & _DIRECTORY:
@@ -322,7 +322,7 @@ def is_same(one, found, other, also):
 
 
 def copy(server, path, target):
-    # Copies a file; of a folder all that is in it moves, for what is in two folders of the same clusters cannot be copied. A generator.
+    # A generator: copies a file. All that is in a folder moves instead, because two folders of the same clusters cannot be copied.
     if not os.stat(path)[0] & _DIRECTORY:
         buffer = bytearray(512)
         with open(path, "rb") as file, open(target, "wb") as second:

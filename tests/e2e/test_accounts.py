@@ -132,7 +132,7 @@ def test_a_name_without_its_password_is_no_session_of_that_user(start_server):
             # A client that was logged in and sends another USER is logged out.
             control.expect("USER reader", "331")
             with server.login("reader:second") as other, server.login("single:fifth"):
-                # Nor is a USER with the name of an account that has one session.
+                # A USER with the name of an account that has one session does not count, either.
                 other.expect("USER writer", "331")
                 with server.login("writer:third"):
                     pass
