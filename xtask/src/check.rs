@@ -1,10 +1,10 @@
 //! `cargo xtask lint`, `bench`, `sizes`, and what they share with `test`.
 
 use crate::arguments::text;
-use crate::project::{Project, Result, output, program, run, write_if_changed};
+use crate::project::{Project, Result, output, program, run, with_thousands, write_if_changed};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
-use crate::{board_bench, build, faults, setup};
+use crate::{account, board_bench, build, faults, setup};
 use std::env;
 use std::path::Path;
 use std::process::Command;
@@ -96,6 +96,11 @@ pub fn sizes(project: &Project) -> Result {
         let figures: Vec<_> = figures.collect::<std::result::Result<_, _>>().map_err(|_| measured.clone())?;
         table += &format!("| {what} | {} |\n", figures.join(" | "));
     }
+    let board = Target::named("armv6m")?;
+    table += HEAP_ACCOUNT;
+    table += &account::heap(project, board, &Runtime::named("micropython-armhf")?.get(project)?)?;
+    table += TEXT_ACCOUNT;
+    table += &account::text(project, board)?;
     write_if_changed(&project.root.join("docs/sizes.md"), table.as_bytes())
 }
 
@@ -119,18 +124,15 @@ On the Unix port, where this was measured, the text is outside of the GC heap; o
 | --- | ---: | ---: | ---: | ---: |
 ";
 
-fn with_thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
+const HEAP_ACCOUNT: &str = "
+## Where the heap goes
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+On 32-bit ARM, `tests/e2e/heap_account.py`: the package is loaded, and a server and a session are made, in steps. On a board the native module's text is there too, and
+the bytecode is not when it is in a ROMFS. Names are the strings of names that the firmware does not have, and the table of them, which doubles when it is full.
+";
 
-    #[test]
-    fn thousands_are_told_apart() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(with_thousands), ["0", "999", "1,000", "1,234,567"]);
-    }
-}
+const TEXT_ACCOUNT: &str = "
+## Where the text goes
+
+The text of armv6m by the symbols of the linked module. What is inlined counts for the function that it is in, and so do small constants.
+";

@@ -1,6 +1,7 @@
 //! `cargo xtask NAME`: every command that a developer types. `cargo xtask help` lists them.
 
 mod abi;
+mod account;
 mod arguments;
 mod board;
 mod board_bench;

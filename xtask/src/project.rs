@@ -166,3 +166,20 @@ pub fn write_executable(path: &Path, script: &str) -> Result {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
         .map_err(|error| format!("cannot mark {}: {error}", path.display()))
 }
+
+/// A number as people read it.
+pub fn with_thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_told_apart() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(with_thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+}
