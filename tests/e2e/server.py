@@ -105,12 +105,12 @@ def give_back_ports(first):
         _blocks.pop(first).close()
 
 
-def run_micropython(folder, program, heap="256k", seconds=PATIENCE, modules=DIST):
+def run_micropython(folder, program, heap="256k", seconds=PATIENCE, modules=DIST, runtime=RUNTIME):
     """Runs a program that ends by itself; gives its exit code and what it printed, stderr included."""
     script = pathlib.Path(folder) / "program.py"
     script.write_text(program)
     done = subprocess.run(
-        [RUNTIME, "-X", f"heapsize={heap}", script],
+        [runtime, "-X", f"heapsize={heap}", script],
         env=environment(modules),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -58,11 +58,18 @@ pub fn allocation_failures(project: &Project) -> Result {
     run(pytest.args(["-m", "pytest", "tests/faults/test_allocations.py", "-q"]))
 }
 
+/// The server in a MicroPython that collects garbage all the time.
+pub fn garbage(project: &Project) -> Result {
+    let mut pytest = python(project, &project.dist("x64"), &faults::runtime(project)?)?;
+    run(pytest.args(["-m", "pytest", "tests/faults/test_stress.py", "-q"]))
+}
+
 /// The command `test-memory`.
 pub fn memory(project: &Project) -> Result {
     setup::python(project)?;
     build::build(project, Target::named("x64")?)?;
     heap_sizes(project)?;
+    garbage(project)?;
     allocation_failures(project)
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the table of its steps, and which of them are asked for.
 
 use crate::arguments::{text, value};
-use crate::check::{allocation_failures, clippy, documentation, format, heap_sizes, python};
+use crate::check::{allocation_failures, clippy, documentation, format, garbage, heap_sizes, python};
 use crate::lanes::{self, Outcome, REASON, SKIPPED, Step, step};
 use crate::project::{Project, Result, run, say};
 use crate::runtimes::Runtime;
@@ -20,6 +20,8 @@ const LANES: usize = 3;
 /// What cargo lets one process use at a time: the folders that the module, and what runs on this machine, are built in.
 const MODULE: &str = "target/module";
 const DEBUG: &str = "target/debug";
+/// The MicroPython with the module `faults`, which the first step that needs it builds.
+const FAULTS: &str = "faults";
 
 /// A run of `tests/e2e`.
 struct Suite {
@@ -152,6 +154,11 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
         step("heap sizes", 20, || heap_sizes(project)).after(build_of("x64")),
         step("allocation failures", 100, || allocation_failures(project))
             .after(build_of("x64"))
+            .uses(FAULTS)
+            .first(|| unless(faults::fetch(project))),
+        step("garbage all the time", 60, || garbage(project))
+            .after(build_of("x64"))
+            .uses(FAULTS)
             .first(|| unless(faults::fetch(project))),
         step("xtensawin", 20, || xtensa::emulator::test(project))
             .after(build_of("xtensawin"))

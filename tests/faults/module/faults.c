@@ -1,5 +1,5 @@
-// The module `faults`: makes allocations on the heap fail, as they do when it is full; and a disc in RAM that needs no memory of the heap, like
-// those of boards.
+// The module `faults`: makes allocations on the heap fail, as they do when it is full; collects garbage all the time, so that what nobody holds is
+// gone at once; and a disc in RAM that needs no memory of the heap, like those of boards.
 //
 // A test tells it what to do in a file that both map, so no Python code runs for that, and only the server's allocations are counted.
 // The linker's --wrap leads the calls of gc_alloc and its relatives here (micropython.mk), so MicroPython's sources stay as they are.
@@ -111,13 +111,38 @@ static bool fails(size_t n_bytes) {
     return true;
 }
 
+// Garbage is collected before each so many allocations; 0 is when the heap is full, as usual.
+static size_t stress_every;
+static size_t stress_count;
+
+// Fills each free block of the heap with bytes that no object has, so that who still uses one comes to grief.
+static void fill_free_blocks(void) {
+    mp_state_mem_area_t *area = &MP_STATE_MEM(area);
+    for (size_t block = 0; block < area->gc_alloc_table_byte_len * 4; ++block) {
+        // Two bits for each block, which are 0 when it is free.
+        if ((area->gc_alloc_table_start[block / 4] >> 2 * (block % 4) & 3) == 0) {
+            memset(area->gc_pool_start + block * MICROPY_BYTES_PER_GC_BLOCK, 0xdb, MICROPY_BYTES_PER_GC_BLOCK);
+        }
+    }
+}
+
+// The real allocation may collect here, too: whoever calls it holds what it needs.
+static void stress(void) {
+    if (stress_every != 0 && ++stress_count % stress_every == 0 && !gc_is_locked()) {
+        gc_collect();
+        fill_free_blocks();
+    }
+}
+
 void *__real_gc_alloc(size_t n_bytes, unsigned int alloc_flags);
 void *__wrap_gc_alloc(size_t n_bytes, unsigned int alloc_flags) {
+    stress();
     return n_bytes != 0 && fails(n_bytes) ? NULL : __real_gc_alloc(n_bytes, alloc_flags);
 }
 
 void *__real_gc_realloc(void *ptr, size_t n_bytes, bool allow_move);
 void *__wrap_gc_realloc(void *ptr, size_t n_bytes, bool allow_move) {
+    stress();
     size_t former = ptr == NULL ? 0 : gc_nbytes(ptr);
     // What becomes smaller always has room.
     if (n_bytes > former && fails(n_bytes)) {
@@ -168,6 +193,15 @@ static mp_obj_t faults_follow(mp_obj_t path) {
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(faults_follow_obj, faults_follow);
+
+// stress(n): from now on garbage is collected before each n-th allocation, and what is free is filled. Gives how many allocations there were.
+static mp_obj_t faults_stress(mp_obj_t every) {
+    size_t seen = stress_count;
+    stress_every = mp_obj_get_int(every);
+    stress_count = 0;
+    return mp_obj_new_int_from_uint(seen);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(faults_stress_obj, faults_stress);
 
 // RAMDisc(size, block): a block device for a file system.
 typedef struct {
@@ -243,6 +277,7 @@ static MP_DEFINE_CONST_OBJ_TYPE(disc_type, MP_QSTR_RAMDisc, MP_TYPE_FLAG_NONE, m
 static const mp_rom_map_elem_t faults_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_faults) },
     { MP_ROM_QSTR(MP_QSTR_follow), MP_ROM_PTR(&faults_follow_obj) },
+    { MP_ROM_QSTR(MP_QSTR_stress), MP_ROM_PTR(&faults_stress_obj) },
     { MP_ROM_QSTR(MP_QSTR_RAMDisc), MP_ROM_PTR(&disc_type) },
 };
 static MP_DEFINE_CONST_DICT(faults_globals, faults_table);

@@ -1,0 +1,107 @@
+"""Garbage is collected before every allocation, and what is free is filled with 0xdb: an object that only Rust still knows of, or that is used after
+nobody holds it any more, would show. The transcripts are played so, and what they leave out."""
+
+import concurrent.futures
+import contextlib
+
+import faults
+import pytest
+import transcript
+from control import read_all, reset
+from server import MAIN, run_micropython
+from test_fuzz import SECONDS, SEED, SETTINGS, fuzz
+
+STRESSED = "import faults\n\nfaults.stress(1)\n" + MAIN
+
+# This MicroPython has no ssl. A disc takes the time of a file, a folder of this machine is asked by another program for it.
+PLAYED = [path for path in transcript.transcripts() if "tls" not in path.stem and path.stem != "set-times"]
+
+
+@pytest.fixture
+def stressed(start_server):
+    """Starts servers whose heap is collected all the time."""
+    return lambda **settings: start_server(runtime=faults.RUNTIME, program=STRESSED, **settings)
+
+
+@pytest.mark.parametrize("path", PLAYED, ids=lambda path: path.stem)
+def test_transcript(path, stressed):
+    server = stressed(**transcript.settings(path))
+    transcript.build_fixture(server.root)
+    transcript.Player(path, server.host, server.port, server.files).play()
+
+
+def test_what_is_free_is_filled(tmp_path):
+    # A block that nobody holds any more, looked at through its address.
+    program = """\
+import faults, uctypes
+
+def address():
+    return uctypes.addressof(bytearray(b"here" * 100))
+
+at = address()
+held = bytearray(b"held" * 100)
+faults.stress(1)
+for _ in range(10):
+    [None] * 3
+# Bytes of the heap may have been taken again, but not all of them.
+print(bytes(uctypes.bytearray_at(at + 200, 100)).count(b"\\xdb") > 50, held == b"held" * 100, faults.stress(0) > 10)
+"""
+    assert run_micropython(tmp_path, program, runtime=faults.RUNTIME) == (0, "True True True\n")
+
+
+def test_several_sessions_at_once(stressed):
+    server = stressed(data_timeout=1)
+    content = bytes(range(256)) * 400
+    for index in range(60):
+        (server.root / f"file {index}").write_bytes(content[:index])
+
+    def client(number):
+        with server.login() as control:
+            control.store(f"STOR up{number}", content)
+            assert control.retrieve(f"RETR up{number}") == content
+            for command in ("LIST", "MLSD", "NLST *"):
+                assert control.retrieve(command).count(b"\r\n") >= 60
+            assert control("STAT .").count("file ") == 60
+            assert control("SITE WHO").count("tester") >= 1
+            control.expect(f"HASH up{number}", "213")
+            control.send(b"NOOP\r\nPWD\r\n" * 20)
+            assert [control.reply()[:3] for _ in range(40)] == ["200", "257"] * 20
+            with control.data() as data:
+                control.expect(f"RETR up{number}", "150")
+                data.recv(10)
+                control.send(b"ABOR\r\nSTAT\r\n")
+                data.close()
+                assert len([control.reply() for _ in range(3)]) == 3
+            with control.data() as data:
+                control.expect(f"APPE up{number}", "150")
+                reset(data)
+                control.reply()
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(client, range(4)))
+    server.assert_nothing_leaked()
+
+
+def test_clients_that_go_in_the_middle(stressed):
+    server = stressed()
+    with open(server.root / "large", "wb") as file:
+        file.truncate(faults.LARGE)
+    for ends in (reset, lambda connection: connection.close()):
+        for command in ("RETR large", "STOR new", "LIST", None):
+            with contextlib.ExitStack() as stack:
+                control = server.login()
+                if command:
+                    data = stack.enter_context(control.data())
+                    control.expect(command, "150")
+                else:
+                    control.send(b"HELP\r\n" * 200 + b"HASH large\r\n")
+                ends(control.socket)
+    with server.login() as control, control.data() as data:
+        control.expect("LIST", "150")
+        assert b"large" in read_all(data)
+    server.assert_nothing_leaked()
+
+
+def test_random_clients(stressed):
+    assert fuzz(stressed(**SETTINGS), SEED, SECONDS) > 0
