@@ -106,11 +106,13 @@ def _unlisten(s):
 def _accept_data(s):
     # Takes the data connection if it is there; others are closed. Raises OSError.
     sock, address = _next_connection(s.listener)
-    if s.accepts(address):
-        _tune(sock)
-        s.data = sock
-    else:
-        _firmly(sock)
+    try:
+        if s.accepts(address):
+            _tune(sock)
+            s.data = sock
+    finally:
+        if s.data is not sock:
+            _firmly(sock)
 
 
 def _error_of(sock):
@@ -202,7 +204,11 @@ def _transfer(server, s, action, path, buffer, sock, address):
             end = _LOCAL_ERROR
             if isinstance(error, MemoryError):
                 _say(server, "WARNING: No memory for a transfer.")
-            _complain(error)
+            elif isinstance(error, OSError):
+                # Of a driver in Python.
+                _say(server, "WARNING: A transfer has failed: %s", error)
+            else:
+                _complain(error)
     finally:
         # Each transfer ends here.
         try:

@@ -41,18 +41,24 @@ def _guard():
     # behind the last one. lwIP has 8 and gives out the last one first. So the first 4 are taken and never closed: then what is cleared
     # belongs to one of these, to which nobody connects. See docs/ports.md.
     # Only modlwip has this function.
-    if not hasattr(socket, "print_pcbs") or hasattr(native, "guards"):
+    if not hasattr(socket, "print_pcbs"):
         return
-    native.guards = guards = []
+    if not hasattr(native, "guards"):
+        native.guards = []
+    guards = native.guards
     probe = socket.socket()
     try:
         probe.bind(("::1", 0))
     except ValueError:
-        for _ in range(4):
-            guard = socket.socket()
-            guards.append(guard)
-            guard.bind(("127.0.0.1", 0))
-            guard.listen(0)
+        # What fails half-way goes on at the next start.
+        while len(guards) < 4:
+            guards.append(socket.socket())
+            try:
+                guards[-1].bind(("127.0.0.1", 0))
+                guards[-1].listen(0)
+            except Exception:
+                _firmly(guards.pop())
+                raise
     finally:
         probe.close()
 

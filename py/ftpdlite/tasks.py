@@ -143,7 +143,7 @@ def _tune(sock):
     if _TCP_NODELAY:
         try:
             sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
-        except (OSError, ValueError):
+        except (OSError, ValueError, MemoryError):
             pass
 
 

@@ -147,6 +147,8 @@ class Plan:
         self.error = error
         self.lasts = lasts
         self.trace = []
+        # How many files are open that were opened since.
+        self.files = 0
 
     def disarm(self):
         self.first = None
@@ -177,6 +179,7 @@ class FaultyFile(io.IOBase):
     def __init__(self, plan, file):
         self.plan = plan
         self.file = file
+        plan.files += 1
 
     def readinto(self, buffer):
         number = self.plan.number("read")
@@ -202,6 +205,7 @@ class FaultyFile(io.IOBase):
             finally:
                 file = self.file
                 self.file = None
+                self.plan.files -= 1
                 file.close()
 
     def read(self, count):
@@ -343,6 +347,21 @@ class Client:
         finally:
             writer.s.close()
         return await self.reply()
+
+    async def get(self, command):
+        """Downloads, or lists; gives the last reply."""
+        streams = await self.data()
+        if not streams:
+            return "425"
+        try:
+            answer = await self(command)
+            if answer.startswith("150"):
+                while await self._patiently(streams[0].read(4096)):
+                    pass
+                answer = await self.reply()
+            return answer
+        finally:
+            streams[1].s.close()
 
     async def retrieve(self, command):
         streams = await self.data()
@@ -603,9 +622,9 @@ def clean(folder):
             os.remove(path)
 
 
-async def faults(rig, kind, folder, what, name, size=96 * 1024, blocks=False):
+async def faults(rig, kind, folder, what, name, size=96 * 1024, blocks=False, stride=1):
     """Lets every call of the file system fail that a work makes; gives (points, calls of one run). `blocks`: lets every write of the block device
-    fail instead.
+    fail instead. stride: of so many calls only one fails.
     """
     job = work(what, name)
     plan = Plan()
@@ -620,9 +639,9 @@ async def faults(rig, kind, folder, what, name, size=96 * 1024, blocks=False):
     points = most = 0
     for error in (EIO,) if blocks else (EIO, ENOSPC, MemoryError):
         for lasts in (False, True):
-            n = 0
+            n = points % stride
             while True:
-                n += 1
+                n += stride if n else 1
                 if kind:
                     disc = Disc(kind, base, plan if blocks else None)
                     files = getattr(vfs, kind)(disc)
@@ -647,18 +666,20 @@ async def faults(rig, kind, folder, what, name, size=96 * 1024, blocks=False):
                 plan.disarm()
                 client.close()
                 await rig.rest()
+                if plan.files:
+                    complain(where, "%d files are open" % plan.files)
                 found = tree()
                 if check_tree(where, job, found):
                     complain(where, "strange names in %s" % list(found))
                 wrong = job.wrong(found)
                 if wrong:
                     complain(where, wrong)
-                if not answer.startswith("2") and not job.breaks and not struck:
+                if not answer.startswith("2") and not job.breaks and not struck and not job.may_refuse:
                     complain(where, "it failed without a fault")
                 if answer.startswith("2"):
                     if not job.is_done(found):
                         complain(where, "it is not whole: there is %s" % list(found))
-                elif answer and not answer.startswith(("450", "451", "452", "550", "426", "425", "421")):
+                elif answer and not job.may_refuse and not answer.startswith(("450", "451", "452", "550", "426", "425", "421")):
                     complain(where, "a strange answer")
                 if blocks:
                     # The same is on the disc.

@@ -36,10 +36,44 @@ def told(content):
     return "missing" if content is None else "%d bytes, %r" % (len(content), content[:30])
 
 
+class Look:
+    """Commands that change nothing; those of `lists` have a data connection. may_refuse: whether they fail where nothing is wrong."""
+
+    breaks = False
+
+    def __init__(self, path, commands, lists=(), may_refuse=False):
+        self.path = path
+        self.commands = commands
+        self.lists = lists
+        self.may_refuse = may_refuse
+
+    def prepare(self):
+        write(self.path, OLD)
+
+    async def run(self, client):
+        for command in self.commands:
+            answer = await client(command)
+        for command in self.lists:
+            answer = await client.get(command)
+        return answer
+
+    def knows(self, path):
+        return path == self.path
+
+    def wrong(self, found):
+        content = found.get(self.path)
+        return None if content == OLD else "the file is %s" % told(content)
+
+    def is_done(self, _):
+        return True
+
+
 class Upload:
     """An upload: its command, what it sends, whether the connection breaks, what was there before, and which contents are right afterwards,
     whatever happens. None is no file.
     """
+
+    may_refuse = False
 
     def __init__(self, command, content, breaks, before, right, name):
         self.command = command
@@ -90,10 +124,22 @@ class Unique(Upload):
         return [found[path] for path in found if self.knows(path)] == [NEW]
 
 
+class Resumed(Upload):
+    """An upload that goes on in the middle of the old file."""
+
+    async def run(self, client):
+        await client("REST 1000")
+        return await super().run(client)
+
+    def is_done(self, found):
+        return found.get(self.path) == OLD[:1000] + NEW
+
+
 class Change:
     """Commands that change names: the files before and after them, {path: content}, one of which must be there whatever happened."""
 
     breaks = False
+    may_refuse = False
 
     def __init__(self, before, after, *commands):
         self.before = before
@@ -157,6 +203,10 @@ def is_longer(content):
     return content is not None and content.startswith(OLD) and (OLD + MORE).startswith(content)
 
 
+def is_resumed(content):
+    return content is not None and content.startswith(OLD[:1000])
+
+
 def work(kind, name):
     """One of the things that are tried. name: how the file is called, which counts on FAT."""
     path = "/d/" + name
@@ -169,6 +219,16 @@ def work(kind, name):
         "broken": lambda: Upload("STOR", NEW, True, None, is_part_or_nothing, name),
         "broken over": lambda: Upload("STOR", NEW, True, OLD, is_old, name),
         "append": lambda: Upload("APPE", MORE, False, OLD, is_longer, name),
+        "resume": lambda: Resumed("STOR", NEW, False, OLD, is_resumed, name),
+        "look at a name": lambda: Look(path, ["%s %s" % (verb, path) for verb in ("SIZE", "MDTM", "MLST", "STAT", "RNFR")] + ["CWD /d", "PWD", "STAT", "AVBL", "CDUP"]),
+        "digest": lambda: Look(path, ["HASH " + path, "XCRC " + path]),
+        "ask the site": lambda: Look(path, ["SITE DF", "SITE FREE", "SITE GC", "SITE UPTIME", "SITE WHO", "ALLO 100"]),
+        "set a time": lambda: Look(path, ["MFMT 20260102030405 " + path, "SITE UTIME 20260102030405 " + path, "SITE CHMOD 644 " + path], may_refuse=True),
+        "list": lambda: Look(path, [], ["LIST /d"]),
+        "list names": lambda: Look(path, [], ["NLST /d", "NLST /d/*"]),
+        "list facts": lambda: Look(path, [], ["MLSD /d"]),
+        "download": lambda: Look(path, [], ["RETR " + path]),
+        "download a rest": lambda: Look(path, ["REST 1000"], ["RETR " + path]),
         "unique": lambda: Unique("STOU", NEW, False, None, is_new_or_nothing, name),
         "rename": lambda: renaming({path: OLD}, path, other),
         "rename over": lambda: renaming({path: NEW, other: OLD}, path, other),

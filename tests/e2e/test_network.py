@@ -317,3 +317,33 @@ def test_a_server_at_all_ipv6_addresses_serves_ipv4_and_ipv6(ipv6, start, platfo
     if platform is None:
         with login(server, "127.3.2.1") as control:
             assert_passive_works(server, control, "127.3.2.1")
+
+
+# -- an interface whose address changes while the server runs
+
+MOVING = """
+class LAN(Interface):
+    def __init__(self, *arguments, **settings):
+        super().__init__(None)
+
+    def ifconfig(self, *_):
+        with open({path!r}) as file:
+            return tuple(file.read().split()) + ("127.0.0.254", "127.0.0.254")
+"""
+
+
+def test_an_interface_goes_down_and_comes_back_with_another_address(start, tmp_path):
+    address = tmp_path / "address"
+    address.write_text(" ".join(HOME))
+    server = start(MOVING.format(path=str(address)))
+    first = login(server, HOME[0], "127.1.2.9")
+    assert_passive_works(server, first, HOME[0], "127.1.2.9")
+    address.write_text(" ".join(DOWN))
+    assert first("PASV") == UNKNOWN
+    # Whoever waits for the old address is not served there, but holds nothing up.
+    address.write_text(" ".join(HOTSPOT))
+    with login(server, HOTSPOT[0], "127.4.4.9") as second:
+        assert_passive_works(server, second, HOTSPOT[0], "127.4.4.9")
+        assert_extended_works(server, second, "127.4.4.9")
+    first.close()
+    server.assert_nothing_leaked()

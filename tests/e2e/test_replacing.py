@@ -30,6 +30,7 @@ CHANGES = [
     "make folder",
     "remove folder",
 ]
+OTHERS = ["resume", "look at a name", "digest", "ask the site", "set a time", "list", "list names", "list facts", "download", "download a rest"]
 EVERY = bool(os.environ.get("FTPDLITE_EVERY_POINT"))
 # How many files lie before it in the folder, so that the entries of a name lie over the border of two sectors in every way.
 PADS = range(17) if EVERY else (2, 5, 10)
@@ -79,6 +80,16 @@ def test_every_call_of_the_file_system_fails_when_names_change(tmp_path, file_sy
     done = play(tmp_path, *(f"print(list(await rig.faults(it, {file_system!r}, {str(folder)!r}, {what!r}, {NAME!r}, {size})))" for what in CHANGES))
     print(f"{file_system or 'a folder'}: {sum(points for points, _ in done)} points")
     assert len(done) == len(CHANGES) and all(points > 6 * calls > 0 for points, calls in done)
+
+
+def test_every_call_of_the_file_system_fails_of_other_commands(tmp_path, file_system):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    size = SIZES.get(file_system, 0)
+    stride = 1 if EVERY else 3
+    done = play(tmp_path, *(f"print(list(await rig.faults(it, {file_system!r}, {str(folder)!r}, {what!r}, {NAME!r}, {size}, stride={stride})))" for what in OTHERS))
+    print(f"{file_system or 'a folder'}: {sum(points for points, _ in done)} points")
+    assert len(done) == len(OTHERS) and all(points >= 6 * max(1, calls // stride) for points, calls in done)
 
 
 @discs

@@ -41,8 +41,8 @@ impl Inside<'_> {
         }
     }
 
-    /// Writes as much of the pending and of the collected replies as the socket takes. Whether all is written. An error counts as
-    /// written, because the next read finds out that the connection is gone.
+    /// Writes as much of the pending and of the collected replies as the socket takes. Whether all is written; an error counts as
+    /// written, and the connection as lost.
     fn flush(&mut self) -> bool {
         let socket = self.head.get(Qstr::sock);
         if let Some(bytes) = self.body.pending.bytes() {
@@ -66,6 +66,11 @@ impl Inside<'_> {
             return false;
         }
         true
+    }
+
+    /// Whether nobody hears the answers any more. Only a transfer goes on then.
+    fn is_deserted(&self) -> bool {
+        self.body.lost && self.body.core.transfer().is_none()
     }
 
     /// Adds the collected replies to the pending ones.
@@ -142,8 +147,7 @@ impl Inside<'_> {
                     let value = outcome.take().unwrap_or(obj::none());
                     self.resume(action, value)
                 }
-                // Nobody hears the answers any more. Only an upload goes on.
-                None if self.body.lost && self.body.core.transfer().is_none() => return CLOSE,
+                None if self.is_deserted() => return CLOSE,
                 None => {
                     self.settings.log_command(self.body.core.peek(line));
                     self.turn(|core, turn| core.next(line, turn))
@@ -158,6 +162,9 @@ impl Inside<'_> {
                 Step::Input => {
                     if !self.flush() {
                         return WAIT_WRITE;
+                    }
+                    if self.is_deserted() {
+                        return CLOSE;
                     }
                     match stream::read(self.head.get(Qstr::sock), self.body.core.space(line)) {
                         Ok(0) => self.body.core.end_of_input(),
