@@ -163,6 +163,8 @@ class FTPdLite:
         if not self._stop_event:
             # Before the rest is loaded, so that both are not there at once.
             _once("settings").check(self, native)
+            if self._tls:
+                await _once("closing").look(self)
         _once("startup").start(self)
 
     async def stop(self, wait=0):

@@ -139,8 +139,8 @@ impl Settings {
 
 /// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log, owner, seed, holders, listing_times)`: flags 1 is no passwords, 2 is data connections
 /// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
-/// connections have none, 256 is that the host can digest files. `owner` is in the names of unfinished uploads, which are numbered from `seed` on; `holders` is the
-/// module's; `listing_times` is in microseconds, -1 as many as it takes.
+/// connections have none, 128 is that TLS ends without a close_notify, 256 is that the host can digest files. `owner` is in the names of unfinished uploads, which
+/// are numbered from `seed` on; `holders` is the module's; `listing_times` is in microseconds, -1 as many as it takes.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
     exceptions::check_arguments(n_args, n_kw, 13);
     // SAFETY: the runtime passes `n_args` objects, and there are thirteen.
@@ -173,6 +173,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
                 _ => Tls::Required,
             },
             private_data: flags & 64 == 0,
+            closes_tls: flags & 128 == 0,
             handshake_timeout: args[5].to_u64() as u16,
         },
     };

@@ -8,6 +8,10 @@ use core::ops::Range;
 pub const LINE_MAX: usize = 512;
 
 const IAC: u8 = 255;
+/// The first of the bytes that are commands behind IAC.
+const COMMANDS: u8 = 240;
+/// `DM` and `IP`, which come before ABOR. Where the IAC before one of them goes as urgent data, it is not in the stream.
+const SYNCH: [u8; 2] = [242, 244];
 /// `WILL`, `WONT`, `DO`, `DONT`: followed by one option byte.
 const OPTION_COMMANDS: Range<u8> = 251..255;
 
@@ -81,8 +85,10 @@ impl Input {
                     self.telnet = Telnet::Iac;
                     false
                 }
-                (Telnet::Data, _) => true,
-                (Telnet::Iac, IAC) => {
+                // No line begins so; further on it may be a letter in UTF-8.
+                (Telnet::Data, _) => !SYNCH.contains(&byte) || self.end > 0 && buffer[self.end - 1] != b'\n',
+                // What followed this IAC went as urgent data.
+                (Telnet::Iac, IAC | ..COMMANDS) => {
                     self.telnet = Telnet::Data;
                     true
                 }
@@ -205,6 +211,14 @@ mod tests {
         let bytes = b"\xff\xf4\xff\xf2AB\xff\xfb\x01OR\r\nCWD \xff\xff\r\n";
         for piece in 1..bytes.len() {
             assert_eq!(lines(bytes, piece), [&b"ABOR"[..], b"CWD \xff"]);
+        }
+    }
+
+    #[test]
+    fn half_a_telnet_sequence_takes_no_letter_along() {
+        let bytes = b"\xff\xf4\xffABOR\r\n\xf2ABOR\r\n\xf4\xf2NOOP\r\nCWD \xf2\x80\x80\x80\xf4\r\n";
+        for piece in 1..bytes.len() {
+            assert_eq!(lines(bytes, piece), [&b"ABOR"[..], b"ABOR", b"NOOP", b"CWD \xf2\x80\x80\x80\xf4"]);
         }
     }
 

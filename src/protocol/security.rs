@@ -17,11 +17,14 @@ pub(super) struct Security {
     pub(super) sized: bool,
     /// PROT P is in force.
     pub(super) private: bool,
+    /// CLNT told that it is FileZilla, which takes the end of TLS without a close_notify for an error.
+    pub(super) is_filezilla: bool,
 }
 
 impl Security {
     /// Everything goes in clear.
-    pub(super) const CLEAR: Security = Security { channel: Channel::Clear, sized: false, private: false };
+    pub(super) const CLEAR: Security =
+        Security { channel: Channel::Clear, sized: false, private: false, is_filezilla: false };
     /// AUTH was just answered.
     pub(super) const HANDSHAKE: Security = Security { channel: Channel::Handshake, ..Security::CLEAR };
 
@@ -42,7 +45,7 @@ impl Security {
         self.channel == Channel::Handshake
     }
 
-    /// REIN: PBSZ and PROT must come again. The control connection stays in TLS, because MicroPython cannot end TLS and keep the connection.
+    /// REIN: PBSZ, PROT and CLNT must come again. The control connection stays in TLS, because MicroPython cannot end TLS and keep the connection.
     pub(super) fn reset(&mut self) {
         *self = Security { channel: self.channel, ..Self::CLEAR };
     }

@@ -306,7 +306,8 @@ SHORT_OF_MEMORY = MAIN.replace("s.run()", """\
 from ftpdlite import tls
 
 wrap = tls.Tls.wrap
-room = [1]
+# For the server's own look at its firmware, and for one client.
+room = [1, 1]
 
 
 def short(self, sock):
@@ -336,6 +337,72 @@ def test_without_memory_for_tls_the_session_goes_on(start_server):
     # It says that there was no memory.
     assert "No memory for a transfer" in server.output()
     server.stop(complain=False)
+
+
+# -- the end of TLS
+
+# A firmware that says a word before it closes TCP. All else is as it is.
+WITH_A_WORD = MAIN.replace("from ftpdlite", """\
+import io
+import sys
+import tls
+
+
+class Stream(io.IOBase):
+    def __init__(self, stream, sock):
+        self.stream, self.sock = stream, sock
+        self.read, self.readinto, self.write = stream.read, stream.readinto, stream.write
+
+    def ioctl(self, request, argument):
+        if request == 4:
+            self.close()
+            return 0
+        return argument
+
+    def close(self):
+        self.sock.write(b"close_notify")
+        self.stream.close()
+
+
+class Context:
+    def __init__(self, protocol):
+        self.context = tls.SSLContext(protocol)
+        self.load_cert_chain = self.context.load_cert_chain
+
+    def wrap_socket(self, sock, **options):
+        return Stream(self.context.wrap_socket(sock, **options), sock)
+
+    @property
+    def verify_mode(self):
+        return self.context.verify_mode
+
+    @verify_mode.setter
+    def verify_mode(self, mode):
+        self.context.verify_mode = mode
+
+
+class Module:
+    SSLContext = Context
+    PROTOCOL_TLS_SERVER = tls.PROTOCOL_TLS_SERVER
+    PROTOCOL_TLS_CLIENT = tls.PROTOCOL_TLS_CLIENT
+    CERT_NONE = tls.CERT_NONE
+
+
+sys.modules["tls"] = Module
+
+from ftpdlite""", 1)
+
+
+@pytest.mark.parametrize("program, answer", [(MAIN, "534"), (WITH_A_WORD, "200")], ids=["as it is", "with a word"])
+def test_filezilla_has_its_data_in_tls_where_the_firmware_ends_it(start_server, program, answer):
+    server = start_server(program=program, **certificates.settings())
+    with secure_login(server) as control:
+        control.expect("CLNT FileZilla", "200")
+        control.expect("PROT P", answer)
+        # Others are content with TCP's end.
+        control.expect("CLNT NcFTP", "200")
+        control.expect("PROT P", "200")
+    assert ("WARNING: This firmware cannot end TLS" in server.output()) == (answer == "534")
 
 
 # -- the control connection

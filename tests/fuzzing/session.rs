@@ -119,6 +119,7 @@ impl Server {
             owner: if flag(4) { u32::from(owner) << 24 | 7 } else { 0 },
             tls: [Tls::Off, Tls::Optional, Tls::Required][usize::from(tls) % 3],
             private_data: tls & 0x40 == 0,
+            closes_tls: tls & 0x80 == 0,
         };
         let mut server = Server {
             session: Session::new(Endpoint { ip, port: 40000 }),

@@ -219,6 +219,8 @@ impl Host {
             digests: true,
             tls: self.tls,
             private_data: self.private_data,
+            // As with every firmware so far.
+            closes_tls: false,
             handshake_timeout: 60,
         }
     }

@@ -222,7 +222,7 @@ class Host:
         self.loader = loader = Loader(program, module, self.stat)
         self.server = loader.make_with(
             loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60, 60, 30,
-            4 * config.get("atomic_uploads", True) | 8 * config.get("sets_times", False) | TLS[config.get("tls")] | 64 * (config.get("private_data") is False) | (2 if config.get("allow_foreign_data") else 0), None,
+            4 * config.get("atomic_uploads", True) | 8 * config.get("sets_times", False) | TLS[config.get("tls")] | 64 * (config.get("private_data") is False) | 128 | (2 if config.get("allow_foreign_data") else 0), None,
             0, 0, loader.name("holders"), -1,
         )  # fmt: skip
         # The control connection, and what it was before TLS.

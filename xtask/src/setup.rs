@@ -38,8 +38,14 @@ const CLIENTS: &[(&str, &str)] = &[
     ("rclone", "rclone"),
 ];
 
-/// A client of several packages, which only works where it is installed: a file that it brings, and the packages.
-const GVFS: (&str, &[&str]) = ("/usr/lib/gvfs/gvfsd-ftp", &["gvfs-backends", "libglib2.0-bin", "dbus"]);
+/// Clients of several packages, which only work where they are installed: a file that they bring, and the packages.
+const INSTALLED_CLIENTS: &[(&str, &[&str])] = &[
+    ("/usr/lib/gvfs/gvfsd-ftp", &["gvfs-backends", "libglib2.0-bin", "dbus"]),
+    ("/usr/bin/filezilla", &["filezilla"]),
+    // The display that it is shown on, and what presses its keys.
+    ("/usr/bin/Xvfb", &["xvfb"]),
+    ("/usr/bin/xdotool", &["xdotool"]),
+];
 
 /// Clients that Debian 12 has not: the program, its package, and the suite that it is unpacked from. Without them only their tests are left out.
 const LATER_CLIENTS: &[(&str, &str, &str)] = &[("curlftpfs", "curlftpfs", "trixie")];
@@ -54,7 +60,7 @@ pub fn setup(project: &Project) -> Result {
 pub fn host(project: &Project) -> Result {
     python(project)?;
     clients(project)?;
-    gvfs();
+    installed_clients();
     for (name, package, suite) in LATER_CLIENTS {
         if let Err(error) = later_client(project, name, package, suite) {
             say(format!("there is no {name}, so its tests will be left out: {error}"));
@@ -198,13 +204,14 @@ pub fn clients(project: &Project) -> Result {
     Ok(())
 }
 
-/// gvfs. Without it only its tests are left out.
-fn gvfs() {
-    let (file, packages) = GVFS;
-    if may_install() && !Path::new(file).exists() {
-        say(format!("installs {} (apt-get)", packages.join(", ")));
-        if let Err(error) = apt_install(packages) {
-            say(format!("there is no gvfs, so its tests will be left out: {error}"));
+/// Without one of these only its tests are left out.
+fn installed_clients() {
+    for (file, packages) in INSTALLED_CLIENTS {
+        if may_install() && !Path::new(file).exists() {
+            say(format!("installs {} (apt-get)", packages.join(", ")));
+            if let Err(error) = apt_install(packages) {
+                say(format!("there is no {}, so its tests will be left out: {error}", packages[0]));
+            }
         }
     }
 }

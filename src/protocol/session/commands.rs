@@ -79,7 +79,7 @@ impl Session {
             Verb::Avbl => self.avbl(argument, turn),
             Verb::Ccc => Break(text!("533 The control connection stays protected.")),
             Verb::Cdup => self.cwd(b"..", turn),
-            Verb::Clnt => Break(text!("200 Noted.")),
+            Verb::Clnt => self.clnt(argument),
             Verb::Cwd => self.cwd(argument, turn),
             Verb::Dele => self.dele(argument, turn),
             Verb::Eprt => self.eprt(argument, turn),

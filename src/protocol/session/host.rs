@@ -73,6 +73,8 @@ pub struct Config<'a> {
     pub tls: Tls,
     /// Whether data connections may go through TLS.
     pub private_data: bool,
+    /// Whether TLS ends with a close_notify here.
+    pub closes_tls: bool,
     /// Seconds from AUTH until the first command must come through TLS; 0 is for ever.
     pub handshake_timeout: u16,
 }

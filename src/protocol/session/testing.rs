@@ -45,6 +45,7 @@ impl Server {
                 digests: true,
                 tls: Tls::Optional,
                 private_data: true,
+                closes_tls: true,
                 handshake_timeout: 2,
             },
         }

@@ -83,6 +83,12 @@ impl Session {
         Break(text!("200 PBSZ=0"))
     }
 
+    /// CLNT: who it is. Where the firmware cannot end TLS, FileZilla takes each transfer through TLS for broken.
+    pub(super) fn clnt(&mut self, argument: &[u8]) -> Answer {
+        self.security.is_filezilla = argument.starts_with(b"FileZilla");
+        Break(text!("200 Noted."))
+    }
+
     /// PROT: whether data connections go through TLS.
     pub(super) fn prot(&mut self, argument: &[u8], config: &Config<'_>) -> Answer {
         if !self.security.sized {
@@ -90,6 +96,9 @@ impl Session {
         }
         Break(match argument {
             b"P" | b"p" if !config.private_data => text!("534 Data connections stay clear."),
+            b"P" | b"p" if self.security.is_filezilla && !config.closes_tls => {
+                text!("534 This firmware cannot end TLS as FileZilla wants it, data stays clear.")
+            }
             b"P" | b"p" => {
                 self.security.private = true;
                 text!("200 Data connections are private.")

@@ -19,6 +19,7 @@ impl Default for Config<'_> {
             digests: false,
             tls: Tls::Off,
             private_data: true,
+            closes_tls: true,
             handshake_timeout: 60,
         }
     }
