@@ -7,6 +7,7 @@ from .tasks import _complain, _errno_of, _firmly, _make_sure, _next_connection, 
 
 # What Session.pump() asks for.
 _WAIT_WRITE = const(2)
+# And from here on, in how many milliseconds it is to be called again.
 _YIELD = const(3)
 
 _OPEN_WRITE = const(19)
@@ -179,8 +180,8 @@ def _transfer(server, s, action, path, buffer, sock, address):
                         yield
                     else:
                         yield from core.sleep_ms(50)
-                elif what == _YIELD:
-                    yield from core.sleep_ms(0)
+                elif what < _ENDED:
+                    yield from core.sleep_ms(what - _YIELD)
                 else:
                     end = what - _ENDED
                     break

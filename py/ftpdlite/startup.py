@@ -63,6 +63,20 @@ def _guard():
         probe.close()
 
 
+def _gauge():
+    # When lwIP has no memory, modlwip's write sleeps, and the whole board with it. So the pump first asks a socket of UDP, which says ENOMEM at once. Bound to this address, it has no
+    # way out: lwIP takes the memory, finds no route, and gives it back. See docs/ports.md.
+    if hasattr(socket, "print_pcbs") and not hasattr(native, "gauge"):
+        native.gauge = gauge = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            gauge.bind(("127.0.0.1", 0))
+        except BaseException:
+            del native.gauge
+            gauge.close()
+            raise
+    return getattr(native, "gauge", None)
+
+
 def _listen(server):
     # The server's listening socket. Raises OSError when the address cannot be had.
     server._entries = _accounts(server)
@@ -100,6 +114,7 @@ def _listen(server):
         seed(),
         native.holders,
         -1 if server.listing_times is True else int(server.listing_times * 1000000),
+        _gauge(),
     )
     if address is None:
         # An ESP32 finds an IPv6 address, but it cannot use it.

@@ -4,6 +4,7 @@ use super::obj::{self, Obj};
 use super::stream::{self, WOULD_BLOCK};
 use crate::protocol::ascii;
 use crate::protocol::session::{End, Session};
+use crate::protocol::turns::{SMALL_PIECE, Turns};
 
 /// How long commands, listings and transfers go on until other tasks run, in microseconds. It is long enough that switching costs little, and short enough
 /// that nobody notices. A board that writes to flash has used it up after one buffer.
@@ -13,6 +14,11 @@ const SHARE: u32 = 2000;
 const SLEPT: u32 = 9_000_000;
 /// `ENOSPC`.
 const NO_SPACE: i32 = 28;
+/// `ENOMEM`.
+const NO_MEMORY: i32 = 12;
+/// Bytes of the network's memory that stay for replies and acknowledgements. Whoever writes more than a small piece leaves as much again, and what is around a
+/// piece, so that others can write small ones.
+const KEPT: usize = 100;
 
 /// MicroPython's `time.ticks_us`.
 #[derive(Clone, Copy)]
@@ -62,16 +68,48 @@ pub enum Pumped {
     WaitRead,
     /// The data connection takes no more.
     WaitWrite,
+    /// The network has no memory, or it is another one's turn.
+    Starved,
     /// The share is used up.
     Share,
     /// The transfer is over.
     Ended(End),
 }
 
+/// What all downloads of a server go through.
+#[repr(C)]
+pub struct Outlet {
+    /// A socket of lwIP through which nothing can be sent: a write to it says whether there is memory for so many bytes, and frees it. None where a write to a
+    /// connection does not hold up the board when there is none.
+    pub gauge: Obj,
+    pub turns: Turns,
+}
+
+impl Outlet {
+    /// How many of `waiting` bytes may be written now. The gauge is asked with bytes of `buffer`.
+    fn room(&mut self, who: usize, waiting: usize, buffer: &[u8]) -> usize {
+        if self.turns.is_free() {
+            return waiting;
+        }
+        let piece = waiting.min(self.turns.most(who));
+        let kept = if piece > SMALL_PIECE { 3 * KEPT } else { KEPT };
+        if piece > 0 && !self.has(piece + kept, buffer) {
+            self.turns.refused();
+            return 0;
+        }
+        piece
+    }
+
+    /// Whether the network has so much memory, in one piece.
+    fn has(&self, size: usize, buffer: &[u8]) -> bool {
+        stream::write(self.gauge, buffer.get(..size).unwrap_or(buffer)) != Err(NO_MEMORY)
+    }
+}
+
 /// The buffer, and which part of it still has to move.
 #[repr(C)]
 pub struct Pump {
-    /// The bytearray, kept for the GC; None between transfers.
+    /// The bytearray, kept for the GC; null between transfers.
     owner: Obj,
     start: usize,
     end: usize,
@@ -86,8 +124,13 @@ impl Pump {
     }
 
     /// Takes a bytearray for a transfer, or None to let the former one go.
-    pub fn attach(&mut self, owner: Obj) {
-        *self = Pump { owner, ..Pump::new() };
+    pub fn attach(&mut self, owner: Obj, turns: &mut Turns) {
+        if !owner.is_none() {
+            turns.change(1);
+        } else if !self.owner.is_null() {
+            turns.change(-1);
+        }
+        *self = Pump { owner: if owner.is_none() { Obj::NULL } else { owner }, ..Pump::new() };
     }
 
     /// Sends what `fill` puts into the buffer behind what is in it, until there is nothing in it.
@@ -95,6 +138,7 @@ impl Pump {
         &mut self,
         data: Obj,
         session: &mut Session,
+        outlet: &mut Outlet,
         clock: &Clock,
         mut fill: impl FnMut(&Session, &mut [u8], usize, Share) -> Result<Filled, End>,
     ) -> Pumped {
@@ -123,25 +167,56 @@ impl Pump {
                     return Pumped::Ended(End::Complete);
                 }
             }
-            while let Some(rest) = buffer.get(self.start..self.end).filter(|rest| !rest.is_empty()) {
-                match stream::write(data, rest) {
-                    Ok(count) => {
-                        self.start += count;
-                        session.data_moved(count as u64);
-                    }
-                    Err(WOULD_BLOCK) => return Pumped::WaitWrite,
-                    Err(_) => return Pumped::Ended(End::Broken),
-                }
-                // Through TLS a buffer goes in many writes, and each of them takes long.
-                let used = clock.used(share);
-                if used >= SLEPT {
-                    return Pumped::Ended(End::Broken);
-                }
-                if used >= SHARE {
-                    return Pumped::Share;
-                }
+            if let Some(stopped) = self.write_out(data, session, outlet, clock, share, buffer) {
+                return stopped;
             }
         }
+    }
+
+    /// Writes what is in the buffer. Why that stopped before its end.
+    #[inline(never)]
+    fn write_out(
+        &mut self,
+        data: Obj,
+        session: &mut Session,
+        outlet: &mut Outlet,
+        clock: &Clock,
+        share: Share,
+        buffer: &[u8],
+    ) -> Option<Pumped> {
+        // TLS makes a record of what it is given, and wants the same again when it was refused: it is not asked to take less.
+        let measures = !outlet.gauge.is_none() && !session.protects_data();
+        let who = core::ptr::from_ref(&*self).addr();
+        while self.start < self.end {
+            let waiting = self.end - self.start;
+            let room = if measures { outlet.room(who, waiting, buffer) } else { waiting };
+            // Without room, what is asked is whether the connection stands and is not full.
+            let piece = buffer.get(self.start..self.start + room).unwrap_or_default();
+            match stream::write(data, piece) {
+                Ok(_) if room == 0 => return Some(Pumped::Starved),
+                Ok(count) => {
+                    self.start += count;
+                    session.data_moved(count as u64);
+                    outlet.turns.wrote(who, count, room);
+                }
+                Err(WOULD_BLOCK) => {
+                    if measures && outlet.turns.may_be_free() && outlet.has(2 * KEPT, buffer) {
+                        outlet.turns.free();
+                    }
+                    return Some(Pumped::WaitWrite);
+                }
+                Err(_) => return Some(Pumped::Ended(End::Broken)),
+            }
+            // Through TLS a buffer goes in many writes, each of which takes its time.
+            let used = clock.used(share);
+            if used >= SLEPT {
+                return Some(Pumped::Ended(End::Broken));
+            }
+            if used >= SHARE {
+                return Some(Pumped::Share);
+            }
+        }
+        None
     }
 
     /// Writes what comes to the file, a whole buffer at a time, which is best for flash. If `session` converts, lines of the wire become lines of a file.

@@ -5,10 +5,11 @@ use super::ffi;
 use super::holders::Holders;
 use super::obj::{self, Obj};
 use super::place::{Place, real_path};
-use super::pump::Clock;
+use super::pump::{Clock, Outlet};
 use super::qstr::Qstr;
 use super::types;
 use crate::protocol::session::{Config, Host, REPLY_MAX, Stat, Tls, Workspace};
+use crate::protocol::turns::Turns;
 use core::cell::Cell;
 
 /// `stat`'s mode bit for directories, the same on every port.
@@ -61,6 +62,7 @@ pub struct ServerObj {
 pub struct Shared {
     /// How much of `replies` is in use. It comes before the large fields, where short instructions reach it.
     pub collected: usize,
+    pub outlet: Outlet,
     pub work: Workspace,
     pub replies: [u8; REPLIES],
 }
@@ -137,14 +139,15 @@ impl Settings {
     }
 }
 
-/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log, owner, seed, holders, listing_times)`: flags 1 is no passwords, 2 is data connections
+/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log, owner, seed, holders, listing_times, gauge)`: flags 1 is no passwords, 2 is data connections
 /// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
 /// connections have none, 128 is that TLS ends without a close_notify, 256 is that the host can digest files. `owner` is in the names of unfinished uploads, which
-/// are numbered from `seed` on; `holders` is the module's; `listing_times` is in microseconds, -1 as many as it takes.
+/// are numbered from `seed` on; `holders` is the module's; `listing_times` is in microseconds, -1 as many as it takes; `gauge` is a socket that tells whether the
+/// network has memory, or None ([`Outlet`]).
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
-    exceptions::check_arguments(n_args, n_kw, 13);
-    // SAFETY: the runtime passes `n_args` objects, and there are thirteen.
-    let args = unsafe { core::slice::from_raw_parts(args, 13) };
+    exceptions::check_arguments(n_args, n_kw, 14);
+    // SAFETY: the runtime passes `n_args` objects, and there are fourteen.
+    let args = unsafe { core::slice::from_raw_parts(args, 14) };
     let flags = args[7].to_u64();
     let os = obj::import(Qstr::os);
     let settings = Settings {
@@ -186,6 +189,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         (&raw mut (*memory).settings).write(settings);
         (&raw mut (*memory).shared.work).write(Workspace::new(args[10].to_u64() as u32));
         (&raw mut (*memory).shared.collected).write(0);
+        (&raw mut (*memory).shared.outlet).write(Outlet { gauge: args[13], turns: Turns::new() });
         (&raw mut (*memory).shared.replies).write_bytes(0, 1);
     }
     Obj::from_ptr(memory)

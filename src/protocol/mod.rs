@@ -94,4 +94,5 @@ pub mod session;
 mod sockets;
 mod texts;
 pub mod time;
+pub mod turns;
 pub mod writer;

@@ -1,6 +1,6 @@
 //! The methods and attributes of `Session`, as the shim knows them.
 
-use super::stepping::{ENDED, WAIT_READ, WAIT_WRITE, YIELD};
+use super::stepping::{ENDED, STARVED, WAIT_READ, WAIT_WRITE, YIELD};
 use super::{Inside, Method, admit, endpoint, enter, make_new};
 use crate::native::exceptions;
 use crate::native::ffi;
@@ -45,7 +45,7 @@ methods! {
 
     /// `attach(buffer)`: the data connection stands, and the transfer uses this bytearray; None when it is over.
     attach(inside, buffer) {
-        inside.body.pump.attach(buffer);
+        inside.body.pump.attach(buffer, &mut inside.shared.outlet.turns);
         if !buffer.is_none() {
             inside.body.core.data_connected();
         }
@@ -93,6 +93,7 @@ methods! {
         Obj::from_u32(match inside.pump() {
             Pumped::WaitRead => WAIT_READ,
             Pumped::WaitWrite => WAIT_WRITE,
+            Pumped::Starved => STARVED,
             Pumped::Share => YIELD,
             Pumped::Ended(end) => ENDED + end as u32,
         })
@@ -134,9 +135,10 @@ impl Inside<'_> {
         let data = self.head.get(Qstr::data);
         let settings = self.settings;
         let clock = &settings.clock;
+        let outlet = &mut self.shared.outlet;
         let body = &mut *self.body;
         match body.core.transfer() {
-            Some(Transfer::Retrieve) => body.pump.send(data, &mut body.core, clock, |core, out, _, _| {
+            Some(Transfer::Retrieve) => body.pump.send(data, &mut body.core, outlet, clock, |core, out, _, _| {
                 let converts = core.converts();
                 match stream::read(file, if converts { ascii::source(out) } else { out }) {
                     Ok(count) => {
@@ -148,7 +150,7 @@ impl Inside<'_> {
             Some(transfer) if transfer.is_upload() => body.pump.receive(data, file, &mut body.core, clock),
             Some(_) => {
                 let listing = &mut body.listing;
-                body.pump.send(data, &mut body.core, clock, |core, out, used, share| {
+                body.pump.send(data, &mut body.core, outlet, clock, |core, out, used, share| {
                     let mut out = Writer::behind(out, used);
                     let paused = listing.fill(core, settings, &mut out, share)?;
                     Ok(Filled { length: out.len(), paused })

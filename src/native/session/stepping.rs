@@ -20,6 +20,8 @@ pub const YIELD: u32 = 3;
 pub const BLOCKED: u32 = 4;
 /// `pump` adds this to the number of the transfer's [`End`].
 pub const ENDED: u32 = 16;
+/// `pump` asks to be called again in two milliseconds: this is [`YIELD`] and 2.
+pub const STARVED: u32 = YIELD + 2;
 
 /// `EBUSY`.
 pub const BUSY: u32 = 16;

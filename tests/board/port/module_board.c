@@ -150,6 +150,24 @@ static mp_obj_t board_pcbs(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(board_pcbs_obj, board_pcbs);
 
+// Each call that finds no memory holds up the whole board for 50 ms, in modlwip, and is then made again.
+static uint32_t sleeps;
+err_t __real_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t length, u8_t flags);
+
+err_t __wrap_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t length, u8_t flags) {
+    err_t error = __real_tcp_write(pcb, data, length, flags);
+    if (error == ERR_MEM) {
+        ++sleeps;
+    }
+    return error;
+}
+
+// sleeps(): how often a write has held up the board so.
+static mp_obj_t board_sleeps(void) {
+    return MP_OBJ_NEW_SMALL_INT(sleeps);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(board_sleeps_obj, board_sleeps);
+
 // leave(status): ends the emulator.
 static mp_obj_t board_leave(mp_obj_t status) {
     leave(mp_obj_get_int(status));
@@ -162,6 +180,7 @@ static const mp_rom_map_elem_t board_members_table[] = {
     { MP_ROM_QSTR(MP_QSTR_times), MP_ROM_PTR(&board_times_obj) },
     { MP_ROM_QSTR(MP_QSTR_pools), MP_ROM_PTR(&board_pools_obj) },
     { MP_ROM_QSTR(MP_QSTR_pcbs), MP_ROM_PTR(&board_pcbs_obj) },
+    { MP_ROM_QSTR(MP_QSTR_sleeps), MP_ROM_PTR(&board_sleeps_obj) },
     { MP_ROM_QSTR(MP_QSTR_leave), MP_ROM_PTR(&board_leave_obj) },
     { MP_ROM_QSTR(MP_QSTR_ROMFS_BASE), MP_ROM_INT(ROMFS_BASE) },
     { MP_ROM_QSTR(MP_QSTR_ROMFS_SIZE), MP_ROM_INT(ROMFS_SIZE) },
