@@ -92,9 +92,13 @@ class Meter:
         what()
         time.sleep(0.1)
         self.board.ask("gc.collect()")
+        return self.least(what, tries, lambda: self.board.ask(prepare))
+
+    def least(self, what, tries, prepare=lambda: None):
+        """The same for a board that need not answer meanwhile."""
         found = []
         for _ in range(tries):
-            self.board.ask(prepare)
+            prepare()
             before = self.settle()
             what()
             # What comes after the last reply belongs to it: the end of a session, and the client's acknowledgement after 40 ms.
@@ -271,6 +275,50 @@ def floor_transfers(board, buffer_size):
     return down / LARGE, up / LARGE
 
 
+def call(port):
+    """A connection to the board. The first time there is no listener yet."""
+    while True:
+        try:
+            return socket.create_connection((tap.BOARD, port), 60)
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+
+
+def floor_answers(board):
+    """Instructions of one line and its answer: with calls that block, and as a task of asyncio."""
+    meter = Meter(board)
+    found = []
+    for statement in f"floor.answer({FLOOR_PORT})", f"asyncio.create_task(floor.answer_in_asyncio({FLOOR_PORT})) and None":
+        board.say(statement)
+        with call(FLOOR_PORT) as connection:
+
+            def ask():
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+                connection.sendall(b"NOOP\r\n")
+                connection.recv(64)
+
+            found.append(meter.least(ask, 12))
+        board.answer(statement)
+    return found
+
+
+def floor_meeting(board):
+    """Instructions of a passive data connection that nothing goes through."""
+    meter = Meter(board)
+    board.ask("floor.close()")
+    tries = 8
+    statement = f"floor.meet({FLOOR_PORT + 1}, {tries + 1})"
+    board.say(statement)
+
+    def meet():
+        with call(FLOOR_PORT + 1) as connection:
+            connection.recv(1)
+
+    cost = meter.least(meet, tries + 1)
+    board.answer(statement)
+    return cost
+
+
 def floor(board):
     """{name: figure} without a server, and {size of the buffer: (down, up)}. The files are as they are for a server."""
     board.ask("import floor")
@@ -278,7 +326,11 @@ def floor(board):
     def least(statement, exchange=None, prepare="None"):
         return min((board.ask(prepare), floor_cost(board, statement, exchange))[1] for _ in range(5))
 
+    blocking, found_noop = floor_answers(board)
     found = {
+        "noop": found_noop,
+        "blocking": blocking,
+        "meeting": floor_meeting(board),
         "size": least("look('/files/small')"),
         "retr_small": least(f"send('/files/small', 4096, {FLOOR_PORT})", receive_all),
         "stor_small": least(f"take('/files/stored', 4096, {FLOOR_PORT})", lambda connection: connection.sendall(bytes(SMALL)), "empty()"),
@@ -353,7 +405,8 @@ def document(ours, original, least, buffers, floors, times, linked):
         "`cargo xtask bench --board` writes this section: the emulated board of `tests/board`, a Cortex-M3 with lwIP and LittleFS. Instructions of",
         "the processor for all that the board does; the same code gives the same figures within 2 %. The original is the server of the project that",
         "this one takes the place of. The floor is the same without a server: the same bytes between the same file and a blocking socket, with the",
-        "best buffer; for listings `os.ilistdir`, with `os.stat` of each entry for those that tell times; for SIZE `os.stat`.",
+        "best buffer; for listings `os.ilistdir`, with `os.stat` of each entry for those that tell times; for SIZE `os.stat`; for NOOP a task of asyncio",
+        "that answers each line.",
         "",
         "| instructions | this server | the original | the floor | beside the floor |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -362,6 +415,13 @@ def document(ours, original, least, buffers, floors, times, linked):
         beside = f"{ours[name] / least[name]:.2f}" if name in least else ""
         title = f"{title}, {unit}" if unit else title
         lines.append(f"| {title} | {cell(ours, name, unit)} | {cell(original, name, unit)} | {cell(least, name, unit)} | {beside} |")
+    exchange, parts = least["noop"], [least[name] for name in ("meeting", "size", "retr_small")]
+    lines += [
+        "",
+        f"An answer from a program that only blocks costs {said(least['blocking'], '')} instructions, and one from a task of asyncio {said(exchange, '')}, so the poller and",
+        "the switch of tasks cost the difference, at each command. RETR of 1 KiB here is what ftplib does: TYPE, PASV, RETR. These are three answers,",
+        f"a data connection ({said(parts[0], '')} with its listener), `os.stat` of the file, and the file itself: together {said(3 * exchange + sum(parts), '')}.",
+    ]
     if not original:
         lines += ["", "The original could not be fetched when this was written, so its column is empty."]
     lines += [
