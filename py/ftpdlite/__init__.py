@@ -124,8 +124,8 @@ class FTPdLite:
         self._credentials = False
         self._stop_event = None
         self._buffers = []
-        self._spare = []
         self._litter = 0
+        self._told = None
         self._port_at = 0
         self._interrupted = None
         _once("settings").check(self, native)

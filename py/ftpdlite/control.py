@@ -8,6 +8,7 @@ from .tasks import _complain, _errno_of, _firmly, _once, _queued, _say, _tell, _
 
 # What Session.step() asks for: the same numbers as in src/native and src/protocol.
 _CLOSE = const(0)
+_WAIT_READ = const(1)
 _WAIT_WRITE = const(2)
 _YIELD = const(3)
 _WAIT = const(4)
@@ -76,9 +77,23 @@ def _control(server, s, sock):
                         outcome = _act(server, s, action)
                 except (OSError, MemoryError) as error:
                     outcome = _errno_of(error)
+            began = _OPEN_READ <= action <= _OPEN_LIST
             stepping = True
             action = s.step(outcome)
             stepping = False
+            if began and action == _WAIT_READ and s.data and not server._tls:
+                # The transfer runs its first share at once, within this task: a small one is over without a switch of tasks. With TLS it does not, because a
+                # handshake needs much stack.
+                job = s.job
+                core._task_queue.remove(job)
+                core.cur_task = job
+                try:
+                    job.coro.send(None)
+                except StopIteration:
+                    pass
+                core.cur_task = s.task
+                if not s.job:
+                    action = s.step(None)
     except Exception as error:
         if stepping and s.sock is not sock and isinstance(error, (OSError, ValueError)):
             # TLS has let go of the socket.
@@ -130,7 +145,7 @@ def _act(server, s, action):
         s.tls = server._tls.wrap(s.sock)
         _unlisten(s)
     elif _OPEN_READ <= action <= _OPEN_LIST:
-        if s.transfer:
+        if action != _OPEN_LIST or s.transfer:
             _begin(server, s, action)
         else:
             _open_list(s)
@@ -176,6 +191,7 @@ def _dismiss(s, code):
 
 
 def _forget(server, s):
+    server._told = None
     try:
         server.sessions.remove(s)
     except MemoryError:

@@ -78,7 +78,13 @@ def _listen(server, s, ipv4):
         listener = socket.socket(server._family, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(socket.getaddrinfo(server._address, port)[0][-1])
+            address = server._address
+            # A raw sockaddr has the port in its third and fourth byte.
+            listener.bind(
+                (address[0], port)
+                if isinstance(address, tuple)
+                else address[:2] + bytes((port >> 8, port & 255)) + address[4:]
+            )
             # With less, modlwip forgets a connection that nobody has accepted when the listener closes, and its place is gone.
             listener.listen(2)
             listener.setblocking(False)
@@ -92,7 +98,10 @@ def _listen(server, s, ipv4):
         server._port_at = (server._port_at + i + 1) % len(ports)
         address = ipv4 and server.masquerade_address
         if ipv4 and not address:
-            address = _once("interfaces", True).own_address(server, s)
+            # It stays the same as long as the session lasts, and takes long to find.
+            if not server._told or server._told[0] is not s:
+                server._told = s, _once("interfaces", True).own_address(server, s)
+            address = server._told[1]
         return port, address
     return _EADDRINUSE
 
@@ -172,7 +181,8 @@ def _transfer(server, s, action, path, buffer, sock, address):
                 s.data = server._tls.wrap(sock)
             s.attach(buffer)
             start = core.ticks()
-            _tell(server, "transfer_start", s, path)
+            if path:
+                _tell(server, "transfer_start", s, path)
             while s.verdict is None:
                 what = s.pump()
                 if what <= _WAIT_WRITE:
@@ -221,7 +231,7 @@ def _transfer(server, s, action, path, buffer, sock, address):
                 _firmly(sock)
             _unlisten(s)
             end = _close_file(server, s, end)
-            if start >= 0:
+            if start >= 0 and path:
                 _tell(server, "transfer_end", s, path, None, end, start)
         finally:
             s.job = None

@@ -7,9 +7,9 @@ _names = []
 
 def own_address(server, s):
     """The address that the client reached, or ""."""
-    address = server._address
-    if decode(address) and address != "0.0.0.0":
-        return address
+    host = server._host if server.host is None else server.host
+    if host != "0.0.0.0" and decode(host):
+        return host
     address = _address_for(s.peer[0])
     if not address and _is_linux:
         address = _once("linux").local_address(server.port, *s.peer)

@@ -29,18 +29,18 @@ def _accept(server, listener):
             _welcome(server, sock, address)
         except OSError as error:
             # Perhaps there is no socket left: give the sessions time to close some.
-            nap = -1 if error.errno == _EAGAIN else 100
+            nap = 0 if error.errno == _EAGAIN else 100
             if sock:
                 _firmly(sock)
         except Exception as error:
             nap = 100
             _refuse(server, sock, error)
-        if nap < 0:
+        # Other tasks run first, so that they go on even when many connections come. If the next connection is there already, the poller says so at once.
+        if not nap:
             if _queued(listener, False):
                 yield
                 continue
             nap = 50
-        # Other tasks run first, so that they go on even when many connections come.
         yield from core.sleep_ms(nap)
 
 

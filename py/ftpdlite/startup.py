@@ -77,16 +77,15 @@ def _gauge():
     return getattr(native, "gauge", None)
 
 
-def _listen(server):
+def _listen(server, host):
     # The server's listening socket. Raises OSError when the address cannot be had.
     server._entries = _accounts(server)
     if time.gmtime()[0] < 2023:
         _say(server, "WARNING: The clock is not set: files will have wrong times.")
-    host = server._host if server.host is None else server.host or "0.0.0.0"
-    server._address = host
     server._family, kind, protocol, _, address = socket.getaddrinfo(
         host, server.port, 0, socket.SOCK_STREAM
     )[0]
+    server._address = address
     open_to_all = not server._entries and server.anonymous is None
     try:
         from binascii import crc32
@@ -142,7 +141,8 @@ def start(server):
     """Listens, and makes the tasks that serve. Raises OSError when the address cannot be had, and MemoryError."""
     if server._stop_event:
         raise RuntimeError("the server runs already")
-    server._listener = listener = _listen(server)
+    host = server._host if server.host is None else server.host or "0.0.0.0"
+    server._listener = listener = _listen(server, host)
     server._uptime = 0
     server._warned = -1
     server._failures = {}
@@ -167,4 +167,4 @@ def start(server):
             task.cancel()
         _firmly(listener)
         raise
-    _say(server, "Listening on %s:%d", (server._address, server.port))
+    _say(server, "Listening on %s:%d", (host, server.port))

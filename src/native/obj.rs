@@ -218,10 +218,18 @@ pub fn new_bytes(bytes: &[u8]) -> Obj {
     unsafe { Obj::from_raw(ffi::table().obj_new_bytes.unwrap_unchecked()(bytes.as_ptr(), bytes.len() as _)) }
 }
 
-/// A new str. Raises UnicodeError unless the bytes are UTF-8.
+/// A new str. The bytes must be UTF-8. It is never one of the runtime's names, not even when it reads like one: to look for it among them costs more than to
+/// make it, and that makes no difference to Python.
 pub fn new_str(bytes: &[u8]) -> Obj {
-    // SAFETY: copies that many bytes; raises MemoryError.
-    unsafe { Obj::from_raw(ffi::table().obj_new_str.unwrap_unchecked()(bytes.as_ptr().cast(), bytes.len() as _)) }
+    str_of(new_bytes(bytes))
+}
+
+/// Makes a str of a bytes object that nobody else has yet; what is in it must be UTF-8.
+fn str_of(bytes: Obj) -> Obj {
+    // SAFETY: both types are the same structure (py/objstr.h), with a hash made the same way; only the word for the type tells them apart. The object was
+    // made a moment ago, on the heap.
+    unsafe { (*bytes.as_ptr::<ffi::mp_obj_base_t>()).type_ = ffi::table().type_str };
+    bytes
 }
 
 /// A new str, or a new bytes object where the bytes are not UTF-8: file systems take both.
@@ -231,11 +239,8 @@ pub fn new_text(bytes: &[u8]) -> Obj {
 
 /// The text of two pieces.
 pub fn new_text_joined(first: &[u8], second: &[u8]) -> Obj {
-    if is_utf8(first) && is_utf8(second) {
-        add(new_str(first), new_str(second))
-    } else {
-        add(new_bytes(first), new_bytes(second))
-    }
+    let joined = new_bytes_joined(first, second);
+    if is_utf8(first) && is_utf8(second) { str_of(joined) } else { joined }
 }
 
 /// The bytes of two pieces.

@@ -20,6 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROMFS_ADDRESS = 0x21C00000
 ROMFS_SIZE = 3 << 20
 HEAP_KIB_ADDRESS = 0x21FFF000
+PROMPT = b"(qemu) "
 USER, PASSWORD = "tester", "secret"
 # Seconds that the board may take to start, and to answer.
 PATIENCE = 60
@@ -59,7 +60,8 @@ class Emulator:
 
     `files` is littlefs, fat or ramdisc; `settings` are arguments of FTPdLite. `original` is the compiled original server,
     which then serves in place of this one. With `shift` the board's clock counts instructions, one in 2**shift ns, so that
-    the same work gives the same figures. `link` is a link's delay, rate and loss, such as tap.WIFI.
+    the same work gives the same figures. `link` is a link's delay, rate and loss, such as tap.WIFI. `trace` is the file for what the monitor's
+    command `log` wants to see.
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class Emulator:
         shift=None,
         link=None,
         show=None,
+        trace=None,
     ):
         self.show = show
+        self.firmware = firmware
         # The board's clock has 25 MHz: a cycle is 40 ns.
         self.instructions_a_cycle = 40 >> (shift or 0)
         self.printed = []
@@ -107,6 +111,8 @@ class Emulator:
         command += ["-device", f"loader,addr={HEAP_KIB_ADDRESS:#x},data={heap},data-len=4"]
         if shift is not None:
             command += ["-icount", f"shift={shift}"]
+        if trace:
+            command += ["-D", trace]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -127,6 +133,8 @@ class Emulator:
         except BaseException:
             self.close()
             raise
+
+        self.said_by_monitor()
 
     def __enter__(self):
         return self
@@ -192,6 +200,27 @@ class Emulator:
         """The same; the answer as a value of Python."""
         return eval(self.ask(expression, patience))  # noqa: S307: it is our own board's
 
+    def command(self, line):
+        """Gives the monitor a command, and its answer."""
+        self.monitor.sendall(line.encode() + b"\n")
+        # Before the answer it says the command once more, with all that a terminal needs.
+        return self.said_by_monitor().partition("\n")[2]
+
+    def said_by_monitor(self):
+        """What the monitor says until it asks for a command."""
+        answer = b""
+        while not (answer.endswith(PROMPT) and b"\n" in answer):
+            ready, _, _ = select.select([self.monitor], [], [], PATIENCE)
+            data = self.monitor.recv(65536) if ready else b""
+            if not data:
+                raise BoardFailed("the emulator's monitor does not answer")
+            answer += data
+        return answer.removesuffix(PROMPT).decode(errors="replace")
+
+    def word(self, address):
+        """What is at that address, without the board's doing."""
+        return int(self.command(f"xp /1wx {address:#x}").split(":")[1], 16)
+
     def link(self, up):
         """Plugs the cable in or pulls it out. Neither side knows of it."""
-        self.monitor.sendall(b"set_link lan " + (b"on" if up else b"off") + b"\n")
+        self.command(f"set_link lan {'on' if up else 'off'}")

@@ -1,6 +1,6 @@
 //! `cargo xtask bench --board`: what the server costs on the emulated board, beside the original server and beside no server at all.
 
-use crate::arguments::text;
+use crate::arguments::{text, value};
 use crate::board::{ARCHITECTURE, in_namespace, original, ready};
 use crate::project::{Project, Result, run, say};
 use crate::targets::Target;
@@ -9,18 +9,26 @@ use lexopt::prelude::*;
 use std::path::Path;
 use std::process::Command;
 
-fn program_of_board(project: &Project, firmware: &Path) -> Command {
-    let mut bench = in_namespace(project.python());
-    bench.current_dir(&project.root).arg("tests/board/bench.py").arg(firmware).arg(project.dist(ARCHITECTURE));
-    bench
+/// A program of tests/board.
+fn program_of_board(project: &Project, name: &str, firmware: &Path) -> Command {
+    let mut program = in_namespace(project.python());
+    program.current_dir(&project.root).arg(Path::new("tests/board").join(name));
+    program.arg(firmware).arg(project.dist(ARCHITECTURE));
+    program
+}
+
+/// Compares the figures with `[board]` in budgets.toml.
+pub fn check(project: &Project, firmware: &Path) -> Result {
+    run(program_of_board(project, "bench.py", firmware).arg("budgets.toml"))
 }
 
 /// The command `bench --board`.
 pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
-    let mut only_checks = false;
+    let (mut only_checks, mut profiled) = (false, None);
     while let Some(argument) = arguments.next().map_err(text)? {
         match argument {
             Long("check") => only_checks = true,
+            Long("profile") => profiled = Some(value(&mut arguments)?),
             other => return Err(text(other.unexpected())),
         }
     }
@@ -33,10 +41,13 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
         }
     };
     build::build(project, Target::named(ARCHITECTURE)?)?;
-    let mut bench = program_of_board(project, &firmware);
     if only_checks {
-        return run(bench.arg("budgets.toml"));
+        return check(project, &firmware);
     }
+    if let Some(names) = profiled {
+        return run(program_of_board(project, "profiler.py", &firmware).arg(names));
+    }
+    let mut bench = program_of_board(project, "bench.py", &firmware);
     bench.args(["docs/measurements.md", "docs/board.svg"]);
     match original(project) {
         Ok(original) => {

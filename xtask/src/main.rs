@@ -284,7 +284,7 @@ Builds for every architecture, measures the GC heap on x64 and on 32-bit ARM, an
         name: "bench",
         summary: "measure against pyftpdlib, or on the emulated board",
         help: "Usage: cargo xtask bench [--runs N] [--quick] [--heap SIZE] [--tls]
-       cargo xtask bench --board [--check]
+       cargo xtask bench --board [--check | --profile WORK]
 
 Builds what is not up to date, and serves the same folder with FTPdLite and with pyftpdlib, which are asked in turns.
 
@@ -295,7 +295,10 @@ Builds what is not up to date, and serves the same folder with FTPdLite and with
   --board       measure on the board of `cargo xtask board` instead: instructions a byte and a command for this server,
                 for the original one, which is fetched, and without a server; and speeds. Writes the section of
                 docs/measurements.md and docs/board.svg
-  --check       with --board: only compare this server's instructions with the budgets, and fail when one is 2 % above",
+  --check       with --board: only compare this server's instructions with the budgets, and fail when one is 2 % above
+  --profile WORK
+                with --board: tell where the instructions of noop, login, size, retr_small, stor_small or pasv go, by function
+                and as a tree of calls",
         run: check::bench,
     },
     Command {

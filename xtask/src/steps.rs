@@ -6,7 +6,7 @@ use crate::lanes::{self, Outcome, REASON, SKIPPED, Step, step};
 use crate::project::{Project, Result, run, say};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
-use crate::{abi, board, build, debian, dist, faults, fuzz, release, riscv, setup, toolchain, xtensa};
+use crate::{abi, board, board_bench, build, debian, dist, faults, fuzz, release, riscv, setup, toolchain, xtensa};
 use lexopt::prelude::*;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ const MODULE: &str = "target/module";
 const DEBUG: &str = "target/debug";
 /// The MicroPython with the module `faults`, which the first step that needs it builds.
 const FAULTS: &str = "faults";
+/// The emulated board's firmware, which is built by the first that wants it.
+const BOARD: &str = ".xtask/board";
 
 /// A run of `tests/e2e`.
 struct Suite {
@@ -168,7 +170,14 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
             .first(|| unless(riscv::fetch(project))),
         step("board", 180, || board::ready(project, true).and_then(|firmware| board::test_all(project, &firmware)))
             .after(build_of(board::ARCHITECTURE))
-            .first(|| unless(board::fetch(project))),
+            .first(|| unless(board::fetch(project)))
+            .uses(BOARD),
+        step("figures of the board", 20, || {
+            board::ready(project, true).and_then(|firmware| board_bench::check(project, &firmware))
+        })
+        .after(build_of(board::ARCHITECTURE))
+        .first(|| unless(board::fetch(project)))
+        .uses(BOARD),
         step("fuzzing", 150, || fuzz::fuzz(project, FUZZING, &[])).first(|| unless(fuzz::tools())),
     ]);
     all

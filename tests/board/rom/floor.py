@@ -1,7 +1,8 @@
-# The floor: what modlwip and the file system cost without a server. All calls block, and each transfer has one buffer.
+# The floor: what modlwip and the file system cost without a server. All calls block, but for those of answer_in_asyncio(), and each transfer has one buffer.
 import board
 import os
 import socket
+from asyncio import core
 
 LISTENERS = {}
 
@@ -15,6 +16,7 @@ def accept(port):
     # Listeners stay open, so that closing them does not count in the figures.
     if port not in LISTENERS:
         listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("0.0.0.0", port))
         listener.listen(2)
         LISTENERS[port] = listener
@@ -49,6 +51,39 @@ def take(path, buffer_size, port):
             file.write(buffer[:size])
     connection.close()
     return busy() - before
+
+
+def answer(port):
+    # A line for each NOOP, until the client goes. Whoever asks measures. A read that blocks fills its buffer.
+    buffer = bytearray(6)
+    connection = accept(port)
+    while connection.readinto(buffer):
+        connection.write(b"200 OK.\r\n")
+    connection.close()
+
+
+# async
+def answer_in_asyncio(port):
+    # The same, but other tasks run while nothing comes.
+    buffer = bytearray(6)
+    core._io_queue.queue_read(LISTENERS[port])
+    yield
+    connection = accept(port)
+    connection.setblocking(False)
+    while True:
+        core._io_queue.queue_read(connection)
+        yield
+        if not connection.readinto(buffer):
+            break
+        connection.write(b"200 OK.\r\n")
+    connection.close()
+
+
+def meet(port, count):
+    # So many times what a passive data connection needs: a listener, its connection, and the end of both.
+    for _ in range(count):
+        accept(port).close()
+        close()
 
 
 def names(path):
