@@ -51,12 +51,14 @@ def _open_file(s, action):
 
 def _open_list(s):
     path = s.path
+    # 1: there is a pattern in the name. 2: a directory is listed as a file would be.
+    glob = s.glob
     globbed = False
     try:
-        directory = os.stat(path)[0] & _DIRECTORY
+        directory = os.stat(path)[0] & _DIRECTORY and glob < 2
     except OSError:
         # It is a pattern only if there is no file of that name.
-        if not s.glob:
+        if not glob & 1:
             raise
         path = s.parent
         directory = os.stat(path)[0] & _DIRECTORY

@@ -59,7 +59,7 @@ impl Listing {
         self.names.is_null()
     }
 
-    /// Opens the listing of the directory `path`, whose entries are `names`, or, when that is None, of the single file `path`.
+    /// Opens the listing of the directory `path`, whose entries are `names`, or, when that is None, of `path` itself.
     /// `before` comes before each name of NLST, and `times` are the microseconds for times.
     #[allow(clippy::too_many_arguments, reason = "they would be a struct for one call")]
     pub fn open(&mut self, names: Obj, home: Obj, path: &[u8], pattern: &[u8], before: &[u8], now: u32, times: u32) {
@@ -74,7 +74,8 @@ impl Listing {
         self.times = times;
         self.own = 0;
         let names = if names.is_none() {
-            let file = obj::new_tuple(&[obj::new_bytes(name(path)), Obj::from_u32(0x8000), Obj::from_u32(0)]);
+            // Whether it is a file is not known, for the directory itself may be what is listed.
+            let file = obj::new_tuple(&[obj::new_bytes(name(path)), Obj::from_u32(0), Obj::from_u32(0)]);
             obj::new_tuple(&[file])
         } else {
             names

@@ -145,18 +145,24 @@ pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     }
 }
 
-/// LIST and NLST: the path behind options as in `-la`. Options are words that start with `-`, and `--` ends them.
-pub fn list_path(argument: &[u8]) -> &[u8] {
+/// LIST and NLST: the path behind options as in `-la`, and whether one of them is `d`: the directory itself, not what is in it. Options are words that start
+/// with `-`, and `--` ends them.
+pub fn list_path(argument: &[u8]) -> (&[u8], bool) {
     let mut path = argument;
+    let mut itself = false;
     while let Some(option) = path.strip_prefix(b"-") {
         let end = option.iter().position(|&byte| byte == b' ').unwrap_or(option.len());
         let last = &option[..end] == b"-";
+        // `contains` would bring a search by words, 170 bytes of it.
+        for &letter in &option[..end] {
+            itself |= letter == b'd';
+        }
         path = option[end..].trim_ascii_start();
         if last {
             break;
         }
     }
-    path
+    (path, itself)
 }
 
 /// `YYYYMMDDHHMMSS path` or `YYYYMMDDHHMMSS.sss path`: the time in Unix seconds, and the path.
@@ -259,10 +265,17 @@ mod tests {
 
     #[test]
     fn listing_options_are_dropped() {
-        for (argument, path) in
-            [("", ""), ("-la", ""), ("-la /pub", "/pub"), ("-a -R  a b", "a b"), ("-- -x", "-x"), ("a -l", "a -l")]
-        {
-            assert_eq!(list_path(argument.as_bytes()), path.as_bytes());
+        for (argument, path, itself) in [
+            ("", "", false),
+            ("-la", "", false),
+            ("-la /pub", "/pub", false),
+            ("-a -R  a b", "a b", false),
+            ("-- -d", "-d", false),
+            ("d -d", "d -d", false),
+            ("-ld", "", true),
+            ("-d -l a", "a", true),
+        ] {
+            assert_eq!(list_path(argument.as_bytes()), (path.as_bytes(), itself));
         }
     }
 
@@ -293,7 +306,7 @@ mod tests {
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40), likely in "[AILEN8 MLST;0-9.-]{0,30}") {
             for bytes in [&bytes[..], likely.as_bytes()] {
                 let _ = (parse_type(bytes), parse_mode(bytes), parse_structure(bytes), parse_allo(bytes), parse_opts(bytes), split_time(bytes), parse_utime(bytes));
-                prop_assert!(bytes.ends_with(list_path(bytes)));
+                prop_assert!(bytes.ends_with(list_path(bytes).0));
             }
         }
     }

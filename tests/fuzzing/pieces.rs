@@ -44,7 +44,7 @@ pub fn commands(bytes: &[u8]) {
     if let Some(size) = parse_allo(bytes) {
         assert!(text.trim_start().starts_with(|digit: char| digit.is_ascii_digit()), "{size} of {text}");
     }
-    for path in [Some(list_path(bytes)), Some(unquote(bytes)), split_time(bytes).map(|(_, path)| path)] {
+    for path in [Some(list_path(bytes).0), Some(unquote(bytes)), split_time(bytes).map(|(_, path)| path)] {
         assert!(path.is_none_or(|path| is_part(path, bytes)));
     }
     assert!(parse_utime(bytes).is_none_or(|(_, path)| is_part(path, bytes)));

@@ -519,6 +519,7 @@ impl Host {
         let pattern = if self.session.is_glob(&self.work) { name(path).to_vec() } else { Vec::new() };
         let before = self.work.text.to_vec();
         let (folder, wanted) = match self.files.stat(path) {
+            Ok((None, _)) if self.session.lists_itself(&self.work) => (parent(path), Some(name(path).to_vec())),
             Ok((None, _)) => (path, None),
             Ok((Some(_), _)) if self.session.transfer() == Some(Transfer::Machine) => return Err(NOT_A_DIRECTORY),
             Ok((Some(_), _)) => (parent(path), Some(name(path).to_vec())),

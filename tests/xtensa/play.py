@@ -321,10 +321,13 @@ class Host:
     def open_list(self):
         path = self.path()
         globbed = False
+        glob = self.loader.get(self.session, "glob")
         try:
             content = self.files.find(path)[0]
+            if glob & 2:
+                content = b""
         except OSError:
-            if not self.loader.get(self.session, "glob"):
+            if not glob & 1:
                 raise
             path, globbed = self.path("parent"), True
             content = self.files.find(path)[0]

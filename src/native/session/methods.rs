@@ -185,7 +185,7 @@ impl Inside<'_> {
         let home = self.head.get(Qstr::home);
         match wanted {
             Qstr::dial => core.active_endpoint().map_or(Obj::NULL, endpoint_tuple),
-            Qstr::glob => Obj::from_bool(core.is_glob(work)),
+            Qstr::glob => Obj::from_u32(u32::from(core.is_glob(work)) | u32::from(core.lists_itself(work)) << 1),
             Qstr::idle => Obj::from_u32(core.idle().into()),
             Qstr::logged_in => Obj::from_bool(core.logged_in()),
             Qstr::moved => Obj::from_u64(core.moved()),

@@ -150,7 +150,7 @@ pub enum Action {
     OpenWrite,
     /// Open `path` for appending and begin the transfer: `Done`.
     OpenAppend,
-    /// Open the directory or the single file `path`; if there is none and [`Session::is_glob`](super::Session::is_glob), open its parent and list what matches the path's name. Then begin the
+    /// Open the directory or the single file `path`, or the directory as if it were a file when [`Session::lists_itself`](super::Session::lists_itself) is true; if there is none and [`Session::is_glob`](super::Session::is_glob), open its parent and list what matches the path's name. Then begin the
     /// transfer, if [`Session::transfer`](super::Session::transfer) tells one: `Done`.
     OpenList,
     /// As `Passive`, for PASV: `Passive` has the address that the client can reach, too.

@@ -12,13 +12,14 @@ use core::ops::ControlFlow::Break;
 impl Session {
     /// LIST: as `ls -l` shows it.
     pub(super) fn list(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        self.open_list(Transfer::List, list_path(argument), turn)?;
+        let path = self.take_options(argument);
+        self.open_list(Transfer::List, path, turn)?;
         self.act(Action::OpenList, After::List)
     }
 
     /// NLST: names alone, in the form that RETR and DELE take. So the folder that the client wrote comes before them (RFC 1123 4.1.2.7).
     pub(super) fn nlst(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        let path = list_path(argument);
+        let path = self.take_options(argument);
         self.open_list(Transfer::Names, path, turn)?;
         if let Some(folder) = path.strip_suffix(name(&turn.work.path))
             && !set(&mut turn.work.text, folder)
@@ -30,6 +31,7 @@ impl Session {
 
     /// MLSD: facts.
     pub(super) fn mlsd(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.itself = false;
         self.open_list(Transfer::Machine, argument, turn)?;
         self.act(Action::OpenList, After::List)
     }
@@ -39,6 +41,14 @@ impl Session {
         self.ask_for(transfer, turn)?;
         turn.work.text.clear();
         self.resolve(path, turn)
+    }
+
+    /// The path behind the options, of which only `-d` means something.
+    #[inline(never)]
+    fn take_options<'a>(&mut self, argument: &'a [u8]) -> &'a [u8] {
+        let (path, itself) = list_path(argument);
+        self.itself = itself;
+        path
     }
 
     /// The directory is open, or cannot be.
@@ -65,8 +75,9 @@ impl Session {
         if !self.permission().contains(Permission::READ) {
             return Break(NO_PERMISSION);
         }
+        let path = self.take_options(argument);
         turn.work.text.clear();
-        self.resolve(list_path(argument), turn)?;
+        self.resolve(path, turn)?;
         self.act(Action::OpenList, After::StatOpen)
     }
 

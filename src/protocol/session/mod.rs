@@ -107,6 +107,8 @@ pub struct Session {
     closing: bool,
     dismissal: Option<Dismissal>,
     connected: bool,
+    /// A listing is of the directory itself, not of what is in it.
+    itself: bool,
     security: Security,
     idle: u16,
     stalled: u16,
@@ -161,6 +163,7 @@ impl Session {
             stalled: 0,
             anonymous: 0,
             connected: false,
+            itself: false,
         }
     }
 
@@ -212,6 +215,11 @@ impl Session {
     /// Whether the last component of the listing's path may be a pattern (RFC 3659 7.2.1 knows none for MLSD).
     pub fn is_glob(&self, work: &Workspace) -> bool {
         self.transfer != Some(Transfer::Machine) && glob::has_glob(name(&work.path))
+    }
+
+    /// Whether [`Action::OpenList`] is about the directory itself, as a single file would be listed. The root has no name to list it under.
+    pub fn lists_itself(&self, work: &Workspace) -> bool {
+        self.itself && work.path.len() > 1
     }
 
     /// The client takes what is listed on the control connection.
