@@ -1,23 +1,24 @@
 # Which native module this firmware loads: asked once, when the package is imported.
+from micropython import const
 
 # `cargo xtask build` replaces these two values.
-_VERSION = "0.0.0"
+_VERSION = const("0.0.0")
 _SUPPORTED = "x64"
 
 # In the order of their numbers in the .mpy format, from 1.
-_ARCHITECTURES = (
+_ARCHITECTURES = const(
     "x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc rv64imc"
 )
 
 
-def names(mpy, supported=_SUPPORTED):
+def names(value, supported=_SUPPORTED):
     """The architectures whose code a firmware loads, the best first.
 
-    mpy: sys.implementation._mpy, 0 where a firmware has none. Raises ImportError, which tells what to do, when there is none.
+    value: sys.implementation._mpy, 0 where a firmware has none. Raises ImportError, which tells what to do, when there is none.
     """
-    version = mpy & 255, mpy >> 8 & 3
-    arch = mpy >> 10 & 15
-    if version != (6, 3) and mpy:
+    version = value & 255, value >> 8 & 3
+    arch = value >> 10 & 15
+    if version != (6, 3) and value:
         todo = "update MicroPython to 1.23 or later"
         if version > (6, 3):
             todo = "install a newer ftpdlite"
@@ -39,9 +40,9 @@ def names(mpy, supported=_SUPPORTED):
     return found
 
 
-def load(mpy, supported=_SUPPORTED):
+def load(value, supported=_SUPPORTED):
     """Imports the native module. Raises ImportError when it is not installed. Other exceptions of the import go to the caller."""
-    for name in names(mpy, supported):
+    for name in names(value, supported):
         name = "native_" + name
         try:
             native = __import__("ftpdlite." + name, None, None, ("Session",))
@@ -55,18 +56,14 @@ def load(mpy, supported=_SUPPORTED):
                 "%s is of ftpdlite %s, the other files of %s: install one release"
                 % (name, native.version, _VERSION)
             )
-        _tidy(name)
+        # After the package for all boards was installed, whole.py removes the files for other architectures, and itself.
+        try:
+            from . import whole
+        except (ImportError, MemoryError):
+            return native
+        whole.tidy(name)
         return native
     raise ImportError(
         "ftpdlite for %s is not installed here: install the whole package, or mip/%s_6.3"
-        % ((names(mpy, supported)[0],) * 2)
+        % ((names(value, supported)[0],) * 2)
     )
-
-
-def _tidy(name):
-    # After the package for all boards was installed, whole.py removes the files for other architectures, and itself.
-    try:
-        from . import whole
-    except (ImportError, MemoryError):
-        return
-    whole.tidy(name)

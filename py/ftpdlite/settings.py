@@ -1,9 +1,10 @@
 # Checks the settings of a server. Loaded when a server is made or started, and dropped afterwards.
 import os
+from micropython import const
 
 from .tasks import _once
 
-_PERMISSIONS = ("read", "write", "delete", "mkdir", "rename", "site")
+_PERMISSIONS = const(("read", "write", "delete", "mkdir", "rename", "site"))
 
 
 def integer(name, value, start, end):

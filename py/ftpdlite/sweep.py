@@ -281,11 +281,11 @@ def _mend(server, path, name):
     os.remove(torn)
 
 
-def _remove(note, *names):
+def _remove(file, *names):
     # Removes names of the same clusters, and their note. Files are emptied first, because a cut during the removal may leave the short name of
     # a file.
-    if stat(note):
-        os.remove(note)
+    if stat(file):
+        os.remove(file)
     found = [(name, is_there[0] & _DIRECTORY) for name, is_there in [(name, stat(name)) for name in names] if is_there]
     for name, is_folder in found:
         if not is_folder:
@@ -299,19 +299,19 @@ def _remove(note, *names):
                 raise
 
 
-def is_same(one, found, other, also):
+def is_same(path, value, target, values):
     # A generator: whether two files or folders have the same content.
-    if found[0] != also[0] or found[6] != also[6]:
+    if value[0] != values[0] or value[6] != values[6]:
         return False
-    if found[0] & _DIRECTORY:
-        entries = iter(_list(other))
-        for entry in _list(one):
+    if value[0] & _DIRECTORY:
+        entries = iter(_list(target))
+        for entry in _list(path):
             if next(entries, None) != entry:
                 return False
             yield
         return next(entries, None) is None
     buffer = bytearray(512)
-    with open(one, "rb") as file, open(other, "rb") as second:
+    with open(path, "rb") as file, open(target, "rb") as second:
         while True:
             count = file.readinto(buffer)
             if not count:

@@ -25,8 +25,8 @@ _POLL_OUT = const(4)
 
 _is_linux = sys.platform == "linux"
 # Each socket module numbers its options itself, and some warn of a number that they do not know.
-_IPPROTO_TCP = getattr(socket, "IPPROTO_TCP", 6)
-_TCP_NODELAY = getattr(socket, "TCP_NODELAY", 1 if _is_linux else 0)
+IPPROTO_TCP = getattr(socket, "IPPROTO_TCP", 6)
+TCP_NODELAY = getattr(socket, "TCP_NODELAY", 1 if _is_linux else 0)
 
 # Memory for what must not fail. The ticker fills it, and clearing the list gives the memory back at once.
 _reserve = []
@@ -152,9 +152,9 @@ def _complain(error):
 def _tune(sock):
     # Small pieces must not wait until the piece before them is acknowledged.
     sock.setblocking(False)
-    if _TCP_NODELAY:
+    if TCP_NODELAY:
         try:
-            sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         except (OSError, ValueError, MemoryError):
             pass
 

@@ -164,10 +164,11 @@ fn join(files: &[String]) -> String {
 fn stamp(source: &str, version: &str) -> Result<String> {
     let architectures = TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(" ");
     let mut lines: Vec<_> = source.lines().map(str::to_owned).collect();
-    for (name, value) in [("_VERSION", version), ("_SUPPORTED", &architectures)] {
+    for (name, value) in [("_VERSION", format!("const(\"{version}\")")), ("_SUPPORTED", format!("\"{architectures}\""))]
+    {
         let start = format!("{name} = ");
         let line = lines.iter_mut().find(|line| line.starts_with(&start));
-        *line.ok_or_else(|| format!("choice.py has no line for {name}"))? = format!("{start}\"{value}\"");
+        *line.ok_or_else(|| format!("choice.py has no line for {name}"))? = format!("{start}{value}");
     }
     Ok(lines.join("\n") + "\n")
 }
@@ -210,9 +211,10 @@ mod tests {
 
     #[test]
     fn the_shim_tells_the_release() {
-        let stamped = stamp("# A\n_VERSION = \"0\"\n_SUPPORTED = \"\"\nrest\n", "1.2.3").expect("both lines are there");
+        let stamped =
+            stamp("# A\n_VERSION = const(\"0\")\n_SUPPORTED = \"\"\nrest\n", "1.2.3").expect("both lines are there");
         let lines: Vec<_> = stamped.lines().collect();
-        assert_eq!((lines[0], lines[1], lines[3]), ("# A", "_VERSION = \"1.2.3\"", "rest"));
+        assert_eq!((lines[0], lines[1], lines[3]), ("# A", "_VERSION = const(\"1.2.3\")", "rest"));
         assert!(TARGETS.iter().all(|target| lines[2].contains(target.name)), "{}", lines[2]);
         assert!(stamp("_VERSION = 1\n", "1.2.3").is_err());
     }
