@@ -137,7 +137,7 @@ fn fuzzer_of(project: &Project) -> Result<PathBuf> {
     tools()?;
     let (host, target) = (host_triple()?, project.target.join("fuzz"));
     let mut cargo = project.cargo();
-    cargo.current_dir(project.root.join("fuzz")).args(["build", "--quiet", "--release", "--locked", "--target", &host]);
+    cargo.current_dir(project.root.join("fuzz")).args(["build", "--quiet", "--release", "--target", &host]);
     // With a target named, the counters are left out of what runs while it is built.
     run(cargo.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", COVERAGE).env_remove("CARGO_ENCODED_RUSTFLAGS"))?;
     Ok(target.join(host).join("release/fuzz"))
