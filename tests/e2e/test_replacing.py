@@ -51,7 +51,7 @@ rig.run(main, %d)
 """
 
 
-def play(folder, *lines, seconds=600):
+def play(folder, *lines, seconds=7200 if EVERY else 600):
     """Runs a program of the rig, whose lines are those; gives what it printed."""
     bring_rig(folder)
     program = PROGRAM % ("\n".join("    " + line for line in lines), free_ports(42))
