@@ -1,16 +1,17 @@
 # What RNTO does. Loaded for one rename, and dropped afterwards.
 import os
+from micropython import const
 
 from .files import _firmly, _folds, _like, _note, _replace, _write
 from .tasks import _tell, core, native
 
-_ENOENT = 2
-_EIO = 5
-_ENOMEM = 12
-_EISDIR = 21
-_ENOSPC = 28
-_ELOOP = 40
-_DIRECTORY = 0x4000
+_ENOENT = const(2)
+_EIO = const(5)
+_ENOMEM = const(12)
+_EISDIR = const(21)
+_ENOSPC = const(28)
+_ELOOP = const(40)
+_DIRECTORY = const(0x4000)
 
 
 def rename(server, s, old, new):
@@ -33,13 +34,13 @@ def rename(server, s, old, new):
                 raise
         if there and there[0] & _DIRECTORY and not length:
             return _EISDIR
-        error = move(server, old, new, there, length)
+        error = replace(server, old, new, there, length)
         if error:
             return error
     _tell(server, "rename", s, new, old)
 
 
-def move(server, old, new, replaces=None, is_same=0):
+def replace(server, old, new, replaces=None, is_same=0):
     """Renames so that a power cut does no harm. Gives the errno, or 0.
 
     replaces: whether there is a file of the new name. is_same: whether the file system may not tell the two names apart.

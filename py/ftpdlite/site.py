@@ -68,6 +68,9 @@ def digest(server, s, is_checksum):
             count = file.readinto(piece)
             if not count:
                 return found.to_bytes(4, "big") if is_checksum else hasher.digest()
+            if count < 0:
+                # A file that is written in Python may say so what went wrong.
+                return -count
             read = piece if count == len(piece) else piece[:count]
             if is_checksum:
                 found = binascii.crc32(read, found)

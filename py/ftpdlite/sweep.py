@@ -18,7 +18,7 @@ _ENOSPC = const(28)
 _ENOTEMPTY = const(39)
 _EBUSY = const(16)
 # This process.
-_own = _once("linux").process() if _is_linux else 0
+process = _once("linux").process() if _is_linux else 0
 
 
 def sweep(server):
@@ -128,7 +128,7 @@ def _is_foreign(name):
     if isinstance(name, bytes):
         return True
     parts = name.split("-")
-    if _is_linux and len(parts) > 2 and parts[1].isdigit() and parts[2][:1].isdigit() and int(parts[1]) != _own:
+    if _is_linux and len(parts) > 2 and parts[1].isdigit() and parts[2][:1].isdigit() and int(parts[1]) != process:
         return stat("/proc/" + parts[1]) is not None
     return False
 
@@ -177,14 +177,14 @@ def finish(server, path, name):
     for one in places:
         found = stat(one)
         if text and not found:
-            one = _left_of(one, target)
+            one = partition(one, target)
             found = one and stat(one)
         if found:
             break
     if not found or not text:
         # It has its name already, or there was no room for the note.
         if text:
-            yield from dig_out(path, target)
+            yield from find(path, target)
         elif found and not found[0] & _DIRECTORY:
             os.remove(one)
         os.remove(note)
@@ -198,18 +198,18 @@ def finish(server, path, name):
         other = target
         old = stat(target)
         if by_third and not old:
-            other = source if stat(source) else _left_of(source, one)
+            other = source if stat(source) else partition(source, one)
             old = other and found
-        if is_copy and (_is_listed(source) or stat(name[:-5])):
+        if is_copy and (index(source) or stat(name[:-5])):
             # The copy is complete, and takes the place of the others, which share their clusters.
             names = (target, source) if source == name[:-5] else (target, source, name[:-5])
-            _remove(join(name[:-5], ".to"), *[old for old in names if _is_listed(old)])
-        elif old and (yield from is_same(one, found, other, old)):
+            _remove(join(name[:-5], ".to"), *[old for old in names if index(old)])
+        elif old and (yield from same(one, other)):
             # A rename on FAT was cut in the middle. Both names share their clusters, and to remove one of them would free the clusters of the other.
             third = join(name, "-copy")
-            yield from make_room(path, third)
+            yield from extend(path, third)
             yield from copy(server, one, third)
-            yield from make_room(path, third)
+            yield from extend(path, third)
             known = other if one == name else one
             _write(join(third, ".to"), text if known == target else _bytes(known) + b"\0" + text)
             _remove(note, other, one)
@@ -220,27 +220,27 @@ def finish(server, path, name):
                 os.remove(one)
             os.remove(note)
             return
-        yield from make_room(path, text)
+        yield from extend(path, text)
         os.rename(one, target)
         os.remove(join(name, ".to"))
     finally:
         holder.release()
 
 
-def make_room(folder, name):
+def extend(path, name):
     # A generator: makes sure that a new name of that length will be found.
-    room = join(folder, b"/.ftpdlite-0-0-", b"x" * min(len(name), 200))
+    room = join(path, b"/.ftpdlite-0-0-", b"x" * min(len(name), 200))
     _write(room, b"")
-    yield from dig_out(folder, room)
+    yield from find(path, room)
     os.remove(room)
 
 
-def dig_out(folder, path):
+def find(path, name):
     # A cut may have left rubbish in a folder that FAT was just making larger. It reads a folder up to the first entry that was never used, but a name that needs more
     # entries than are free before the rubbish goes behind it, where nobody finds it. When no entry before it is free, the name is found. A generator.
     fillers = []
-    while not stat(path) and len(fillers) < 1024:
-        fillers.append(join(folder, b"/~F%d.FTP" % len(fillers)))
+    while not stat(name) and len(fillers) < 1024:
+        fillers.append(join(path, b"/~F%d.FTP" % len(fillers)))
         if not stat(fillers[-1]):
             _write(fillers[-1], b"")
         yield
@@ -248,13 +248,13 @@ def dig_out(folder, path):
         os.remove(filler)
 
 
-def _is_listed(path):
+def index(path):
     # Whether there is just that name: FAT finds a file by its short name, too.
     folder, _, name = _bytes(path).rpartition(b"/")
     return any([_bytes(entry[0]).upper() == name.upper() for entry in _list(folder)])
 
 
-def _left_of(path, target):
+def partition(path, target):
     # The short name that FAT leaves when a cut comes while it removes the old name of a rename. None when there is none.
     found = stat(target)
     folder, _, name = _bytes(path).rpartition(b"/")
@@ -272,7 +272,7 @@ def _mend(server, path, name):
     torn = join(path, "/", name)
     found = os.stat(torn)
     for other in [join(entry[0]) for entry in _list(path) if found[6] and entry[3] == found[6]]:
-        if other != name and not native.is_unfinished(other) and (yield from is_same(torn, found, join(path, "/", other), found)):
+        if other != name and not native.is_unfinished(other) and (yield from same(torn, join(path, "/", other))):
             whole = join(path, "/.ftpdlite-0-0")
             _write(join(whole, ".to"), _bytes(other))
             os.rename(torn, whole)
@@ -281,11 +281,11 @@ def _mend(server, path, name):
     os.remove(torn)
 
 
-def _remove(file, *names):
+def _remove(path, *names):
     # Removes names of the same clusters, and their note. Files are emptied first, because a cut during the removal may leave the short name of
     # a file.
-    if stat(file):
-        os.remove(file)
+    if stat(path):
+        os.remove(path)
     found = [(name, is_there[0] & _DIRECTORY) for name, is_there in [(name, stat(name)) for name in names] if is_there]
     for name, is_folder in found:
         if not is_folder:
@@ -299,11 +299,12 @@ def _remove(file, *names):
                 raise
 
 
-def is_same(path, value, target, values):
+def same(path, target):
     # A generator: whether two files or folders have the same content.
-    if value[0] != values[0] or value[6] != values[6]:
+    found, other = os.stat(path), os.stat(target)
+    if found[0] != other[0] or found[6] != other[6]:
         return False
-    if value[0] & _DIRECTORY:
+    if found[0] & _DIRECTORY:
         entries = iter(_list(target))
         for entry in _list(path):
             if next(entries, None) != entry:
@@ -347,7 +348,7 @@ def copy(server, path, target):
             new = join(target, "/", name)
             if stat(new):
                 raise OSError(_EBUSY)
-            error = _once("renaming").move(server, join(path, "/", name), new)
+            error = _once("renaming").replace(server, join(path, "/", name), new)
             if error:
                 raise OSError(_EBUSY)
             yield

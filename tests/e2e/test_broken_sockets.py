@@ -183,6 +183,7 @@ class Clock:
 """
 
 
+@pytest.mark.clients
 def test_the_time_jumps(tmp_path):
     moments = [0, 1, -1, 946684800, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, -(2**31), 1.7e9]
     [done] = play(
@@ -205,6 +206,7 @@ def test_the_time_jumps(tmp_path):
     assert done == ["226"] * 3 * len(moments)
 
 
+@pytest.mark.clients
 def test_the_ticks_wrap_around_and_jump(tmp_path):
     [told] = play(
         tmp_path,

@@ -51,7 +51,7 @@ rig.run(main, %d)
 """
 
 
-def play(folder, *lines, seconds=600):
+def play(folder, *lines, seconds=7200 if EVERY else 600):
     """Runs a program of the rig, whose lines are those; gives what it printed."""
     bring_rig(folder)
     program = PROGRAM % ("\n".join("    " + line for line in lines), free_ports(42))
@@ -73,6 +73,7 @@ def test_every_call_of_the_file_system_fails(tmp_path, file_system, what):
     assert calls > 4 and points > 6 * calls
 
 
+@pytest.mark.clients
 def test_every_call_of_the_file_system_fails_when_names_change(tmp_path, file_system):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -82,6 +83,7 @@ def test_every_call_of_the_file_system_fails_when_names_change(tmp_path, file_sy
     assert len(done) == len(CHANGES) and all(points > 6 * calls > 0 for points, calls in done)
 
 
+@pytest.mark.clients
 def test_every_call_of_the_file_system_fails_of_other_commands(tmp_path, file_system):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -100,6 +102,7 @@ def test_every_write_of_the_disc_fails(tmp_path, file_system, what):
     assert points > 2 * calls > 10
 
 
+@pytest.mark.clients
 @discs
 def test_every_write_of_the_disc_fails_when_names_change(tmp_path, file_system):
     done = play(tmp_path, *(f"print(list(await rig.faults(it, {file_system!r}, None, {what!r}, {NAME!r}, {SIZES[file_system]}, blocks=True)))" for what in CHANGES))
@@ -114,7 +117,7 @@ NUMBERS = "{} points; {} times a name was only a short one; {} times a folder ha
 
 def cut(folder, title, file_system, whats, name=NAME, pads=(0,), size=None, fills=(0,), torn=False):
     """Cuts the power at every write of works; gives the numbers of all together, and prints them."""
-    stride = 1 if EVERY else 3
+    stride = 1 if EVERY else 3 if len(pads) == 1 else 7
     size = size or SIZES[file_system]
     lines = [CUT.format(file_system=file_system, what=what, name=name, pads=pad, size=size, fill=fill, torn=torn, stride=stride) for what in whats for pad in pads for fill in fills]
     total = [0] * 14
@@ -146,6 +149,7 @@ def test_the_power_is_cut_at_every_write_when_names_change(tmp_path, file_system
         assert numbers[1:3] == [0, 0] and numbers[8:10] == [0, 0] and numbers[12:] == [0, 0]
 
 
+@pytest.mark.clients
 @pytest.mark.discs
 def test_the_power_is_cut_in_the_middle_of_every_write_of_littlefs(tmp_path):
     numbers = cut(tmp_path, "VfsLfs2, half a write", "VfsLfs2", UPLOADS + CHANGES, torn=True)
