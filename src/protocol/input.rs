@@ -8,10 +8,8 @@ use core::ops::Range;
 pub const LINE_MAX: usize = 512;
 
 const IAC: u8 = 255;
-/// The first of the bytes that are commands behind IAC.
+/// The first of the bytes that are commands behind IAC. Where that goes as urgent data, as before ABOR, it is not in the stream.
 const COMMANDS: u8 = 240;
-/// `DM` and `IP`, which come before ABOR. Where the IAC before one of them goes as urgent data, it is not in the stream.
-const SYNCH: [u8; 2] = [242, 244];
 /// `WILL`, `WONT`, `DO`, `DONT`: followed by one option byte.
 const OPTION_COMMANDS: Range<u8> = 251..255;
 
@@ -86,7 +84,10 @@ impl Input {
                     false
                 }
                 // No line begins so; further on it may be a letter in UTF-8.
-                (Telnet::Data, _) => !SYNCH.contains(&byte) || self.end > 0 && buffer[self.end - 1] != b'\n',
+                (Telnet::Data, COMMANDS..) => {
+                    buffer.get(self.end.wrapping_sub(1)).is_some_and(|&former| former != b'\n')
+                }
+                (Telnet::Data, _) => true,
                 // What followed this IAC went as urgent data.
                 (Telnet::Iac, IAC | ..COMMANDS) => {
                     self.telnet = Telnet::Data;

@@ -17,14 +17,14 @@ pub(super) struct Security {
     pub(super) sized: bool,
     /// PROT P is in force.
     pub(super) private: bool,
-    /// CLNT told that it is FileZilla, which takes the end of TLS without a close_notify for an error.
-    pub(super) is_filezilla: bool,
+    /// The client would take the end of each data connection in TLS for an error.
+    pub(super) is_doubtful: bool,
 }
 
 impl Security {
     /// Everything goes in clear.
     pub(super) const CLEAR: Security =
-        Security { channel: Channel::Clear, sized: false, private: false, is_filezilla: false };
+        Security { channel: Channel::Clear, sized: false, private: false, is_doubtful: false };
     /// AUTH was just answered.
     pub(super) const HANDSHAKE: Security = Security { channel: Channel::Handshake, ..Security::CLEAR };
 

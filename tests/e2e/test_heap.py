@@ -14,7 +14,9 @@ TABLE = "armhf" if ARCHITECTURE.startswith("arm") else ARCHITECTURE
 
 # On most boards the native module is in the GC heap, on the Unix port beside it. With words of 32 bits there is room enough to hold as much as
 # its file has; with 64 bits all else is twice as large already.
-MODULE = (DIST / f"ftpdlite/native_{ARCHITECTURE}.mpy").stat().st_size if TABLE == "armhf" else 0
+NATIVE = DIST / f"ftpdlite/native_{ARCHITECTURE}.mpy"
+# Which tests there are is also asked before anything is built.
+MODULE = NATIVE.stat().st_size if TABLE == "armhf" and NATIVE.exists() else 0
 BOARD = f"module = bytearray({MODULE})\n" + MAIN
 
 

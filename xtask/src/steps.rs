@@ -218,15 +218,16 @@ fn end_to_end<'a>(project: &'a Project, suite: &'static Suite, filter: Option<&'
     all.into_iter().map(|step| step.first(|| unless(suite.runtime(project)))).collect()
 }
 
-/// pytest for a suite, with its markers and names, or a filter instead of its names.
+/// pytest for a suite, with its markers and names, and a filter.
 fn pytest(project: &Project, suite: &Suite, filter: Option<&str>) -> Result<Command> {
     let mut pytest = python(project, &project.dist(suite.target), &suite.path(project))?;
     pytest.args(["-m", "pytest", "-q"]);
     if !suite.markers.is_empty() {
         pytest.args(["-m", suite.markers]);
     }
-    if let Some(names) = filter.or(Some(suite.names).filter(|names| !names.is_empty())) {
-        pytest.args(["-k", names]);
+    let names: Vec<_> = [suite.names].into_iter().filter(|names| !names.is_empty()).chain(filter).collect();
+    if !names.is_empty() {
+        pytest.args(["-k", &names.iter().map(|names| format!("({names})")).collect::<Vec<_>>().join(" and ")]);
     }
     Ok(pytest)
 }

@@ -79,7 +79,7 @@ impl Session {
             Verb::Avbl => self.avbl(argument, turn),
             Verb::Ccc => Break(text!("533 The control connection stays protected.")),
             Verb::Cdup => self.cwd(b"..", turn),
-            Verb::Clnt => self.clnt(argument),
+            Verb::Clnt => self.clnt(argument, turn.config),
             Verb::Cwd => self.cwd(argument, turn),
             Verb::Dele => self.dele(argument, turn),
             Verb::Eprt => self.eprt(argument, turn),

@@ -84,8 +84,8 @@ impl Session {
     }
 
     /// CLNT: who it is. Where the firmware cannot end TLS, FileZilla takes each transfer through TLS for broken.
-    pub(super) fn clnt(&mut self, argument: &[u8]) -> Answer {
-        self.security.is_filezilla = argument.starts_with(b"FileZilla");
+    pub(super) fn clnt(&mut self, argument: &[u8], config: &Config<'_>) -> Answer {
+        self.security.is_doubtful = !config.closes_tls && argument.starts_with(b"FileZilla");
         Break(text!("200 Noted."))
     }
 
@@ -95,13 +95,14 @@ impl Session {
             return Break(text!("503 Send PBSZ 0 first."));
         }
         Break(match argument {
-            b"P" | b"p" if !config.private_data => text!("534 Data connections stay clear."),
-            b"P" | b"p" if self.security.is_filezilla && !config.closes_tls => {
-                text!("534 This firmware cannot end TLS as FileZilla wants it, data stays clear.")
-            }
             b"P" | b"p" => {
-                self.security.private = true;
-                text!("200 Data connections are private.")
+                let may = config.private_data && !self.security.is_doubtful;
+                self.security.private |= may;
+                match (may, config.private_data) {
+                    (true, _) => text!("200 Data connections are private."),
+                    (_, false) => text!("534 Data connections stay clear."),
+                    _ => text!("534 This firmware cannot end TLS as FileZilla wants."),
+                }
             }
             b"C" | b"c" if requires_private(config) => text!("534 Data connections need PROT P."),
             b"C" | b"c" => {
