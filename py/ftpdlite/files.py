@@ -163,10 +163,14 @@ def _note(path, target=None):
 
 
 def _write(path, data):
-    with open(path, "wb") as file:
+    # No `with`, because a file of a file system in Python may have only what a stream needs.
+    file = open(path, "wb")
+    try:
         # A full FAT file system writes less than asked.
         if file.write(data) != len(data):
             raise OSError(_ENOSPC)
+    finally:
+        file.close()
 
 
 def _take_buffer(server):

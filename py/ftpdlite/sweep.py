@@ -43,7 +43,7 @@ def sweep(server):
                     if core.ticks_diff(core.ticks(), start) > 1:
                         yield from core.sleep_ms(0)
                         start = core.ticks()
-            except (OSError, TypeError, ValueError):
+            except (OSError, TypeError, ValueError, AttributeError):
                 pass
     except MemoryError:
         server._litter = _LATER

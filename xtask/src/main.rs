@@ -392,12 +392,7 @@ fn perform(words: &[OsString]) -> Result {
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let result = perform(&words);
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            project::say(format!("error: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    let Err(error) = perform(&words) else { return ExitCode::SUCCESS };
+    project::say(format!("error: {error}"));
+    ExitCode::FAILURE
 }
