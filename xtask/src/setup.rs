@@ -34,6 +34,7 @@ const CLIENTS: &[(&str, &str)] = &[
     ("ncftp", "ncftp"),
     ("ncftpget", "ncftp"),
     ("inetutils-ftp", "inetutils-ftp"),
+    ("gftp-text", "gftp-text"),
     ("openssl", "openssl"),
     ("rclone", "rclone"),
 ];
