@@ -1,6 +1,6 @@
 //! `cargo xtask lint`, `bench`, `sizes`, and what they share with `test`.
 
-use crate::arguments::text;
+use crate::arguments::{no_arguments, text};
 use crate::project::{Project, Result, output, program, run, with_thousands, write_if_changed};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
@@ -65,7 +65,8 @@ pub fn garbage(project: &Project) -> Result {
 }
 
 /// The command `test-memory`.
-pub fn memory(project: &Project) -> Result {
+pub fn memory(project: &Project, arguments: lexopt::Parser) -> Result {
+    no_arguments(arguments)?;
     setup::python(project)?;
     build::build(project, Target::named("x64")?)?;
     heap_sizes(project)?;

@@ -21,6 +21,7 @@ mod riscv;
 mod runtimes;
 mod serve;
 mod setup;
+mod soak;
 mod stamp;
 mod steps;
 mod targets;
@@ -179,10 +180,7 @@ each allocation, and let each fail in turn: its Unix port with the module in tes
 package into .xtask. `cargo xtask test` does that too.
 
 It needs make, gcc and libc6-dev; as root on Debian it installs them.",
-        run: |project, arguments| {
-            no_arguments(arguments)?;
-            check::memory(project)
-        },
+        run: check::memory,
     },
     Command {
         name: "fuzz",
@@ -190,6 +188,7 @@ It needs make, gcc and libc6-dev; as root on Debian it installs them.",
         help: fuzz::HELP,
         run: fuzz::command,
     },
+    Command { name: "soak", summary: "let real clients work for a long time", help: soak::HELP, run: soak::command },
     Command {
         name: "test-xtensa",
         summary: "run the module for Xtensa under qemu-xtensa",

@@ -6,7 +6,9 @@ use crate::lanes::{self, Outcome, REASON, SKIPPED, Step, step};
 use crate::project::{Project, Result, run, say};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
-use crate::{abi, board, board_bench, build, debian, dist, faults, fuzz, release, riscv, setup, toolchain, xtensa};
+use crate::{
+    abi, board, board_bench, build, debian, dist, faults, fuzz, release, riscv, setup, soak, toolchain, xtensa,
+};
 use lexopt::prelude::*;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
@@ -178,6 +180,7 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
         .after(build_of(board::ARCHITECTURE))
         .first(|| unless(board::fetch(project)))
         .uses(BOARD),
+        step("soak", 90, || soak::short(project)).after(build_of("x64")),
         step("fuzzing", 150, || fuzz::fuzz(project, FUZZING, &[])).first(|| unless(fuzz::tools())),
     ]);
     all

@@ -1,0 +1,91 @@
+//! `cargo xtask soak`: real clients at work for a long time, at a small heap and at the emulated board at once.
+
+use crate::arguments::{text, value};
+use crate::project::{Project, Result, run, say};
+use crate::targets::Target;
+use crate::{board, build, check, setup};
+use lexopt::prelude::*;
+use std::thread;
+
+/// What `cargo xtask help soak` prints.
+pub const HELP: &str = "Usage: cargo xtask soak [--minutes N] [--only unix|board]
+
+Builds what is stale and lets real clients work at two servers at once: curl, lftp, rclone, Python's ftplib and one with
+FileZilla's manner at the Unix port with a heap of 100 KiB, beside three sessions that do the same all the time; and curl
+and ftplib at the emulated board. Each minute a line tells what was done and what the server holds: heap and
+descriptors, or lwIP's connections. It fails when a client meets an error, when the server does not hold the same
+afterwards, and when one of the three sessions had less than half of its share. `cargo xtask test` does this for a
+minute at the Unix port.
+
+  --minutes N     how long; default 10
+  --only NAME     only one of the two servers
+
+The board is left out where it cannot run.";
+
+/// Which of the two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Only {
+    Unix,
+    Board,
+}
+
+/// The command `soak`.
+pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
+    let (mut minutes, mut only) = (10.0, None);
+    while let Some(argument) = arguments.next().map_err(text)? {
+        match argument {
+            Long("minutes") => {
+                let told = value(&mut arguments)?;
+                let number = told.parse().ok().filter(|number| (0.1..=10_000.0).contains(number));
+                minutes = number.ok_or("--minutes must be 0.1 to 10000")?;
+            }
+            Long("only") => {
+                only = Some(match value(&mut arguments)?.as_str() {
+                    "unix" => Only::Unix,
+                    "board" => Only::Board,
+                    _ => return Err("--only must be unix or board".into()),
+                });
+            }
+            other => return Err(text(other.unexpected())),
+        }
+    }
+    setup::host(project)?;
+    build::build(project, Target::named("x64")?)?;
+    if only != Some(Only::Unix) {
+        build::build(project, Target::named(board::ARCHITECTURE)?)?;
+    }
+    both(project, minutes, only)
+}
+
+/// A minute at the Unix port, with what is built already.
+pub fn short(project: &Project) -> Result {
+    one(project, 1.0, Only::Unix)
+}
+
+fn both(project: &Project, minutes: f64, only: Option<Only>) -> Result {
+    let soak = |at| if only.is_none_or(|only| only == at) { one(project, minutes, at) } else { Ok(()) };
+    thread::scope(|scope| {
+        let on_board = scope.spawn(|| soak(Only::Board));
+        let on_unix = soak(Only::Unix);
+        on_unix.and(on_board.join().unwrap_or_else(|_| Err("the soak of the board panicked".into())))
+    })
+}
+
+fn one(project: &Project, minutes: f64, at: Only) -> Result {
+    let program = project.root.join("tests/e2e/soak.py");
+    if at == Only::Unix {
+        let mut python = check::python(project, &project.dist("x64"), &project.micropython())?;
+        return run(python.arg(program).arg(minutes.to_string()));
+    }
+    match board::ready(project, true) {
+        Ok(firmware) => {
+            let mut python = board::in_namespace(project.python());
+            python.current_dir(&project.root).arg(program).arg(minutes.to_string());
+            run(python.arg(firmware).arg(project.dist(board::ARCHITECTURE)))
+        }
+        Err(reason) => {
+            say(format!("without the board: {reason}"));
+            Ok(())
+        }
+    }
+}
