@@ -64,6 +64,15 @@ pub fn garbage(project: &Project) -> Result {
     run(pytest.args(["-m", "pytest", "tests/faults/test_stress.py", "-q"]))
 }
 
+/// What `cargo xtask help test-memory` prints.
+pub const MEMORY_HELP: &str = "Usage: cargo xtask test-memory
+
+Runs the server on x64 in heaps of many sizes. Then runs it in a MicroPython in which the tests collect garbage at
+each allocation, and let each fail in turn: its Unix port with the module in tests/faults/module. The first time that
+is built from Debian's source package into .xtask. `cargo xtask test` does that too.
+
+It needs make, gcc and libc6-dev; as root on Debian it installs them.";
+
 /// The command `test-memory`.
 pub fn memory(project: &Project, arguments: lexopt::Parser) -> Result {
     no_arguments(arguments)?;

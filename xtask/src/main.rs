@@ -173,13 +173,7 @@ was not run, and why, and what failed. A step is skipped where its runtime or em
     Command {
         name: "test-memory",
         summary: "run the server in memory that runs out",
-        help: "Usage: cargo xtask test-memory
-
-Runs the server on x64 in heaps of many sizes. Then runs it in a MicroPython in which the tests collect garbage at
-each allocation, and let each fail in turn: its Unix port with the module in tests/faults/module. The first time that is built from Debian's source
-package into .xtask. `cargo xtask test` does that too.
-
-It needs make, gcc and libc6-dev; as root on Debian it installs them.",
+        help: check::MEMORY_HELP,
         run: check::memory,
     },
     Command {
