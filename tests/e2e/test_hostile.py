@@ -4,13 +4,14 @@ Each test names its defence, and fails without it. docs/security.md has the whol
 """
 
 import contextlib
+import pathlib
 import re
 import socket
 import threading
 
 import pytest
 from control import PATIENCE, Control, data_connection, read_all
-from server import run_micropython, wait_until
+from server import REPOSITORY, run_micropython, wait_until
 
 # Nothing here depends on the architecture.
 pytestmark = pytest.mark.clients
@@ -283,3 +284,23 @@ def test_the_time_of_a_failed_login_does_not_tell_who_exists(tmp_path):
     assert len(refused) == 4 and len(set(refused)) == 1 and re.fullmatch(r"refused {\(\d+, 13, None\)}", refused[0]), output
     # Who does not exist is locked as well: EPERM at once.
     assert locked == "locked {(0, 1, 4)}" and let_in.count("'/'") + let_in.count("''") == 2, output
+
+
+# -- docs/security.md
+
+
+def missing(page):
+    """The tests that a page names and that do not exist."""
+    found = re.findall(r"`(test_\w+\.py)::(\w+)`", page)
+    here = pathlib.Path(__file__).parent
+    wrong = [f"{file}::{name}" for file, name in found if not re.search(rf"^def {name}\(", (here / file).read_text(), re.MULTILINE)]
+    return wrong + [name for name in re.findall(r"`([\w-]+\.txt)`", page) if not (REPOSITORY / "tests/transcripts" / name).exists()]
+
+
+def test_each_defence_names_a_test_that_exists():
+    page = (REPOSITORY / "docs/security.md").read_text()
+    assert missing(page) == []
+    rows = [row for row in page.splitlines() if row.startswith("| ") and not row.startswith(("| threat", "| ---"))]
+    assert len(rows) > 30 and all(re.search(r"`(test_\w+\.py::\w+|[\w-]+\.txt)`", row.rsplit("|", 2)[1]) for row in rows)
+    # What is not there would be noticed.
+    assert missing("`test_wire.py::test_nothing` `nothing.txt`") == ["test_wire.py::test_nothing", "nothing.txt"]
