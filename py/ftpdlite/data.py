@@ -152,6 +152,9 @@ def _transfer(server, s, action, path, buffer, sock, address):
                     s.data = sock
                 else:
                     _accept_data(s)
+                    if not s.data:
+                        # It was a stranger, and the next may be there already. Others have their turn first.
+                        yield from core.sleep_ms(0)
                 continue
             except (OSError, MemoryError) as error:
                 number = _errno_of(error)

@@ -107,6 +107,55 @@ def test_strangers_at_the_passive_port(server):
         assert control.reply().startswith("226")
 
 
+# A transfer that waits for its data connection, while strangers come faster than they can be sent away.
+CROWD = """\
+import sys
+try:
+    import asyncio
+except ImportError:
+    sys.path.append(".frozen")
+    import asyncio
+import ftpdlite
+from asyncio import core
+
+def sleep_ms(time):
+    yield
+
+core.sleep_ms = sleep_ms
+came = 0
+
+class Stranger:
+    def close(self):
+        pass
+
+class Listener(Stranger):
+    def accept(self):
+        global came
+        came += 1
+        # Without a turn for others it would never end.
+        assert came < 100
+        return Stranger(), ("192.0.2.9", 4000)
+
+class Session:
+    data = verdict = None
+    listener = Listener()
+
+    def accepts(self, address):
+        return False
+
+steps = ftpdlite._transfer(ftpdlite.FTPdLite(), Session(), 18, None, None, None, None)
+for turn in range(20):
+    next(steps)
+print("turns", turn + 1, came)
+"""
+
+
+def test_a_crowd_at_the_passive_port_leaves_others_their_turns(tmp_path):
+    """Defence: _transfer in data.py lets others run after each stranger. Without it neither they nor data_timeout have a turn while strangers come."""
+    code, output = run_micropython(tmp_path, CROWD)
+    assert (code, output) == (0, "turns 20 20\n")
+
+
 # -- the server as a weapon
 
 
@@ -275,8 +324,8 @@ print("let in", login(server, "plain", "x$y$z")[1:], login(server, "hashed", "se
 
 
 def test_the_time_of_a_failed_login_does_not_tell_who_exists(tmp_path):
-    """Defence: _login in control.py compares a wrong password with a secret of each kind, whoever the user is, and _log_in waits for login_delay. Without
-    them a user that does not exist is refused sooner, or later."""
+    """Defence: _login in control.py compares a wrong password with a secret of each kind, whoever the user is. Without it
+    a user that does not exist is refused sooner, or later."""
     code, output = run_micropython(tmp_path, LOGINS, heap="1m", seconds=60)
     assert code == 0, output
     *refused, locked, let_in = output.splitlines()
