@@ -247,16 +247,22 @@ def _admit(server, s, user, permissions, home, sessions):
 
 
 def _failed(server, s):
-    # Counts a failed login. When there is no memory for that, the session ends, so that every guess is counted.
+    # Counts a failed login. When there is no memory for that, the session ends, so that every guess is counted. When too many are remembered, one is
+    # forgotten whose time is over, else a name, because anyone can invent names, else an address; never what is counted now.
     try:
-        for key in s.peer[0], "@%s" % s.user:
-            failures = server._failures
+        keys = s.peer[0], "@%s" % s.user
+        failures = server._failures
+        for key in keys:
             count = _failures_of(server, key) + 1
             if key not in failures and len(failures) >= _REMEMBERED:
-                least = None
+                least = fewest = None
                 for other in failures:
-                    if least is None or failures[other] < failures[least]:
-                        least = other
+                    if other not in keys:
+                        rank = _failures_of(server, other)
+                        if rank and other[0] != "@":
+                            rank += 1000
+                        if least is None or rank < fewest:
+                            least, fewest = other, rank
                 del failures[least]
             failures[key] = count, server._uptime + server.lockout
     except MemoryError:

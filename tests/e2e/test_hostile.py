@@ -335,6 +335,57 @@ def test_the_time_of_a_failed_login_does_not_tell_who_exists(tmp_path):
     assert locked == "locked {(0, 1, 4)}" and let_in.count("'/'") + let_in.count("''") == 2, output
 
 
+# Failed logins are remembered for 64 addresses and accounts. Somebody fills that with names of nobody's, and then guesses.
+FORGOTTEN = """\
+import sys
+try:
+    import asyncio
+except ImportError:
+    sys.path.append(".frozen")
+    import asyncio
+import ftpdlite
+
+class Session:
+    def __init__(self, address, user):
+        self.peer = (address, 4000)
+        self.user = user
+
+def fill(waits):
+    # Two failures for each name, as many as an address may have. With `waits` there is only one address, which waits until it is let in again.
+    for number in range(140):
+        address = "192.0.2.9" if waits else "192.0.2.%d" % (100 + number // 10)
+        while ftpdlite._is_locked(server, address):
+            server._uptime += 1
+        ftpdlite._failed(server, Session(address, "nobody%d" % (number // 2)))
+    if waits:
+        server._uptime += 301
+
+for waits in (False, True):
+    for guessers in (1, 2, 5):
+        server = ftpdlite.FTPdLite()
+        server._failures = {}
+        server._uptime = 0
+        fill(waits)
+        guesses = 0
+        while guesses < 200:
+            address = "192.0.2.%d" % (1 + guesses % guessers)
+            if ftpdlite._is_locked(server, address, "tester"):
+                break
+            ftpdlite._failed(server, Session(address, "tester"))
+            guesses += 1
+        print(waits, guessers, guesses, len(server._failures) <= 64)
+"""
+
+
+def test_failures_of_names_that_nobody_has_do_not_make_the_server_forget_a_guesser(tmp_path):
+    """Defence: _failed in control.py forgets those whose time is over first, and never the guesser himself. Without it a table full of other names lets
+    anyone guess for ever."""
+    code, output = run_micropython(tmp_path, FORGOTTEN)
+    assert code == 0, output
+    told = [line.split() for line in output.splitlines()]
+    assert len(told) == 6 and all(int(guesses) <= 15 and kept == "True" for _, _, guesses, kept in told), output
+
+
 # -- docs/security.md
 
 
