@@ -168,9 +168,17 @@ impl Inside<'_> {
                     if self.is_deserted() {
                         return CLOSE;
                     }
-                    match stream::read(self.head.get(Qstr::sock), self.body.core.space(line)) {
+                    let space = self.body.core.space(line);
+                    let room = space.len();
+                    match stream::read(self.head.get(Qstr::sock), space) {
                         Ok(0) => self.body.core.end_of_input(),
-                        Ok(count) => self.body.core.received(line, count),
+                        Ok(count) => {
+                            self.body.core.received(line, count);
+                            // More may have come, and it need not have a line in it that would end this turn.
+                            if count == room && self.settings.clock.is_over(self.body.share) {
+                                return YIELD;
+                            }
+                        }
                         Err(WOULD_BLOCK) => return WAIT_READ,
                         // What is stored may be whole although the client is gone.
                         Err(_) if self.body.core.transfer().is_some_and(Transfer::is_upload) => {
