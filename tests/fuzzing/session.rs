@@ -178,8 +178,10 @@ impl Server {
                     self.telnet += 1;
                     false
                 }
+                // Half of the sequence before ABOR.
+                (0, 242 | 244) => self.unfinished > 0,
                 (0, _) => true,
-                (1, 255) => {
+                (1, 255 | ..240) => {
                     self.telnet = 0;
                     true
                 }
