@@ -91,7 +91,8 @@ def _control(server, s, sock):
                     job.coro.send(None)
                 except StopIteration:
                     pass
-                core.cur_task = s.task
+                finally:
+                    core.cur_task = s.task
                 if not s.job:
                     action = s.step(None)
     except Exception as error:

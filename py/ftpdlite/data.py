@@ -99,7 +99,7 @@ def _listen(server, s, ipv4):
         address = ipv4 and server.masquerade_address
         if ipv4 and not address:
             # It stays the same as long as the session lasts, and takes long to find.
-            if not server._told or server._told[0] is not s:
+            if not server._told or server._told[0] is not s or not server._told[1]:
                 server._told = s, _once("interfaces", True).own_address(server, s)
             address = server._told[1]
         return port, address
