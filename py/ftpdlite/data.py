@@ -3,7 +3,7 @@ import socket
 from micropython import const
 
 from .files import _close_file, _give_buffer, _open_file, _take_buffer
-from .tasks import _complain, _errno_of, _firmly, _make_sure, _next_connection, _once, _queued, _say, _tell, _tune, _wake, core
+from .tasks import _complain, _errno_of, _firmly, _make_sure, _next_connection, _once, _queued, _say, _tell, _tune, _wake, acquire, core, release
 
 # What Session.pump() asks for.
 _WAIT_WRITE = const(2)
@@ -40,7 +40,11 @@ def _begin(server, s, action):
             try:
                 address = socket.getaddrinfo(*s.dial, 0, socket.SOCK_STREAM)[0]
                 _make_sure()
-                sock = socket.socket(*address[:3])
+                state = acquire()
+                try:
+                    sock = socket.socket(*address[:3])
+                finally:
+                    release(state)
             except OSError:
                 raise OSError(_EADDRINUSE)
             address = address[-1]
@@ -75,25 +79,29 @@ def _listen(server, s, ipv4):
     for i in range(len(ports)):
         port = ports[(server._port_at + i) % len(ports)]
         _make_sure()
-        listener = socket.socket(server._family, socket.SOCK_STREAM)
+        state = acquire()
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            address = server._address
-            # A raw sockaddr has the port in its third and fourth byte.
-            listener.bind(
-                (address[0], port)
-                if isinstance(address, tuple)
-                else address[:2] + bytes((port >> 8, port & 255)) + address[4:]
-            )
-            # With less, modlwip forgets a connection that nobody has accepted when the listener closes, and its place is gone.
-            listener.listen(2)
-            listener.setblocking(False)
-        except OSError:
-            _firmly(listener)
-            continue
-        except MemoryError:
-            _firmly(listener)
-            raise
+            listener = socket.socket(server._family, socket.SOCK_STREAM)
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                address = server._address
+                # A raw sockaddr has the port in its third and fourth byte.
+                listener.bind(
+                    (address[0], port)
+                    if isinstance(address, tuple)
+                    else address[:2] + bytes((port >> 8, port & 255)) + address[4:]
+                )
+                # With less, modlwip forgets a connection that nobody has accepted when the listener closes, and its place is gone.
+                listener.listen(2)
+                listener.setblocking(False)
+            except OSError:
+                _firmly(listener)
+                continue
+            except MemoryError:
+                _firmly(listener)
+                raise
+        finally:
+            release(state)
         s.listener = listener
         server._port_at = (server._port_at + i + 1) % len(ports)
         address = ipv4 and server.masquerade_address

@@ -5,7 +5,7 @@ import time
 from micropython import const
 
 from .life import _accept, _sweep, _tick
-from .tasks import _firmly, _is_linux, _once, _say, core, native
+from .tasks import _firmly, _is_linux, _once, _say, acquire, core, native, release
 
 _READ = const(1)
 _ALL = const(63)
@@ -46,21 +46,25 @@ def _guard():
     if not hasattr(native, "guards"):
         native.guards = []
     guards = native.guards
-    probe = socket.socket()
+    state = acquire()
     try:
-        probe.bind(("::1", 0))
-    except ValueError:
-        # What fails half-way goes on at the next start.
-        while len(guards) < 4:
-            guards.append(socket.socket())
-            try:
-                guards[-1].bind(("127.0.0.1", 0))
-                guards[-1].listen(0)
-            except Exception:
-                _firmly(guards.pop())
-                raise
+        probe = socket.socket()
+        try:
+            probe.bind(("::1", 0))
+        except ValueError:
+            # What fails half-way goes on at the next start.
+            while len(guards) < 4:
+                guards.append(socket.socket())
+                try:
+                    guards[-1].bind(("127.0.0.1", 0))
+                    guards[-1].listen(0)
+                except Exception:
+                    _firmly(guards.pop())
+                    raise
+        finally:
+            probe.close()
     finally:
-        probe.close()
+        release(state)
 
 
 def _gauge():
@@ -119,21 +123,25 @@ def _listen(server, host):
         # An ESP32 finds an IPv6 address, but it cannot use it.
         raise ValueError("host must be an IPv4 address: this firmware's sockets know no other")
     _guard()
-    listener = socket.socket(server._family, kind, protocol)
+    state = acquire()
     try:
+        listener = socket.socket(server._family, kind, protocol)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setblocking(False)
-        except OSError as error:
-            # These are the sockets of a W5x00's own stack: accept and read would stop the whole program.
-            raise OSError(
-                error.errno, "this firmware's sockets take no options and always block: use one with lwIP"
-            )
-        listener.bind(address)
-        listener.listen(5)
-    except OSError:
-        listener.close()
-        raise
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.setblocking(False)
+            except OSError as error:
+                # These are the sockets of a W5x00's own stack: accept and read would stop the whole program.
+                raise OSError(
+                    error.errno, "this firmware's sockets take no options and always block: use one with lwIP"
+                )
+            listener.bind(address)
+            listener.listen(5)
+        except OSError:
+            listener.close()
+            raise
+    finally:
+        release(state)
     return listener
 
 

@@ -57,6 +57,20 @@ def _once(name, keeps=False):
     return module
 
 
+def acquire(_=None):
+    # While modlwip makes, binds or opens a socket, lwIP may run in an interrupt, and both may take the same connection. So interrupts wait meanwhile. See
+    # docs/ports.md. Elsewhere there is nothing to do.
+    pass
+
+
+release = acquire
+# Only modlwip has this function. With MicroPython 1.23 an RP2040 that uses both cores would stand still.
+if hasattr(socket, "print_pcbs") and sys.implementation[1] >= (1, 24):
+    try:
+        from machine import disable_irq as acquire, enable_irq as release
+    except ImportError:
+        pass
+
 native = _once("choice").load(getattr(sys.implementation, "_mpy", 0))
 
 

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import queue
 import select
 import shutil
 import signal
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import tap
@@ -84,7 +86,8 @@ class Emulator:
         # The board's clock has 25 MHz: a cycle is 40 ns.
         self.instructions_a_cycle = 40 >> (shift or 0)
         self.printed = []
-        self.buffer = b""
+        # Lines that nobody has asked for yet; None when the board has ended.
+        self.lines = queue.SimpleQueue()
         config = {
             "server": "original" if original else "ftpdlite",
             "address": tap.BOARD,
@@ -122,6 +125,9 @@ class Emulator:
         )
         os.close(network)
         monitor.close()
+        # The console is read all the time. When a pipe is full, the board waits in its next print, and serves nobody.
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
         try:
             while not (line := self.line(PATIENCE)).startswith("READY"):
                 if line.startswith("Traceback"):
@@ -151,28 +157,33 @@ class Emulator:
             self.link_process.wait()
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
+        self.reader.join()
         self.process.stdout.close()
         self.monitor.close()
         self.folder.cleanup()
 
+    def read(self):
+        """Notes what the board prints, until it ends. Runs in a thread of its own."""
+        for line in self.process.stdout:
+            text = line.decode(errors="replace").rstrip("\r\n")
+            if not text.startswith("=> "):
+                self.printed.append(text)
+                if self.show:
+                    self.show(text)
+            self.lines.put(text)
+        self.lines.put(None)
+
     def line(self, patience):
         """The next line that the board prints."""
-        end = time.monotonic() + patience
-        while b"\n" not in self.buffer:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
-            if not ready:
-                raise BoardFailed("the board says nothing; it printed\n" + "\n".join(self.printed[-20:]))
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                status = self.process.wait()
-                raise BoardFailed(f"the board ended with status {status}; it printed\n" + "\n".join(self.printed[-20:]))
-            self.buffer += data
-        line, self.buffer = self.buffer.split(b"\n", 1)
-        text = line.decode(errors="replace").rstrip("\r")
-        if not text.startswith("=> "):
-            self.printed.append(text)
-            if self.show:
-                self.show(text)
+        try:
+            text = self.lines.get(timeout=patience)
+        except queue.Empty:
+            raise BoardFailed("the board says nothing; it printed\n" + "\n".join(self.printed[-20:])) from None
+        if text is None:
+            # Whoever asks next is told the same.
+            self.lines.put(None)
+            status = self.process.wait()
+            raise BoardFailed(f"the board ended with status {status}; it printed\n" + "\n".join(self.printed[-20:]))
         return text
 
     def say(self, expression):

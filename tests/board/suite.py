@@ -497,6 +497,27 @@ def a_third_session(board):
         first.expect("DELE two.bin", "250")
 
 
+@case("littlefs", "ipv4")
+def sockets_are_made_undisturbed(board):
+    # A frame in the midst of it spoils lwIP's lists, once in some thousand times. So what is counted is whether one could come.
+    with client() as ftp:
+        for passive in True, False:
+            ftp.set_pasv(passive)
+            put(ftp, "calm", b"x")
+        ftp.delete("calm")
+    exposed = board.value("board.exposed()")
+    assert exposed == 0, f"lwIP could come between {exposed} times"
+
+
+@case("littlefs")
+def a_console_that_nobody_reads(board):
+    # It is more than a pipe holds.
+    board.say("for _ in range(100): print('-' * 1000)")
+    with session() as control:
+        control.expect("NOOP", "200")
+    board.answer("print")
+
+
 # --- Full, slow, cut off
 
 

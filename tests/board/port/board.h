@@ -63,6 +63,13 @@ static inline void interrupts_restore(uint32_t before) {
     __asm volatile ("msr primask, %0" : : "r" (before) : "memory");
 }
 
+// Whether lwIP is kept from running: by its own lock, or because no interrupt comes.
+static inline bool lwip_is_kept(void) {
+    uint32_t lowest, masked;
+    __asm volatile ("mrs %0, basepri\n mrs %1, primask" : "=r" (lowest), "=r" (masked));
+    return lowest != 0 || masked != 0;
+}
+
 // Has lwIP run as soon as it may.
 static inline void lwip_wake(void) {
     INTERRUPT_CONTROL = INTERRUPT_CONTROL_PENDSV;

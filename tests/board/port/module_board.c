@@ -168,6 +168,37 @@ static mp_obj_t board_sleeps(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(board_sleeps_obj, board_sleeps);
 
+// modlwip does not keep lwIP from running when it makes, binds or opens a socket. Each such call can go wrong when a frame comes in the midst of it.
+static uint32_t exposed;
+struct tcp_pcb *__real_tcp_new(void);
+err_t __real_tcp_bind(struct tcp_pcb *pcb, const ip_addr_t *address, u16_t port);
+struct tcp_pcb *__real_tcp_listen_with_backlog_and_err(struct tcp_pcb *pcb, u8_t backlog, err_t *error);
+
+static void count_exposed(void) {
+    exposed += !lwip_is_kept();
+}
+
+struct tcp_pcb *__wrap_tcp_new(void) {
+    count_exposed();
+    return __real_tcp_new();
+}
+
+err_t __wrap_tcp_bind(struct tcp_pcb *pcb, const ip_addr_t *address, u16_t port) {
+    count_exposed();
+    return __real_tcp_bind(pcb, address, port);
+}
+
+struct tcp_pcb *__wrap_tcp_listen_with_backlog_and_err(struct tcp_pcb *pcb, u8_t backlog, err_t *error) {
+    count_exposed();
+    return __real_tcp_listen_with_backlog_and_err(pcb, backlog, error);
+}
+
+// exposed(): how many such calls there were.
+static mp_obj_t board_exposed(void) {
+    return MP_OBJ_NEW_SMALL_INT(exposed);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(board_exposed_obj, board_exposed);
+
 // leave(status): ends the emulator.
 static mp_obj_t board_leave(mp_obj_t status) {
     leave(mp_obj_get_int(status));
@@ -181,6 +212,7 @@ static const mp_rom_map_elem_t board_members_table[] = {
     { MP_ROM_QSTR(MP_QSTR_pools), MP_ROM_PTR(&board_pools_obj) },
     { MP_ROM_QSTR(MP_QSTR_pcbs), MP_ROM_PTR(&board_pcbs_obj) },
     { MP_ROM_QSTR(MP_QSTR_sleeps), MP_ROM_PTR(&board_sleeps_obj) },
+    { MP_ROM_QSTR(MP_QSTR_exposed), MP_ROM_PTR(&board_exposed_obj) },
     { MP_ROM_QSTR(MP_QSTR_leave), MP_ROM_PTR(&board_leave_obj) },
     { MP_ROM_QSTR(MP_QSTR_ROMFS_BASE), MP_ROM_INT(ROMFS_BASE) },
     { MP_ROM_QSTR(MP_QSTR_ROMFS_SIZE), MP_ROM_INT(ROMFS_SIZE) },
@@ -189,3 +221,27 @@ static MP_DEFINE_CONST_DICT(board_members, board_members_table);
 
 const mp_obj_module_t board_module = { .base = { &mp_type_module }, .globals = (mp_obj_dict_t *)&board_members };
 MP_REGISTER_MODULE(MP_QSTR_board, board_module);
+
+// --- The module `machine`, as far as the server knows it.
+
+static mp_obj_t machine_disable_irq(void) {
+    return MP_OBJ_NEW_SMALL_INT(interrupts_off());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(machine_disable_irq_obj, machine_disable_irq);
+
+static mp_obj_t machine_enable_irq(mp_obj_t state) {
+    interrupts_restore(mp_obj_get_int(state));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(machine_enable_irq_obj, machine_enable_irq);
+
+static const mp_rom_map_elem_t machine_members_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_machine) },
+    { MP_ROM_QSTR(MP_QSTR_disable_irq), MP_ROM_PTR(&machine_disable_irq_obj) },
+    { MP_ROM_QSTR(MP_QSTR_enable_irq), MP_ROM_PTR(&machine_enable_irq_obj) },
+};
+static MP_DEFINE_CONST_DICT(machine_members, machine_members_table);
+
+const mp_obj_module_t machine_module = { .base = { &mp_type_module }, .globals = (mp_obj_dict_t *)&machine_members };
+// The original server brings its own.
+MP_REGISTER_EXTENSIBLE_MODULE(MP_QSTR_machine, machine_module);
