@@ -92,6 +92,8 @@ def _listen(server, host):
         digests = 256
     except ImportError:
         digests = 0
+    # A small heap does not hold that of the last start, too.
+    server._hub = None
     server._hub = native.Server(
         server.server_name,
         946684800 if time.gmtime(0)[0] == 2000 else 0,
