@@ -275,10 +275,10 @@ def _failures_of(server, key):
     return count if server._uptime < until else 0
 
 
-def _is_locked(server, address, user=None):
+def _is_locked(server, peer, user=None):
     # Whether there were too many failed logins from the address; or at the account, if some of them came from the address.
     most = server.max_login_failures
-    own = _failures_of(server, address)
+    own = _failures_of(server, peer)
     return most and (
         own >= most or user is not None and own >= _FEW and _failures_of(server, "@%s" % user) >= most
     )

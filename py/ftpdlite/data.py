@@ -81,10 +81,10 @@ def _listen(server, s, ipv4):
         _make_sure()
         state = acquire()
         try:
-            listener = socket.socket(server._family, socket.SOCK_STREAM)
+            listener = socket.socket(server._address[0], socket.SOCK_STREAM)
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                address = server._address
+                address = server._address[-1]
                 # A raw sockaddr has the port in its third and fourth byte.
                 listener.bind(
                     (address[0], port)
@@ -144,8 +144,8 @@ def _error_of(sock):
 
 
 # async
-def _transfer(server, s, action, path, buffer, sock, address):
-    # A transfer, with what _begin has made for it. `sock` and `address` are for an active data connection.
+def _transfer(server, s, action, path, buffer, sock, peer):
+    # A transfer, with what _begin has made for it. `sock` and `peer` are for an active data connection.
     end = _NO_CONNECTION
     start = -1
     ready = False
@@ -156,7 +156,7 @@ def _transfer(server, s, action, path, buffer, sock, address):
             try:
                 if sock:
                     # When the socket is ready, a second connect says that the connection is made, or why not.
-                    sock.connect(address)
+                    sock.connect(peer)
                     s.data = sock
                 else:
                     _accept_data(s)

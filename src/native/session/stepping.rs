@@ -90,7 +90,7 @@ impl Inside<'_> {
     fn keep_work(&mut self) -> bool {
         let work = &self.shared.work;
         for (kept, bytes) in self.body.kept.iter_mut().zip([&work.path, &work.text]) {
-            match exceptions::attempt(|| obj::new_bytes(bytes)) {
+            match exceptions::try_bytes(bytes) {
                 Ok(object) => *kept = object,
                 Err(_) => return false,
             }
@@ -254,7 +254,7 @@ impl Inside<'_> {
     /// Lets the core do something, and collects its replies.
     fn turn<T>(&mut self, act: impl FnOnce(&mut Session, &mut Turn<'_, Home<'_>>) -> T) -> T {
         let shared = &mut *self.shared;
-        let mut host = Home { settings: self.settings, home: self.head.get(Qstr::home) };
+        let mut host = Home { settings: self.settings, home: self.head.get(Qstr::home), cwd: &mut self.body.cwd };
         let replies = &mut shared.replies[shared.collected..];
         let mut turn = Turn::new(&self.settings.config, &mut shared.work, replies, &mut host);
         let result = act(&mut self.body.core, &mut turn);
