@@ -57,13 +57,9 @@ def _once(name, keeps=False):
     return module
 
 
-def acquire(_=None):
-    # While modlwip makes, binds or opens a socket, lwIP may run in an interrupt, and both may take the same connection. So interrupts wait meanwhile. See
-    # docs/ports.md. Elsewhere there is nothing to do.
-    pass
-
-
-release = acquire
+# While modlwip makes, binds or opens a socket, lwIP may run in an interrupt, and both may take the same connection. So interrupts wait meanwhile. See
+# docs/ports.md. Elsewhere there is nothing to do, and bool() does nothing.
+acquire = release = bool
 # Only modlwip has this function. With MicroPython 1.23 an RP2040 that uses both cores would stand still.
 if hasattr(socket, "print_pcbs") and sys.implementation[1] >= (1, 24):
     try:
