@@ -28,9 +28,9 @@ from control import Control, read_all, reset  # noqa: E402
 
 # The same bytes in each run; no piece of them is like another.
 DATA = b"".join(struct.pack("<I", number * 2654435761 & 0xFFFFFFFF) for number in range(1 << 16))
-# Bytes of heap that may be gone after a case: a transfer's buffer and some objects that the collector takes for used, because a number
+# Bytes of heap that may be gone after a case: two transfers' buffers of 12,800 and some objects that the collector takes for used, because a number
 # somewhere looks like a pointer to them. They do not add up; sessions_leave_no_heap() looks closer.
-HEAP_TOLERANCE = 16_000
+HEAP_TOLERANCE = 32_000
 # Seconds until the board must hold nothing any more. modlwip gives up a closed connection after 10 s.
 SETTLING = 25
 CASES = []
@@ -816,8 +816,7 @@ def golden_transcripts(board):
         settings = transcript.settings(path)
         if any(word in path.stem for word in NOT_HERE) or (board.name == "fat" and path.stem in transcript.NOT_ON_FAT):
             continue
-        # SITE HASHPASS finds too little memory in one piece there, and answers 451.
-        if is_small and (settings or path.stem == "site"):
+        if is_small and settings:
             continue
         try:
             if settings != running:
@@ -895,8 +894,8 @@ BOARDS = {
     "ipv4": {"disc_blocks": 384, "ipv6": False},
     # With 64 KiB what is left beside the server is in pieces that are sometimes too small for a session: 421.
     "small": {"heap": 64, "disc_blocks": 384},
-    # The same for the transcripts, which need a heap that other cases have not left in pieces.
-    "fresh": {"heap": 64, "disc_blocks": 384, "accounts": ACCOUNTS},
+    # For the transcripts. With 64 KiB a rename and SITE HASHPASS are sometimes answered with 451, because they load more of the server.
+    "fresh": {"heap": 68, "disc_blocks": 384, "accounts": ACCOUNTS},
     # The clock is that of a Pico W.
     "link": {"disc_blocks": 768, "shift": 3, "link": tap.WIFI},
     "hasty": {"disc_blocks": 384, "settings": HASTY},

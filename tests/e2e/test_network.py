@@ -345,5 +345,8 @@ def test_an_interface_goes_down_and_comes_back_with_another_address(start, tmp_p
         address.write_text(" ".join(HOTSPOT))
         assert_passive_works(server, second, HOTSPOT[0], "127.4.4.9")
         assert_extended_works(server, second, "127.4.4.9")
-    first.close()
+        with first:
+            for control in (first, second):
+                control.expect("QUIT", "221")
+                assert control.socket.recv(1) == b""
     server.assert_nothing_leaked()
