@@ -15,7 +15,7 @@ FileZilla's manner at the Unix port with a heap of 100 KiB, beside three session
 and ftplib at the emulated board. Each minute a line tells what was done and what the server holds: heap and
 descriptors, or lwIP's connections. It fails when a client meets an error, when the server does not hold the same
 afterwards, and when one of the three sessions had less than half of its share. `cargo xtask test` does this for a
-minute at the Unix port.
+minute.
 
   --minutes N     how long; default 10
   --only NAME     only one of the two servers
@@ -57,9 +57,13 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     both(project, minutes, only)
 }
 
-/// A minute at the Unix port, with what is built already.
+/// A minute in all, with what is built already.
 pub fn short(project: &Project) -> Result {
-    one(project, 1.0, Only::Unix)
+    if thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
+        return both(project, 1.0, None);
+    }
+    one(project, 0.5, Only::Unix)?;
+    one(project, 0.5, Only::Board)
 }
 
 fn both(project: &Project, minutes: f64, only: Option<Only>) -> Result {

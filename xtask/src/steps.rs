@@ -180,7 +180,10 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
         .after(build_of(board::ARCHITECTURE))
         .first(|| unless(board::fetch(project)))
         .uses(BOARD),
-        step("soak", 90, || soak::short(project)).after(build_of("x64")),
+        step("soak", 90, || soak::short(project))
+            .after(build_of("x64"))
+            .after(build_of(board::ARCHITECTURE))
+            .uses(BOARD),
         step("fuzzing", 150, || fuzz::fuzz(project, FUZZING, &[])).first(|| unless(fuzz::tools())),
     ]);
     all
