@@ -180,6 +180,15 @@ class Clock:
     def __getattr__(self, name):
         return getattr(self.real, name)
 
+    # The server changes which task runs.
+    @property
+    def cur_task(self):
+        return self.real.cur_task
+
+    @cur_task.setter
+    def cur_task(self, task):
+        self.real.cur_task = task
+
 """
 
 
