@@ -32,10 +32,25 @@ impl Site {
     }
 }
 
+/// A client's view of it.
+struct View {
+    site: &'static Site,
+    cwd: Vec<u8>,
+}
+
 /// The core looks at files while it decides. Everything else it asks for as an action.
-impl Host for &Site {
+impl Host for View {
+    fn cwd(&self) -> &[u8] {
+        &self.cwd
+    }
+
+    fn set_cwd(&mut self, path: &[u8]) -> Result<(), u32> {
+        self.cwd = path.to_vec();
+        Ok(())
+    }
+
     fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
-        self.place(path).and_then(fs::metadata).map(stat).map_err(errno)
+        self.site.place(path).and_then(fs::metadata).map(stat).map_err(errno)
     }
 }
 
@@ -51,6 +66,7 @@ fn errno(error: Error) -> u32 {
 
 struct Client {
     site: &'static Site,
+    view: View,
     control: TcpStream,
     session: Session,
     work: Workspace,
@@ -97,9 +113,9 @@ impl Client {
     }
 
     /// One call of the session. What it says goes to the client.
-    fn turn<T>(&mut self, call: impl FnOnce(&mut Session, &mut Turn<&Site>) -> T) -> io::Result<T> {
+    fn turn<T>(&mut self, call: impl FnOnce(&mut Session, &mut Turn<View>) -> T) -> io::Result<T> {
         let mut reply = [0; REPLY_MAX];
-        let mut turn = Turn::new(&self.site.config, &mut self.work, &mut reply, &mut self.site);
+        let mut turn = Turn::new(&self.site.config, &mut self.work, &mut reply, &mut self.view);
         let result = call(&mut self.session, &mut turn);
         self.control.write_all(turn.out.bytes())?;
         Ok(result)
@@ -217,6 +233,7 @@ pub fn serve(listener: TcpListener, site: &'static Site) {
             let work = Workspace::new(0);
             Client {
                 site,
+                view: View { site, cwd: b"/".to_vec() },
                 control,
                 session,
                 work,

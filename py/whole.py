@@ -4,7 +4,7 @@ import os
 import sys
 
 
-def tidy(name):
+def remove(name):
     """Removes the native modules other than that one, and then this file. Where a file cannot be removed they all stay, which does no harm."""
     package = sys.modules["ftpdlite"]
     sys.modules.pop("ftpdlite.whole", None)

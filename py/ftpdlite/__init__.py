@@ -7,9 +7,6 @@ import sys
 from .life import _stop
 from .tasks import _once, core, native
 
-# Sessions at the same time, as the network stack allows: lwIP has five connections on most boards, ten sockets on an ESP32.
-_MOST = 32 if sys.platform in ("linux", "darwin") else 4 if sys.platform == "esp32" else 2
-
 __version__ = native.version
 
 
@@ -93,7 +90,10 @@ class FTPdLite:
         self.server_name = server_name
         self.pasv_port_range = pasv_port_range
         self.request_buffer_size = request_buffer_size
-        self.max_connections = _MOST if max_connections is None else max_connections
+        if max_connections is None:
+            # As the network stack allows: lwIP has five connections on most boards, ten sockets on an ESP32.
+            max_connections = 32 if sys.platform in ("linux", "darwin") else 4 if sys.platform == "esp32" else 2
+        self.max_connections = max_connections
         self.root = root
         self.masquerade_address = masquerade_address
         self.allow_foreign_data = allow_foreign_data
@@ -128,7 +128,7 @@ class FTPdLite:
         self._told = None
         self._port_at = 0
         self._interrupted = None
-        _once("settings").check(self, native)
+        _once("settings").load(self, native)
 
     # -- accounts
 
@@ -141,7 +141,7 @@ class FTPdLite:
 
     @credentials.setter
     def credentials(self, value):
-        if value is not None and not _once("settings").well_formed(value):
+        if value is not None and not _once("settings").match(value):
             raise ValueError('credentials must be a str "username:password"')
         self._credentials = value
 
@@ -153,7 +153,7 @@ class FTPdLite:
         max_sessions: of this account at the same time.
         Returns whether the entry is well formed. Raises ValueError when another argument is wrong; the text names it.
         """
-        account = _once("settings").account(entry, permissions, home, max_sessions)
+        account = _once("settings").add(entry, permissions, home, max_sessions)
         if account:
             self._accounts.append(account)
         return bool(account)
@@ -162,7 +162,7 @@ class FTPdLite:
         """Listens and serves in tasks of the running event loop. Raises OSError when the address cannot be had."""
         if not self._stop_event:
             # Before the rest is loaded, so that both are not there at once.
-            _once("settings").check(self, native)
+            _once("settings").load(self, native)
             if self._tls:
                 await _once("closing").look(self)
         _once("startup").start(self)

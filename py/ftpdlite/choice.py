@@ -61,7 +61,7 @@ def load(value, supported=_SUPPORTED):
             from . import whole
         except (ImportError, MemoryError):
             return native
-        whole.tidy(name)
+        whole.remove(name)
         return native
     raise ImportError(
         "ftpdlite for %s is not installed here: install the whole package, or mip/%s_6.3"

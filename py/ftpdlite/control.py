@@ -91,7 +91,8 @@ def _control(server, s, sock):
                     job.coro.send(None)
                 except StopIteration:
                     pass
-                core.cur_task = s.task
+                finally:
+                    core.cur_task = s.task
                 if not s.job:
                     action = s.step(None)
     except Exception as error:
@@ -201,7 +202,8 @@ def _forget(server, s):
 
 # async
 def _login(server, s):
-    # Gives (permissions, home), or the errno of a refusal. A password is compared even if there is no such user, so that the time tells nothing.
+    # Gives (permissions, home), or the errno of a refusal. A wrong password is compared with a secret of each kind, whether there is such a user or not, so
+    # that the time tells nothing.
     user = s.user
     password = s.text
     home = server.root
@@ -213,12 +215,18 @@ def _login(server, s):
     if not server._entries and server.anonymous is None:
         return _admit(server, s, user, _ALL if user == "ftpadmin" else _READ, home, None)
     same = [a for a in server._entries if native.same(user, a[0])]
-    for name, secret, permissions, home, sessions in same or server._entries[:1]:
+    kinds = []
+    for i, (name, secret, permissions, home, sessions) in enumerate(same + server._entries):
+        # The algorithm and its rounds, which are what takes time.
+        kind = secret.split("$")[1:3]
+        if i >= len(same) and kind in kinds:
+            continue
+        kinds.append(kind)
         if secret.startswith(("$5a$", "$pbkdf2-sha256$")):
             right = yield from _once("hashpass", True).matches(native, password, secret)
         else:
             right = native.same(password, secret)
-        if right and same:
+        if right and i < len(same):
             return _admit(server, s, user, permissions, home or server.root, sessions)
     return _EACCES
 
@@ -240,16 +248,22 @@ def _admit(server, s, user, permissions, home, sessions):
 
 
 def _failed(server, s):
-    # Counts a failed login. When there is no memory for that, the session ends, so that every guess is counted.
+    # Counts a failed login. When there is no memory for that, the session ends, so that every guess is counted. When too many are remembered, one is
+    # forgotten whose time is over, else a name, because anyone can invent names, else an address; never what is counted now.
     try:
-        for key in s.peer[0], "@%s" % s.user:
-            failures = server._failures
+        keys = s.peer[0], "@%s" % s.user
+        failures = server._failures
+        for key in keys:
             count = _failures_of(server, key) + 1
             if key not in failures and len(failures) >= _REMEMBERED:
-                least = None
+                least = fewest = None
                 for other in failures:
-                    if least is None or failures[other] < failures[least]:
-                        least = other
+                    if other not in keys:
+                        rank = _failures_of(server, other)
+                        if rank and other[0] != "@":
+                            rank += 1000
+                        if least is None or rank < fewest:
+                            least, fewest = other, rank
                 del failures[least]
             failures[key] = count, server._uptime + server.lockout
     except MemoryError:
@@ -261,10 +275,10 @@ def _failures_of(server, key):
     return count if server._uptime < until else 0
 
 
-def _is_locked(server, address, user=None):
+def _is_locked(server, peer, user=None):
     # Whether there were too many failed logins from the address; or at the account, if some of them came from the address.
     most = server.max_login_failures
-    own = _failures_of(server, address)
+    own = _failures_of(server, peer)
     return most and (
         own >= most or user is not None and own >= _FEW and _failures_of(server, "@%s" % user) >= most
     )

@@ -81,10 +81,10 @@ def _listen(server, s, ipv4):
         _make_sure()
         state = acquire()
         try:
-            listener = socket.socket(server._family, socket.SOCK_STREAM)
+            listener = socket.socket(server._address[0], socket.SOCK_STREAM)
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                address = server._address
+                address = server._address[-1]
                 # A raw sockaddr has the port in its third and fourth byte.
                 listener.bind(
                     (address[0], port)
@@ -107,7 +107,7 @@ def _listen(server, s, ipv4):
         address = ipv4 and server.masquerade_address
         if ipv4 and not address:
             # It stays the same as long as the session lasts, and takes long to find.
-            if not server._told or server._told[0] is not s:
+            if not server._told or server._told[0] is not s or not server._told[1]:
                 server._told = s, _once("interfaces", True).own_address(server, s)
             address = server._told[1]
         return port, address
@@ -144,8 +144,8 @@ def _error_of(sock):
 
 
 # async
-def _transfer(server, s, action, path, buffer, sock, address):
-    # A transfer, with what _begin has made for it. `sock` and `address` are for an active data connection.
+def _transfer(server, s, action, path, buffer, sock, peer):
+    # A transfer, with what _begin has made for it. `sock` and `peer` are for an active data connection.
     end = _NO_CONNECTION
     start = -1
     ready = False
@@ -156,10 +156,13 @@ def _transfer(server, s, action, path, buffer, sock, address):
             try:
                 if sock:
                     # When the socket is ready, a second connect says that the connection is made, or why not.
-                    sock.connect(address)
+                    sock.connect(peer)
                     s.data = sock
                 else:
                     _accept_data(s)
+                    if not s.data:
+                        # It was a stranger, and the next may be there already. Others have their turn first.
+                        yield from core.sleep_ms(0)
                 continue
             except (OSError, MemoryError) as error:
                 number = _errno_of(error)

@@ -142,18 +142,18 @@ def _replace(server, name, path, target, error=0):
 
 
 def _like(path, text):
-    # As bytes, if the path is.
-    return text if isinstance(path, str) else text.encode()
+    # As a str, if the path is. The bytes themselves are no name that MicroPython keeps.
+    return text.decode() if isinstance(path, str) else text
 
 
 def _folds(path):
     # Raises OSError when the file system distinguishes the name from the same name with a dot behind it. FAT does not.
-    os.stat(path + _like(path, "."))
+    os.stat(path + _like(path, b"."))
 
 
 def _note(path, target=None):
     # Writes what an upload is to be called, or removes that.
-    path += _like(path, ".to")
+    path += _like(path, b".to")
     if not target:
         os.remove(path)
         return

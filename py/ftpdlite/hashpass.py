@@ -17,7 +17,7 @@ def _base64(data):
     return binascii.b2a_base64(data).decode().rstrip("\n=").replace("+", ".")
 
 
-def parts(secret):
+def split(secret):
     """(rounds, salt, key) of a $pbkdf2-sha256$ hash; None when it is not well formed."""
     try:
         _, _, rounds, salt, key = secret.split("$")
@@ -70,7 +70,7 @@ def matches(native, password, secret):
     """Whether it is the password of a hash: a generator that lets other tasks run."""
     if secret.startswith("$5a$"):
         return native.same(_5a(password, secret[4:20]), secret)
-    rounds, salt, key = parts(secret)
+    rounds, salt, key = split(secret)
     found = yield from _pbkdf2(password, salt, rounds)
     return native.same(found, key)
 

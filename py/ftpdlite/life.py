@@ -25,8 +25,8 @@ def _accept(server, listener):
         sock = None
         nap = 0
         try:
-            sock, address = _next_connection(listener)
-            _welcome(server, sock, address)
+            sock, peer = _next_connection(listener)
+            _welcome(server, sock, peer)
         except OSError as error:
             # Perhaps there is no socket left: give the sessions time to close some.
             nap = 0 if error.errno == _EAGAIN else 100
@@ -44,7 +44,7 @@ def _accept(server, listener):
         yield from core.sleep_ms(nap)
 
 
-def _welcome(server, sock, address):
+def _welcome(server, sock, peer):
     # Makes a session of a connection. Raises MemoryError, and then there is none.
     _tune(sock)
     if _is_linux:
@@ -53,7 +53,7 @@ def _welcome(server, sock, address):
             sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
         except OSError:
             pass
-    s = native.Session(server._hub, sock, address, server.request_buffer_size)
+    s = native.Session(server._hub, sock, peer, server.request_buffer_size)
     why = _objection(server, s.peer[0])
     if why:
         s.dismiss(why)
@@ -69,14 +69,14 @@ def _welcome(server, sock, address):
     _report(server, s, False)
 
 
-def _objection(server, address):
+def _objection(server, peer):
     # Why a newcomer from that address cannot be served, or None. An idle session may lose its place to it.
-    if _is_locked(server, address):
+    if _is_locked(server, peer):
         return _BLOCKED
     if server.max_per_address:
         room = server.max_per_address
         for s in server.sessions:
-            if s.peer[0] == address:
+            if s.peer[0] == peer:
                 room -= 1
         if room <= 0:
             return _TOO_MANY

@@ -54,12 +54,12 @@ def replace(server, old, new, replaces=None, is_same=0):
                 server._litter = 1
         return error
     # FAT first removes the file that is replaced, and writes the new name before it removes the old one. A note tells the sweep what to do after a cut.
-    start = new.rfind(_like(new, "/")) + 1
+    start = new.rfind(_like(new, b"/")) + 1
     number = core.ticks()
     note = None
     while not note or not _firmly(os.stat, note):
-        name = new[:start] + _like(new, ".ftpdlite-0-%d" % number)
-        note = name + _like(new, ".to")
+        name = new[:start] + _like(new, b".ftpdlite-0-%d" % number)
+        note = name + _like(new, b".to")
         number += 1
     error = _firmly(_write, note, _bytes(old) + (b"\0\0" if is_same else b"\0") + _bytes(new[start:]))
     if error and (replaces or error != _ENOSPC):

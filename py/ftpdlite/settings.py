@@ -1,19 +1,22 @@
-# Checks the settings of a server. Loaded when a server is made or started, and dropped afterwards.
+# Checks the settings of a server. Loaded when a server is made or started, and dropped afterwards. Functions have names that every firmware knows,
+# because these take no memory.
 import os
 from micropython import const
 
 from .tasks import _once
 
-_PERMISSIONS = const(("read", "write", "delete", "mkdir", "rename", "site"))
+# The names of permissions, each a bit, and then those of whole sets: here each costs no name, elsewhere it would.
+_PERMISSIONS = const(("read", "write", "delete", "mkdir", "rename", "site", "ro", "rw"))
+_BITS = const((1, 2, 4, 8, 16, 32, 1, 31))
 
 
-def integer(name, value, start, end):
+def index(name, value, start, end):
     """Raises ValueError unless it is an integer in that range."""
     if type(value) is not int or not start <= value <= end:
         raise ValueError("%s must be an integer from %d to %d" % (name, start, end))
 
 
-def folder(name, path):
+def find(name, path):
     """Raises ValueError unless it is a folder that exists."""
     try:
         found = os.stat(path)[0] & 0x4000
@@ -27,43 +30,39 @@ def permissions(value):
     """The number of a set of permissions: "ro", "rw", or names with commas between them. Raises ValueError."""
     number = 0
     for word in value.split(",") if isinstance(value, str) else (None,):
-        if word == "ro":
-            number |= 1
-        elif word == "rw":
-            number |= 31
-        elif word in _PERMISSIONS:
-            number |= 1 << _PERMISSIONS.index(word)
+        if word in _PERMISSIONS:
+            number |= _BITS[_PERMISSIONS.index(word)]
         else:
             raise ValueError(
-                "permissions must be 'ro', 'rw', or some of %s with commas between" % ",".join(_PERMISSIONS)
+                "permissions must be 'ro', 'rw', or some of %s with commas between" % ",".join(_PERMISSIONS[:6])
             )
     return number
 
 
-def well_formed(entry):
+def match(entry):
     """Whether it is "username:password", or "username:hash" as SITE HASHPASS gives it."""
     if not isinstance(entry, str) or not 1 <= entry.find(":") <= 40:
         return False
     secret = entry[entry.find(":") + 1 :]
     if secret.startswith("$5a$"):
-        return len(secret) == 65 and secret[20] == "$"
+        return len(secret) == 65 and secret[20] == secret[0]
     if secret.startswith("$pbkdf2-sha256$"):
         from . import hashpass
 
-        return hashpass.parts(secret) is not None
+        return hashpass.split(secret) is not None
     return len(secret) < 256
 
 
-def account(entry, mode, home, sessions):
+def add(entry, mode, home, sessions):
     """The account as the server keeps it, (name, secret, permissions, home, sessions), or None when the entry is not well formed. Raises ValueError."""
-    if not well_formed(entry):
+    if not match(entry):
         return None
     if mode is not None:
         mode = permissions(mode)
     if home is not None:
-        folder("home", home)
+        find("home", home)
     if sessions is not None:
-        integer("max_sessions", sessions, 1, 1000)
+        index("max_sessions", sessions, 1, 1000)
     name, secret = entry.split(":", 1)
     if secret.startswith(("$5a$", "$pbkdf2-sha256$")):
         try:
@@ -94,7 +93,7 @@ def run(server, host, port, loop, debug):
     return loop
 
 
-def check(server, native):
+def load(server, native):
     """Raises ValueError or TypeError when a setting is wrong. The text names the setting."""
     for name in ("root", "server_name", "host", "masquerade_address", "anonymous"):
         value = getattr(server, name)
@@ -105,14 +104,14 @@ def check(server, native):
         raise ValueError("masquerade_address must be an IPv4 address such as 192.0.2.1")
     if "\n" in server.server_name or "\r" in server.server_name or len(server.server_name) > 100:
         raise ValueError("server_name must be one line of at most 100 characters")
-    folder("root", server.root)
+    find("root", server.root)
     if server.anonymous is not None:
-        folder("anonymous", server.anonymous)
+        find("anonymous", server.anonymous)
     ports = server.pasv_port_range
     if not (isinstance(ports, (range, list, tuple)) and len(ports)):
         raise ValueError("pasv_port_range must be a range of ports, such as range(49152, 49407)")
     for port in (ports[0], ports[-1]) if isinstance(ports, range) else ports:
-        integer("pasv_port_range", port, 1, 65535)
+        index("pasv_port_range", port, 1, 65535)
     for name in ("allow_foreign_data", "atomic_uploads", "private_data"):
         if getattr(server, name) not in (False, True):
             raise TypeError("%s must be True or False" % name)
@@ -146,7 +145,7 @@ def check(server, native):
     ):
         value = getattr(server, name)
         if value is not None or not name.startswith(("max_per", "transfer")):
-            integer(name, value, start, end)
+            index(name, value, start, end)
     server._tls = None
     if server.tls != "off":
         from . import tls

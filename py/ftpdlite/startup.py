@@ -32,11 +32,11 @@ def seed():
     # The first number of unfinished uploads. It is another one after each start, because old uploads may still be there.
     number = time.ticks_us() ^ int(time.time())
     if hasattr(os, "urandom"):
-        number ^= int.from_bytes(os.urandom(4), "big")
+        number ^= int.from_bytes(os.urandom(4), "little")
     return number & 0xFFFFFFFF
 
 
-def _guard():
+def guards():
     # modlwip without IPv6, as STM32 and i.MX RT have it: closing a listener clears two words of the fourth listener behind it, or of what is
     # behind the last one. lwIP has 8 and gives out the last one first. So the first 4 are taken and never closed: then what is cleared
     # belongs to one of these, to which nobody connects. See docs/ports.md.
@@ -45,7 +45,7 @@ def _guard():
         return
     if not hasattr(native, "guards"):
         native.guards = []
-    guards = native.guards
+    sockets = native.guards
     state = acquire()
     try:
         probe = socket.socket()
@@ -53,13 +53,13 @@ def _guard():
             probe.bind(("::1", 0))
         except ValueError:
             # What fails half-way goes on at the next start.
-            while len(guards) < 4:
-                guards.append(socket.socket())
+            while len(sockets) < 4:
+                sockets.append(socket.socket())
                 try:
-                    guards[-1].bind(("127.0.0.1", 0))
-                    guards[-1].listen(0)
+                    sockets[-1].bind(("127.0.0.1", 0))
+                    sockets[-1].listen(0)
                 except Exception:
-                    _firmly(guards.pop())
+                    _firmly(sockets.pop())
                     raise
         finally:
             probe.close()
@@ -67,16 +67,16 @@ def _guard():
         release(state)
 
 
-def _gauge():
+def gauge():
     # When lwIP has no memory, modlwip's write sleeps, and the whole board with it. So the pump first asks a socket of UDP, which says ENOMEM at once. Bound to this address, it has no
     # way out: lwIP takes the memory, finds no route, and gives it back. See docs/ports.md.
     if hasattr(socket, "print_pcbs") and not hasattr(native, "gauge"):
-        native.gauge = gauge = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        native.gauge = probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            gauge.bind(("127.0.0.1", 0))
+            probe.bind(("127.0.0.1", 0))
         except BaseException:
             del native.gauge
-            gauge.close()
+            probe.close()
             raise
     return getattr(native, "gauge", None)
 
@@ -86,10 +86,8 @@ def _listen(server, host):
     server._entries = _accounts(server)
     if time.gmtime()[0] < 2023:
         _say(server, "WARNING: The clock is not set: files will have wrong times.")
-    server._family, kind, protocol, _, address = socket.getaddrinfo(
-        host, server.port, 0, socket.SOCK_STREAM
-    )[0]
-    server._address = address
+    server._address = found = socket.getaddrinfo(host, server.port, 0, socket.SOCK_STREAM)[0]
+    address = found[-1]
     open_to_all = not server._entries and server.anonymous is None
     try:
         from binascii import crc32
@@ -98,6 +96,8 @@ def _listen(server, host):
         digests = 256
     except ImportError:
         digests = 0
+    # A small heap does not hold that of the last start, too.
+    server._hub = None
     server._hub = native.Server(
         server.server_name,
         946684800 if time.gmtime(0)[0] == 2000 else 0,
@@ -117,15 +117,15 @@ def _listen(server, host):
         seed(),
         native.holders,
         -1 if server.listing_times is True else int(server.listing_times * 1000000),
-        _gauge(),
+        gauge(),
     )
     if address is None:
         # An ESP32 finds an IPv6 address, but it cannot use it.
         raise ValueError("host must be an IPv4 address: this firmware's sockets know no other")
-    _guard()
+    guards()
     state = acquire()
     try:
-        listener = socket.socket(server._family, kind, protocol)
+        listener = socket.socket(*found[:3])
         try:
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -39,7 +39,7 @@ def sweep(server):
         while folders and server._stop_event:
             path, known = folders.pop()
             try:
-                for _ in _open(server, path, known, folders):
+                for _ in append(server, path, known, folders):
                     if core.ticks_diff(core.ticks(), start) > 1:
                         yield from core.sleep_ms(0)
                         start = core.ticks()
@@ -54,7 +54,7 @@ def remove(server, path, error):
 
     error: the errno that rmdir gave.
     """
-    names = [join(entry[0]) for entry in _list(path)]
+    names = [join(entry[0]) for entry in ilistdir(path)]
     if not names:
         return error
     for name in names:
@@ -67,12 +67,12 @@ def remove(server, path, error):
     return 0
 
 
-def _open(server, path, start, tasks):
+def append(server, path, start, tasks):
     # A generator: adds the folders in a folder, from the `start`-th on, to those that wait. The first time it tidies up the folder.
     found = []
     new = []
     count = 0
-    for entry in _list(path):
+    for entry in ilistdir(path):
         if entry[1] & _DIRECTORY:
             count += 1
             # At least one, so that the search comes to an end.
@@ -90,22 +90,22 @@ def _open(server, path, start, tasks):
     yield from close(server, path, found)
 
 
-def _list(path):
+def ilistdir(path):
     # As bytes, because a name need not be UTF-8.
     try:
-        return os.ilistdir(_bytes(path) or b"/")
+        return os.ilistdir(encode(path) or b"/")
     except TypeError:
         # A file system written in Python may want a str.
         return os.ilistdir(path or "/")
 
 
-def _bytes(path):
+def encode(path):
     return path if isinstance(path, bytes) else path.encode()
 
 
 def join(*names):
     # A path in one piece: a str, if it is UTF-8.
-    path = b"".join([_bytes(name) for name in names])
+    path = b"".join([encode(name) for name in names])
     try:
         return path.decode()
     except UnicodeError:
@@ -116,11 +116,12 @@ def _is_ours(path, name):
     # Whether it is an unfinished upload or a note, or the short name, ~1.FTP or FTPDLI~1.TO, that FAT leaves when a cut comes while one is removed.
     if native.is_unfinished(name):
         return True
-    if isinstance(name, bytes) or not (
-        name[:1] == "~" and name[-4:] == ".FTP" or name[:3] == "FTP" and "~" in name and name[-3:] == ".TO"
-    ):
+    if isinstance(name, bytes):
         return False
-    return stat(join(path, "/", name.lower())) is not None
+    short = name.encode()
+    if short[:1] == b"~" and short[-4:] == b".FTP" or short[:3] == b"FTP" and b"~" in short and short[-3:] == b".TO":
+        return stat(join(path, "/", name.lower())) is not None
+    return False
 
 
 def _is_foreign(name):
@@ -129,7 +130,7 @@ def _is_foreign(name):
         return True
     parts = name.split("-")
     if _is_linux and len(parts) > 2 and parts[1].isdigit() and parts[2][:1].isdigit() and int(parts[1]) != process:
-        return stat("/proc/" + parts[1]) is not None
+        return stat(join(b"/proc/", parts[1])) is not None
     return False
 
 
@@ -137,15 +138,15 @@ def close(server, path, names):
     # A generator: finishes or removes some unfinished uploads of a folder, those with notes first.
     for noted in (True, False):
         for name in names:
-            if not _is_foreign(name) and name.endswith(".to") == noted:
+            if not _is_foreign(name) and encode(name).endswith(b".to") == noted:
                 try:
                     file = join(path, "/", name)
                     if noted:
                         yield from finish(server, path, file[:-3])
-                    elif server._hub.is_open(file) or stat(join(file, ".to")):
+                    elif server._hub.is_open(file) or stat(join(file, b".to")):
                         pass
-                    elif name[0] == "~":
-                        yield from _mend(server, path, name)
+                    elif encode(name)[:1] == b"~":
+                        yield from clear(server, path, name)
                     else:
                         os.remove(file)
                 except OSError as error:
@@ -165,10 +166,10 @@ def stat(path):
 
 def finish(server, path, name):
     # Does what a note says. The note of an upload or of a copy is its new name; the note of a rename has the old path before that.
-    note = join(name, ".to")
+    note = join(name, b".to")
     with open(note, "rb") as file:
         source, _, text = file.read().rpartition(b"\0")
-    is_copy = _bytes(name).endswith(b"-copy")
+    is_copy = encode(name).endswith(b"-copy")
     # When both names are the same to FAT, a rename goes over a third name, this one.
     by_third = source.endswith(b"\0")
     places = (name, join(source)) if source and not by_third and not is_copy else (name,)
@@ -189,7 +190,7 @@ def finish(server, path, name):
             os.remove(one)
         os.remove(note)
         return
-    if server._hub.is_open(one) or server._hub.is_open(target) or stat(join(name, "-copy.to")):
+    if server._hub.is_open(one) or server._hub.is_open(target) or stat(join(name, b"-copy.to")):
         raise OSError(_EBUSY)
     # Meanwhile nobody else may open them.
     holder = native.Session(server._hub, None, ("0.0.0.0", 0), 512)
@@ -203,16 +204,16 @@ def finish(server, path, name):
         if is_copy and (index(source) or stat(name[:-5])):
             # The copy is complete, and takes the place of the others, which share their clusters.
             names = (target, source) if source == name[:-5] else (target, source, name[:-5])
-            _remove(join(name[:-5], ".to"), *[old for old in names if index(old)])
+            discard(join(name[:-5], b".to"), *[old for old in names if index(old)])
         elif old and (yield from same(one, other)):
             # A rename on FAT was cut in the middle. Both names share their clusters, and to remove one of them would free the clusters of the other.
-            third = join(name, "-copy")
+            third = join(name, b"-copy")
             yield from extend(path, third)
             yield from copy(server, one, third)
             yield from extend(path, third)
             known = other if one == name else one
-            _write(join(third, ".to"), text if known == target else _bytes(known) + b"\0" + text)
-            _remove(note, other, one)
+            _write(join(third, b".to"), text if known == target else encode(known) + b"\0" + text)
+            discard(note, other, one)
             one = name = third
         elif old:
             # The old file had not been removed.
@@ -222,7 +223,7 @@ def finish(server, path, name):
             return
         yield from extend(path, text)
         os.rename(one, target)
-        os.remove(join(name, ".to"))
+        os.remove(join(name, b".to"))
     finally:
         holder.release()
 
@@ -250,38 +251,38 @@ def find(path, name):
 
 def index(path):
     # Whether there is just that name: FAT finds a file by its short name, too.
-    folder, _, name = _bytes(path).rpartition(b"/")
-    return any([_bytes(entry[0]).upper() == name.upper() for entry in _list(folder)])
+    folder, _, name = encode(path).rpartition(b"/")
+    return any([encode(entry[0]).upper() == name.upper() for entry in ilistdir(folder)])
 
 
 def partition(path, target):
     # The short name that FAT leaves when a cut comes while it removes the old name of a rename. None when there is none.
     found = stat(target)
-    folder, _, name = _bytes(path).rpartition(b"/")
+    folder, _, name = encode(path).rpartition(b"/")
     name = name.upper().replace(b" ", b"").replace(b".", b"")
-    for entry in _list(folder):
-        short = _bytes(entry[0])
+    for entry in ilistdir(folder):
+        short = encode(entry[0])
         if found and b"~" in short and short == short.upper() and name.startswith(short.split(b"~")[0]):
             short = join(folder, "/", short)
             if stat(short) == found:
                 return short
 
 
-def _mend(server, path, name):
+def clear(server, path, name):
     # Removes what FAT has left of an upload. If it shares the clusters of the file that it became, it gets a note, as before the cut.
     torn = join(path, "/", name)
     found = os.stat(torn)
-    for other in [join(entry[0]) for entry in _list(path) if found[6] and entry[3] == found[6]]:
+    for other in [join(entry[0]) for entry in ilistdir(path) if found[6] and entry[3] == found[6]]:
         if other != name and not native.is_unfinished(other) and (yield from same(torn, join(path, "/", other))):
             whole = join(path, "/.ftpdlite-0-0")
-            _write(join(whole, ".to"), _bytes(other))
+            _write(join(whole, b".to"), encode(other))
             os.rename(torn, whole)
             yield from finish(server, path, whole)
             return
     os.remove(torn)
 
 
-def _remove(path, *names):
+def discard(path, *names):
     # Removes names of the same clusters, and their note. Files are emptied first, because a cut during the removal may leave the short name of
     # a file.
     if stat(path):
@@ -305,8 +306,8 @@ def same(path, target):
     if found[0] != other[0] or found[6] != other[6]:
         return False
     if found[0] & _DIRECTORY:
-        entries = iter(_list(target))
-        for entry in _list(path):
+        entries = iter(ilistdir(target))
+        for entry in ilistdir(path):
             if next(entries, None) != entry:
                 return False
             yield
@@ -339,9 +340,9 @@ def copy(server, path, target):
         os.mkdir(target)
     for folder in (path, target):
         # Moves that were cut in the middle are finished first.
-        yield from close(server, folder, [join(entry[0]) for entry in _list(folder) if native.is_unfinished(entry[0])])
+        yield from close(server, folder, [join(entry[0]) for entry in ilistdir(folder) if native.is_unfinished(entry[0])])
     while True:
-        names = [join(entry[0]) for entry, _ in zip(_list(path), range(_KNOWN))]
+        names = [join(entry[0]) for entry, _ in zip(ilistdir(path), range(_KNOWN))]
         if not names:
             return
         for name in names:

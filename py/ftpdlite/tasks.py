@@ -102,14 +102,15 @@ def _queued(stream, write):
         queue.map[_id(stream)] = [None, core.cur_task, stream] if write else [core.cur_task, None, stream]
         queue.poller.register(stream, _POLL_OUT if write else _POLL_IN)
     except MemoryError:
-        if not _rescued(queue, stream, write):
+        if not _rescued(stream, write):
             return False
     core.cur_task.data = queue
     return True
 
 
-def _rescued(queue, stream, write):
+def _rescued(stream, write):
     # There was no memory for a stream in the poller. Returns True if the task waits for it nevertheless.
+    queue = core._io_queue
     for key in queue.map:
         if queue.map[key][2] is stream:
             break

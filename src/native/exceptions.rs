@@ -1,7 +1,7 @@
 //! Catches exceptions, finds their numbers, and raises them.
 
 use super::ffi;
-use super::obj::Obj;
+use super::obj::{self, Obj};
 use super::qstr::Qstr;
 use core::ffi::CStr;
 
@@ -82,6 +82,12 @@ pub fn next(iterator: Obj) -> Result<Option<Obj>, Obj> {
 /// `sequence[index]`, or the exception that was raised.
 pub fn try_item(sequence: Obj, index: u32) -> Result<Obj, Obj> {
     attempt(|| sequence.item(index))
+}
+
+/// A new bytes object, or the exception that was raised.
+#[inline(never)]
+pub fn try_bytes(bytes: &[u8]) -> Result<Obj, Obj> {
+    attempt(|| obj::new_bytes(bytes))
 }
 
 /// Raises a built-in exception with a message.

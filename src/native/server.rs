@@ -71,9 +71,23 @@ pub struct Shared {
 pub struct Home<'a> {
     pub settings: &'a Settings,
     pub home: Obj,
+    /// A bytes object, or null for the root.
+    pub cwd: &'a mut Obj,
 }
 
 impl Host for Home<'_> {
+    fn cwd(&self) -> &[u8] {
+        self.cwd.bytes().unwrap_or(b"/")
+    }
+
+    fn set_cwd(&mut self, path: &[u8]) -> Result<(), u32> {
+        *self.cwd = match path {
+            b"/" => Obj::NULL,
+            _ => exceptions::try_bytes(path).map_err(|_| exceptions::NO_MEMORY)?,
+        };
+        Ok(())
+    }
+
     fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
         self.settings.look(|| real_path(self.home, path))
     }

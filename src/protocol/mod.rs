@@ -38,6 +38,15 @@
 //! struct EmptyFolder;
 //!
 //! impl Host for EmptyFolder {
+//!     // There is only the root.
+//!     fn cwd(&self) -> &[u8] {
+//!         b"/"
+//!     }
+//!
+//!     fn set_cwd(&mut self, _: &[u8]) -> Result<(), u32> {
+//!         Ok(())
+//!     }
+//!
 //!     fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
 //!         // 2 is ENOENT: there is no such file.
 //!         if path == b"/" { Ok(Stat { directory: true, size: 0, modified: 0 }) } else { Err(2) }

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import re
 import subprocess
 import tempfile
 
@@ -30,7 +31,8 @@ def transfers(controls):
 def measure(root, heap="256k"):
     """Bytes that `import ftpdlite` takes, that a server takes that listens (the import included), and that each idle session takes beside
     that, and a running transfer beside its session and the buffers that transfers share, as {"import": …, "ready": …, "session": …,
-    "transfer": …}; and under "sessions" what is taken with 1 to 5 sessions."""
+    "transfer": …}; under "names" how many names a server that listens adds to those of the firmware; and under "sessions" what is taken with
+    1 to 5 sessions."""
     with open(pathlib.Path(root) / "file", "wb") as file:
         file.truncate(FILE)
     host = "127.0.0.1"
@@ -45,11 +47,14 @@ def measure(root, heap="256k"):
         text=True,
     )
     controls = []
+    names = 0
     try:
 
         def allocated(what):
+            nonlocal names
             for line in process.stdout:
                 if line.startswith(f"{what} "):
+                    names = int(re.search("n_qstr=([0-9]+)", process.stdout.readline())[1])
                     return int(line.split()[1])
             raise AssertionError(f"the heap probe ended before it told {what!r}: {process.wait(PATIENCE)}")
 
@@ -59,7 +64,9 @@ def measure(root, heap="256k"):
             return allocated("sessions") - before
 
         before = allocated("before")
+        known = names
         found = {"import": allocated("import") - before, "ready": allocated("ready") - before, "sessions": []}
+        found["names"] = names - known
         for _ in range(SESSIONS):
             controls.append(Control(host, port).login())
             found["sessions"].append(now())
@@ -86,4 +93,4 @@ def measure(root, heap="256k"):
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(folder)
-    print(*(measured[what] for what in ("import", "ready", "session", "transfer")))
+    print(*(measured[what] for what in ("import", "ready", "session", "transfer", "names")))

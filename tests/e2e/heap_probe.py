@@ -1,7 +1,9 @@
 # Run by MicroPython, argv HOST PORT ROOT: prints what is allocated on the GC heap, in bytes, when nothing is imported yet, after
-# `import ftpdlite`, when the server is ready, and then for each line on stdin.
+# `import ftpdlite`, when the server is ready, and then for each line on stdin. After each
+# number comes what micropython.qstr_info() prints.
 import asyncio
 import gc
+import micropython
 import sys
 
 
@@ -17,6 +19,8 @@ def measure(what):
     overwrite(20)
     gc.collect()
     print(what, gc.mem_alloc())
+    # Its line tells how many names the firmware did not have.
+    micropython.qstr_info()
 
 
 async def main(host, port, root):

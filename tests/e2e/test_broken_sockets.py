@@ -180,7 +180,7 @@ class Clock:
     def __getattr__(self, name):
         return getattr(self.real, name)
 
-    # The server changes which task runs.
+    # The server sets it when it runs a transfer within another task.
     @property
     def cur_task(self):
         return self.real.cur_task

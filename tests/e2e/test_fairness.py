@@ -156,7 +156,9 @@ def assert_others_have_their_turn(server, other, flood):
 class Flood:
     """Sends something again and again as fast as the server takes it, and reads whatever comes, as a context manager."""
 
-    def __init__(self, connection, data=b""):
+    def __init__(self, connection, data=b"", unanswered=False):
+        # What gets no answer counts as received when it is sent.
+        self.unanswered = unanswered
         self.connection = connection
         self.data = data
         self.received = 0
@@ -181,8 +183,11 @@ class Flood:
         with contextlib.suppress(OSError):
             while not self.over:
                 self.connection.sendall(self.data)
+                self.received += self.unanswered * len(self.data)
 
     def read(self):
+        if self.unanswered:
+            return
         with contextlib.suppress(OSError):
             while not self.over and (count := len(self.connection.recv(1 << 16))):
                 self.received += count
@@ -202,6 +207,14 @@ def test_a_flood_of_commands(start, command):
 def test_a_flood_of_half_a_line(start):
     server = start()
     with server.login() as flooder, server.login() as other, Flood(flooder.socket, b"x" * 65536 + b"\n") as flood:
+        assert_others_have_their_turn(server, other, flood)
+
+
+@once
+@pytest.mark.parametrize("piece", [b"x", b"\xff\xf1", b"\xff\xfd\x01"], ids=["a line", "Telnet commands", "Telnet options"])
+def test_a_flood_in_which_no_line_ends(start, piece):
+    server = start()
+    with server.login() as flooder, server.login() as other, Flood(flooder.socket, piece * 65536, unanswered=True) as flood:
         assert_others_have_their_turn(server, other, flood)
 
 

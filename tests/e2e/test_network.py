@@ -339,7 +339,10 @@ def test_an_interface_goes_down_and_comes_back_with_another_address(start, tmp_p
     first = login(server, HOME[0], "127.1.2.9")
     assert_passive_works(server, first, HOME[0], "127.1.2.9")
     address.write_text(" ".join(DOWN))
-    assert first("PASV") == UNKNOWN
+    with login(server, HOME[0], "127.1.2.9") as other:
+        assert other("PASV") == UNKNOWN
+        other.expect("QUIT", "221")
+        assert other.socket.recv(1) == b""
     # Whoever waits for the old address is not served there, but holds nothing up.
     address.write_text(" ".join(HOTSPOT))
     with login(server, HOTSPOT[0], "127.4.4.9") as second:

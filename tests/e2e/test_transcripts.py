@@ -14,15 +14,12 @@ def test_transcript(path, start_server):
 # Boards cannot set the time of a file, and TLS is the same whatever is served.
 ON_DISCS = [path for path in transcript.transcripts() if path.stem != "set-times" and "tls" not in path.stem]
 
-# Those in which a client says a name that cannot be on FAT, or which list one.
-NOT_ON_FAT = ("mlst", "names-not-allowed", "paths", "paths-with-line-ends", "retrieve")
-
 
 @pytest.mark.discs
 @pytest.mark.parametrize("kind", ["VfsFat", "VfsLfs2"], ids=["fat", "littlefs"])
 @pytest.mark.parametrize("path", ON_DISCS, ids=lambda path: path.stem)
 def test_transcript_on_a_disc(path, kind, start_server):
-    if kind == "VfsFat" and path.stem in NOT_ON_FAT:
+    if kind == "VfsFat" and path.stem in transcript.NOT_ON_FAT:
         pytest.skip("FAT has no such names")
     server = start_server(file_system=kind, **transcript.settings(path))
     absent = transcript.fill_disc(server.files)

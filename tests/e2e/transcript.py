@@ -16,6 +16,8 @@ FOLDER = pathlib.Path(__file__).resolve().parents[1] / "transcripts"
 ACCOUNTS = {"": ("tester", "secret"), "guest": ("guest", "guest")}
 TRANSFERS = re.compile(rb"(RETR|STOR|STOU|APPE|LIST|NLST|MLSD)\b", re.IGNORECASE)
 PROT = re.compile(rb"PROT (\w)\r\n", re.IGNORECASE)
+# Those in which a client says a name that cannot be on FAT, or which list one.
+NOT_ON_FAT = "mlst", "names-not-allowed", "paths", "paths-with-line-ends", "retrieve"
 PLACEHOLDERS = {
     b"n": rb"\d+",
     b"port": rb"\d+",

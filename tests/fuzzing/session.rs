@@ -54,9 +54,26 @@ impl Disc {
     fn trouble(&mut self) -> u8 {
         self.troubles.pop_front().unwrap_or(0)
     }
+
+    /// There is always memory for the root.
+    fn trouble_at(&mut self, path: &[u8]) -> u8 {
+        if path == b"/" { 0 } else { self.trouble() }
+    }
 }
 
 impl session::Host for Disc {
+    fn cwd(&self) -> &[u8] {
+        session::Host::cwd(&self.files)
+    }
+
+    fn set_cwd(&mut self, path: &[u8]) -> Result<(), u32> {
+        assert!(is_normal(path), "is in {}", path.escape_ascii());
+        match self.trouble_at(path) {
+            0 => session::Host::set_cwd(&mut self.files, path),
+            error => Err(error.into()),
+        }
+    }
+
     fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
         assert!(is_normal(path), "looked at {}", path.escape_ascii());
         assert!(!is_reserved(name(path)), "looked at {}", path.escape_ascii());
@@ -178,8 +195,10 @@ impl Server {
                     self.telnet += 1;
                     false
                 }
+                // Half of the sequence before ABOR.
+                (0, 242 | 244) => self.unfinished > 0,
                 (0, _) => true,
-                (1, 255) => {
+                (1, 255 | ..240) => {
                     self.telnet = 0;
                     true
                 }

@@ -28,8 +28,8 @@ const REFUSED: u32 = 13;
 /// A file's bytes, or `None` for a directory; and its time.
 pub type Node = (Option<Vec<u8>>, u32);
 
-/// The file system.
-pub struct Files(BTreeMap<Vec<u8>, Node>);
+/// The file system, and the client's directory.
+pub struct Files(BTreeMap<Vec<u8>, Node>, Vec<u8>);
 
 impl Files {
     /// The tree that a fixture describes.
@@ -51,7 +51,7 @@ impl Files {
             };
             files.insert(unescape(path), node);
         }
-        Files(files)
+        Files(files, b"/".to_vec())
     }
 
     /// What stands at a path, or the errno.
@@ -95,6 +95,15 @@ impl Files {
 }
 
 impl session::Host for Files {
+    fn cwd(&self) -> &[u8] {
+        &self.1
+    }
+
+    fn set_cwd(&mut self, path: &[u8]) -> Result<(), u32> {
+        self.1 = path.to_vec();
+        Ok(())
+    }
+
     fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
         Files::stat(self, path).map(|(content, modified)| Stat {
             directory: content.is_none(),

@@ -220,9 +220,15 @@ fn test(project: &Project, with_ipv6: &Path, words: &[String]) -> Result {
     run(suite.arg(project.dist(ARCHITECTURE)).args(words))
 }
 
-/// Runs all cases.
-pub fn test_all(project: &Project, with_ipv6: &Path) -> Result {
-    test(project, with_ipv6, &[])
+/// Builds what the cases need. An error tells what cannot be had.
+pub fn ready_for_tests(project: &Project) -> Result {
+    ready(project, true)?;
+    firmware(project, false).map(drop)
+}
+
+/// Runs the cases of the first board, or of the others.
+pub fn test_part(project: &Project, part: &str) -> Result {
+    test(project, &firmware(project, true)?, &[part.to_owned()])
 }
 
 /// The firmware, where that and a network for it can be had.

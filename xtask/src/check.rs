@@ -134,11 +134,12 @@ GC heap, unless it is run from a ROMFS.
 
 const HEAP: &str = "
 GC heap that the import takes, that a listening server takes (the import included), that each idle session takes beside that, and that a
-running transfer takes beside its session and the buffers, which transfers share.
+running transfer takes beside its session and the buffers, which transfers share. Names is how many names a listening server adds to those
+of the firmware.
 On the Unix port, where this was measured, the text is outside of the GC heap; on most boards it is in it.
 
-| MicroPython | import | ready | session | transfer |
-| --- | ---: | ---: | ---: | ---: |
+| MicroPython | import | ready | session | transfer | names |
+| --- | ---: | ---: | ---: | ---: | ---: |
 ";
 
 const HEAP_ACCOUNT: &str = "

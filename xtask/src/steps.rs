@@ -24,8 +24,8 @@ const MODULE: &str = "target/module";
 const DEBUG: &str = "target/debug";
 /// The MicroPython with the module `faults`, which the first step that needs it builds.
 const FAULTS: &str = "faults";
-/// The emulated board's firmware, which is built by the first that wants it.
-const BOARD: &str = ".xtask/board";
+/// The step that builds the emulated board's firmware, with IPv6 and without.
+const FIRMWARE: &str = "firmware of the board";
 
 /// A run of `tests/e2e`.
 struct Suite {
@@ -170,20 +170,22 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
         step("rv32imc", 110, || riscv::firmware(project).and_then(|firmware| riscv::test(project, &firmware)))
             .after(build_of("rv32imc"))
             .first(|| unless(riscv::fetch(project))),
-        step("board", 180, || board::ready(project, true).and_then(|firmware| board::test_all(project, &firmware)))
-            .after(build_of(board::ARCHITECTURE))
-            .first(|| unless(board::fetch(project)))
-            .uses(BOARD),
+        step(FIRMWARE, 60, || board::ready_for_tests(project)).first(|| unless(board::fetch(project))),
+        step("the first board", 150, || board::test_part(project, "--first"))
+            .after(FIRMWARE)
+            .after(build_of(board::ARCHITECTURE)),
+        step("the other boards", 180, || board::test_part(project, "--rest"))
+            .after(FIRMWARE)
+            .after(build_of(board::ARCHITECTURE)),
         step("figures of the board", 20, || {
             board::ready(project, true).and_then(|firmware| board_bench::check(project, &firmware))
         })
-        .after(build_of(board::ARCHITECTURE))
-        .first(|| unless(board::fetch(project)))
-        .uses(BOARD),
-        step("soak", 90, || soak::short(project))
-            .after(build_of("x64"))
-            .after(build_of(board::ARCHITECTURE))
-            .uses(BOARD),
+        .after(FIRMWARE)
+        .after(build_of(board::ARCHITECTURE)),
+        step("soak", 50, || soak::short(project, soak::Only::Unix)).after(build_of("x64")),
+        step("soak of the board", 60, || soak::short(project, soak::Only::Board))
+            .after(FIRMWARE)
+            .after(build_of(board::ARCHITECTURE)),
         step("fuzzing", 150, || fuzz::fuzz(project, FUZZING, &[])).first(|| unless(fuzz::tools())),
     ]);
     all

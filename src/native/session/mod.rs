@@ -42,6 +42,8 @@ struct Body {
     listing: Listing,
     /// The workspace's path and text, kept while others use the workspace: bytes objects, or null.
     kept: [Obj; 2],
+    /// The session's directory: a bytes object, or null for the root.
+    cwd: Obj,
     /// When this session's share of the time began.
     share: Share,
     /// The action whose outcome the next `step` brings.

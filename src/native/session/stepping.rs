@@ -90,7 +90,7 @@ impl Inside<'_> {
     fn keep_work(&mut self) -> bool {
         let work = &self.shared.work;
         for (kept, bytes) in self.body.kept.iter_mut().zip([&work.path, &work.text]) {
-            match exceptions::attempt(|| obj::new_bytes(bytes)) {
+            match exceptions::try_bytes(bytes) {
                 Ok(object) => *kept = object,
                 Err(_) => return false,
             }
@@ -168,9 +168,17 @@ impl Inside<'_> {
                     if self.is_deserted() {
                         return CLOSE;
                     }
-                    match stream::read(self.head.get(Qstr::sock), self.body.core.space(line)) {
+                    let space = self.body.core.space(line);
+                    let room = space.len();
+                    match stream::read(self.head.get(Qstr::sock), space) {
                         Ok(0) => self.body.core.end_of_input(),
-                        Ok(count) => self.body.core.received(line, count),
+                        Ok(count) => {
+                            self.body.core.received(line, count);
+                            // More may have come, and it need not have a line in it that would end this turn.
+                            if count == room && self.settings.clock.is_over(self.body.share) {
+                                return YIELD;
+                            }
+                        }
                         Err(WOULD_BLOCK) => return WAIT_READ,
                         // What is stored may be whole although the client is gone.
                         Err(_) if self.body.core.transfer().is_some_and(Transfer::is_upload) => {
@@ -246,7 +254,7 @@ impl Inside<'_> {
     /// Lets the core do something, and collects its replies.
     fn turn<T>(&mut self, act: impl FnOnce(&mut Session, &mut Turn<'_, Home<'_>>) -> T) -> T {
         let shared = &mut *self.shared;
-        let mut host = Home { settings: self.settings, home: self.head.get(Qstr::home) };
+        let mut host = Home { settings: self.settings, home: self.head.get(Qstr::home), cwd: &mut self.body.cwd };
         let replies = &mut shared.replies[shared.collected..];
         let mut turn = Turn::new(&self.settings.config, &mut shared.work, replies, &mut host);
         let result = act(&mut self.body.core, &mut turn);

@@ -104,7 +104,7 @@ impl Session {
             Verb::Prot => self.prot(argument, turn.config),
             Verb::Pwd => self.pwd(turn),
             Verb::Quit => self.quit(turn),
-            Verb::Rein => self.rein(),
+            Verb::Rein => self.rein(turn),
             Verb::Rest => self.rest(argument, turn),
             Verb::Retr => self.retr(argument, turn),
             Verb::Rmd => self.rmd(argument, turn),

@@ -8,32 +8,6 @@ use crate::protocol::writer::Writer;
 /// No single call of [`Session::next`](super::Session::next) or [`Session::resume`](super::Session::resume) writes more than this, in bytes.
 pub const REPLY_MAX: usize = 1024;
 
-/// Errors of the operating system that have a reply of their own (`errno` numbers; except `ENOTEMPTY` they are the same on every MicroPython port).
-pub(super) mod errno {
-    pub const EPERM: u32 = 1;
-    pub const ENOENT: u32 = 2;
-    pub const ENOMEM: u32 = 12;
-    pub const EACCES: u32 = 13;
-    /// Another session has the file open, or something in the folder.
-    pub const EBUSY: u32 = 16;
-    pub const EEXIST: u32 = 17;
-    pub const ENOTDIR: u32 = 20;
-    pub const EISDIR: u32 = 21;
-    pub const EINVAL: u32 = 22;
-    pub const ENOSPC: u32 = 28;
-    pub const EROFS: u32 = 30;
-    pub const ENAMETOOLONG: u32 = 36;
-    /// No socket for a data connection.
-    pub const EADDRINUSE: u32 = 98;
-    /// Too many sessions of one user.
-    pub const EUSERS: u32 = 87;
-    pub const ENOTEMPTY: u32 = 39;
-    /// A folder cannot be moved into itself.
-    pub const ELOOP: u32 = 40;
-    /// `ENOTEMPTY` where newlib numbers the errors.
-    pub const ENOTEMPTY_NEWLIB: u32 = 90;
-}
-
 /// The server's policy about TLS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tls {
@@ -110,8 +84,19 @@ pub struct Stat {
     pub modified: u32,
 }
 
-/// The file system, to look at. A look is a call, because it changes nothing and is over at once. To change or open something is an [`Action`].
+/// The file system, to look at, and the session's place in it. A look is a call, because it changes nothing and is over at once. To change or open something is
+/// an [`Action`].
 pub trait Host {
+    /// The virtual path of the directory in which the session is: what [`set_cwd`](Self::set_cwd) got last, and the root before. The host keeps it, because it
+    /// can take memory for just as many bytes as there are.
+    fn cwd(&self) -> &[u8];
+
+    /// Keeps the session's directory.
+    ///
+    /// # Errors
+    /// The `errno` when there is no memory for it; then the former one stays. The root must always fit.
+    fn set_cwd(&mut self, path: &[u8]) -> Result<(), u32>;
+
     /// What stands at a virtual path.
     ///
     /// # Errors

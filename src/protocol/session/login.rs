@@ -1,6 +1,7 @@
 //! Who the client is: USER, PASS, REIN and QUIT (RFC 959 4.1.1).
 
-use super::host::{Action, Host, Outcome, Step, Turn, errno};
+use super::errno;
+use super::host::{Action, Host, Outcome, Step, Turn};
 use super::replies::{Answer, SAID};
 use super::{After, Data, Session, set};
 use crate::protocol::arguments::Representation;
@@ -13,11 +14,13 @@ const FAILURES_MAX: u8 = 3;
 
 impl Session {
     /// Back to the state before USER.
-    pub(super) fn forget(&mut self) {
+    #[inline(never)]
+    pub(super) fn forget(&mut self, turn: &mut Turn<'_, impl Host>) {
         self.permission = None;
         self.user_given = false;
         self.user.clear();
-        set(&mut self.cwd, b"/");
+        // The root always fits.
+        let _ = turn.host.set_cwd(b"/");
         self.representation = Representation::Ascii;
         self.facts = Facts::ALL;
         self.offset = 0;
@@ -27,7 +30,7 @@ impl Session {
 
     /// USER: who logs in. If there are no accounts, nothing more is needed.
     pub(super) fn user(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        self.forget();
+        self.forget(turn);
         if self.user.extend_from_slice(argument).is_err() {
             return Break(text!("501 User name too long."));
         }
@@ -86,8 +89,8 @@ impl Session {
     }
 
     /// REIN: as if the client had just connected; only TLS stays.
-    pub(super) fn rein(&mut self) -> Answer {
-        self.forget();
+    pub(super) fn rein(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
+        self.forget(turn);
         self.security.reset();
         self.act_and_say(Action::Reset, text!("220 Ready for new user."))
     }

@@ -8,6 +8,7 @@
 
 mod commands;
 mod data;
+mod errno;
 mod facts;
 mod host;
 mod listings;
@@ -124,7 +125,6 @@ pub struct Session {
     /// A number that is kept during an action: the size for ALLO, the size of the file for RETR or HASH, or a time to set.
     number: u64,
     user: heapless::Vec<u8, USER_MAX>,
-    cwd: Path,
 }
 
 impl Session {
@@ -141,8 +141,6 @@ impl Session {
             data: Data::Unset,
             user: heapless::Vec::new(),
             permission: None,
-            // USER makes it the root.
-            cwd: Path::new(),
             representation: Representation::Ascii,
             facts: Facts::ALL,
             offset: 0,

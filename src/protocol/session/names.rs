@@ -6,7 +6,7 @@ use super::host::{Action, Host, Turn};
 use super::replies::{
     Answer, IS_A_DIRECTORY, NAME_NOT_ALLOWED, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, PATH_TOO_LONG, SAID,
 };
-use super::{After, Session, set};
+use super::{After, Session};
 use crate::protocol::path::{PathError, is_reserved, name, resolve};
 use crate::protocol::texts::text;
 use core::ops::ControlFlow::Break;
@@ -15,7 +15,7 @@ impl Session {
     /// Puts the argument into the workspace as a path, for every command that takes one.
     #[inline(never)]
     pub(super) fn resolve(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        match resolve(&self.cwd, argument, &mut turn.work.path) {
+        match resolve(turn.host.cwd(), argument, &mut turn.work.path) {
             Err(PathError::TooLong) => Break(PATH_TOO_LONG),
             Err(PathError::NotAllowed) => Break(NAME_NOT_ALLOWED),
             Ok(()) if is_reserved(name(&turn.work.path)) => Break(NOT_FOUND),
@@ -40,7 +40,7 @@ impl Session {
     /// PWD.
     pub(super) fn pwd(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
         turn.out.text(text!("257 "));
-        turn.out.quoted(&self.cwd);
+        turn.out.quoted(turn.host.cwd());
         Break(text!(" is the current directory."))
     }
 
@@ -50,9 +50,11 @@ impl Session {
         if !turn.found.directory {
             return Break(NOT_A_DIRECTORY);
         }
-        set(&mut self.cwd, &turn.work.path);
+        if let Err(error) = turn.host.set_cwd(&turn.work.path) {
+            return Break(turn.failure(error));
+        }
         turn.out.text(text!("250 Directory changed to "));
-        turn.out.quoted(&self.cwd);
+        turn.out.quoted(turn.host.cwd());
         Break(text!("."))
     }
 
@@ -101,5 +103,35 @@ impl Session {
     fn find_movable(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.find(argument, turn)?;
         if turn.work.path == b"/" { Break(NO_PERMISSION) } else { SAID }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Server;
+    use super::*;
+    use crate::protocol::listing::Permission;
+    use crate::protocol::session::{Outcome, Step};
+
+    fn say(server: &mut Server, command: &str) -> String {
+        server.hears(command.as_bytes());
+        let (step, reply) = server.next();
+        if step == Step::Act(Action::Login) { server.resume(Outcome::Login(Permission::ALL)).1 } else { reply }
+    }
+
+    #[test]
+    fn a_directory_that_the_host_cannot_keep_is_not_entered() {
+        let mut server = Server::new();
+        say(&mut server, "USER me\r\n");
+        assert_eq!(say(&mut server, "CWD /folder\r\n"), "250 Directory changed to \"/folder\".\r\n");
+        server.files.memory = false;
+        assert_eq!(say(&mut server, "CWD /folder\r\n"), "451 Not enough memory.\r\n");
+        assert_eq!(say(&mut server, "PWD\r\n"), "257 \"/folder\" is the current directory.\r\n");
+        assert_eq!(say(&mut server, "CDUP\r\n"), "250 Directory changed to \"/\".\r\n");
+        server.files.memory = true;
+        say(&mut server, "CWD folder\r\n");
+        server.files.memory = false;
+        say(&mut server, "USER me\r\n");
+        assert_eq!(say(&mut server, "PWD\r\n"), "257 \"/\" is the current directory.\r\n");
     }
 }

@@ -1,6 +1,7 @@
 //! Replies: the lines that more than one command says, and how a command ends with one.
 
-use super::host::{Host, Turn, errno};
+use super::errno;
+use super::host::{Host, Turn};
 use crate::protocol::texts::{Text, text};
 use core::ops::ControlFlow::{self, Break, Continue};
 

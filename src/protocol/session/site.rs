@@ -1,6 +1,7 @@
 //! SITE: the subcommands of the original, and two that clients try (RFC 959 4.1.3).
 
-use super::host::{Action, Host, Outcome, Turn, errno};
+use super::errno;
+use super::host::{Action, Host, Outcome, Turn};
 use super::replies::{ARGUMENT_REQUIRED, Answer, BAD_ARGUMENT, LOCAL_ERROR, NO_PERMISSION};
 use super::{After, Session, set};
 use crate::protocol::arguments::{parse_utime, word};

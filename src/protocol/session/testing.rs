@@ -7,13 +7,35 @@ use crate::protocol::input::LINE_MAX;
 
 /// The only file.
 pub(super) const FILE: &[u8] = b"/file";
+/// The only folder.
+pub(super) const FOLDER: &[u8] = b"/folder";
 
-/// The files.
-struct Files;
+/// The files, and the client's directory.
+pub(super) struct Files {
+    cwd: Vec<u8>,
+    /// Whether there is memory for another directory than the root.
+    pub(super) memory: bool,
+}
 
 impl Host for Files {
+    fn cwd(&self) -> &[u8] {
+        &self.cwd
+    }
+
+    fn set_cwd(&mut self, path: &[u8]) -> Result<(), u32> {
+        if !self.memory && path != b"/" {
+            return Err(12);
+        }
+        self.cwd = path.to_vec();
+        Ok(())
+    }
+
     fn stat(&mut self, path: &[u8]) -> Result<Stat, u32> {
-        if path == FILE { Ok(Stat { directory: false, size: 10, modified: 0 }) } else { Err(2) }
+        match path {
+            FILE => Ok(Stat { directory: false, size: 10, modified: 0 }),
+            b"/" | FOLDER => Ok(Stat { directory: true, size: 0, modified: 0 }),
+            _ => Err(2),
+        }
     }
 }
 
@@ -22,6 +44,7 @@ pub(super) struct Server {
     pub(super) session: Session,
     line: [u8; LINE_MAX],
     work: Workspace,
+    pub(super) files: Files,
     pub(super) config: Config<'static>,
 }
 
@@ -31,6 +54,7 @@ impl Server {
             session: Session::new(Endpoint { ip: Ip::V4([127, 0, 0, 1]), port: 40000 }),
             line: [0; LINE_MAX],
             work: Workspace::new(0),
+            files: Files { cwd: b"/".to_vec(), memory: true },
             config: Config {
                 server_name: b"",
                 idle_timeout: 5,
@@ -54,8 +78,7 @@ impl Server {
     /// One call of the session, and what it says.
     fn call(&mut self, call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, Files>) -> Step) -> (Step, String) {
         let mut bytes = [0; 1024];
-        let mut files = Files;
-        let mut turn = Turn::new(&self.config, &mut self.work, &mut bytes, &mut files);
+        let mut turn = Turn::new(&self.config, &mut self.work, &mut bytes, &mut self.files);
         let step = call(&mut self.session, &mut self.line, &mut turn);
         (step, String::from_utf8_lossy(turn.out.bytes()).into_owned())
     }

@@ -63,7 +63,7 @@ impl Session {
         if let Outcome::Failed(_) = outcome {
             return Break(text!("431 Not enough memory for TLS."));
         }
-        self.forget();
+        self.forget(turn);
         self.input.clear();
         self.security = Security::HANDSHAKE;
         turn.say(text!("234 Beginning TLS."));

@@ -1,6 +1,7 @@
 //! Files over the data connection: RETR, STOR, STOU, APPE, and what a client may do while one is on its way: ABOR, STAT, NOOP (RFC 959 4.1.3).
 
-use super::host::{Action, End, Host, Outcome, Step, Transfer, Turn, errno};
+use super::errno;
+use super::host::{Action, End, Host, Outcome, Step, Transfer, Turn};
 use super::replies::{Answer, IS_A_DIRECTORY, LOCAL_ERROR, NO_DATA_CONNECTION, NO_SPACE, PATH_TOO_LONG, SAID};
 use super::{After, Data, Session};
 use crate::protocol::input::Line;

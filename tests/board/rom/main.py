@@ -124,13 +124,16 @@ async def start_original():
 
 
 async def restart(settings, accounts):
-    # Another server takes the place of this one.
+    # Another server, in the place of the one that is there: a small heap does not hold both.
     global server
     if server:
         await server.stop()
-    server = FTPdLite(root="/files", **settings)
+        server.__init__(root="/files", **settings)
+    else:
+        server = FTPdLite(root="/files", **settings)
     for account in accounts:
         server.add_account(*account)
+    gc.collect()
     await server.start()
 
 
