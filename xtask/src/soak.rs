@@ -14,8 +14,8 @@ Builds what is stale and lets real clients work at two servers at once: curl, lf
 FileZilla's manner at the Unix port with a heap of 100 KiB, beside three sessions that do the same all the time; and curl
 and ftplib at the emulated board. Each minute a line tells what was done and what the server holds: heap and
 descriptors, or lwIP's connections. It fails when a client meets an error, when the server does not hold the same
-afterwards, and when one of the three sessions had less than half of its share. `cargo xtask test` does this for a
-minute at the Unix port.
+afterwards, and when one of the three sessions had less than half of its share. `cargo xtask test` does this for
+half a minute at each.
 
   --minutes N     how long; default 10
   --only NAME     only one of the two servers
@@ -24,7 +24,7 @@ The board is left out where it cannot run.";
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Only {
+pub enum Only {
     Unix,
     Board,
 }
@@ -57,9 +57,9 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     both(project, minutes, only)
 }
 
-/// A minute at the Unix port, with what is built already.
-pub fn short(project: &Project) -> Result {
-    one(project, 1.0, Only::Unix)
+/// Half a minute at one of them, with what is built already.
+pub fn short(project: &Project, at: Only) -> Result {
+    one(project, 0.5, at)
 }
 
 fn both(project: &Project, minutes: f64, only: Option<Only>) -> Result {

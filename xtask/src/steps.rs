@@ -182,7 +182,10 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
         })
         .after(FIRMWARE)
         .after(build_of(board::ARCHITECTURE)),
-        step("soak", 90, || soak::short(project)).after(build_of("x64")),
+        step("soak", 50, || soak::short(project, soak::Only::Unix)).after(build_of("x64")),
+        step("soak of the board", 60, || soak::short(project, soak::Only::Board))
+            .after(FIRMWARE)
+            .after(build_of(board::ARCHITECTURE)),
         step("fuzzing", 150, || fuzz::fuzz(project, FUZZING, &[])).first(|| unless(fuzz::tools())),
     ]);
     all
