@@ -47,9 +47,10 @@ def fuzz(server, seed, seconds):
         for name in WHOLE + PARTS:
             control.store(f"STOR {name}", whole(source))
     clients = [Client(server, source.random()) for _ in range(CLIENTS)]
-    # The first half makes what all share, and what stays for good: names, addresses, room for so many tasks.
+    # The first half makes what all share, and what stays for good: names, addresses, room for so many tasks. A buffer that is kept for the next transfer may
+    # come later. A leak would take more in each round.
     free = []
-    for _ in range(2):
+    while len(free) < 2 or len(free) < 6 and free[-1] < free[-2] - 4096:
         end = time.monotonic() + seconds / 2
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
             for future in [pool.submit(client.run, lambda: time.monotonic() > end) for client in clients]:
@@ -58,7 +59,7 @@ def fuzz(server, seed, seconds):
         free.append(free_heap(server))
     assert "Traceback" not in server.output(), server.output()[server.output().index("Traceback") :][:3000]
     # The collector is conservative: a few blocks may seem to be in use.
-    assert free[1] > free[0] - 4096, f"{free} bytes of heap are free\n{server.describe()}"
+    assert free[-1] >= free[-2] - 4096, f"{free} bytes of heap are free\n{server.describe()}"
     for name in names(server):
         assert not name.rpartition("/")[2].lower().startswith(".ftpdlite"), name
         if name in WHOLE:
