@@ -93,6 +93,8 @@ def _control(server, s, sock):
                     pass
                 finally:
                     core.cur_task = s.task
+                    # A task that has ended still knows what it had.
+                    job = None
                 if not s.job:
                     action = s.step(None)
     except Exception as error:

@@ -236,6 +236,8 @@ def _transfer(server, s, action, path, buffer, sock, peer):
         try:
             s.attach(None)
             _give_buffer(server, buffer)
+            # Whoever still knows this task shall not keep the buffer.
+            buffer = None
             sock = s.data or sock
             s.data = None
             if sock:

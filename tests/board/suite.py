@@ -28,9 +28,9 @@ from control import Control, read_all, reset  # noqa: E402
 
 # The same bytes in each run; no piece of them is like another.
 DATA = b"".join(struct.pack("<I", number * 2654435761 & 0xFFFFFFFF) for number in range(1 << 16))
-# Bytes of heap that may be gone after a case: two transfers' buffers of 12,800 and some objects that the collector takes for used, because a number
+# Bytes of heap that may be gone after a case: a transfer's buffer and some objects that the collector takes for used, because a number
 # somewhere looks like a pointer to them. They do not add up; sessions_leave_no_heap() looks closer.
-HEAP_TOLERANCE = 32_000
+HEAP_TOLERANCE = 16_000
 # Seconds until the board must hold nothing any more. modlwip gives up a closed connection after 10 s.
 SETTLING = 25
 CASES = []

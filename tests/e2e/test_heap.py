@@ -82,6 +82,32 @@ def test_500_sessions_and_transfers_in_a_heap_of_64_kib_do_not_fill_it(start_ser
     server.assert_nothing_leaked()
 
 
+def test_an_idle_session_keeps_no_buffer_of_its_own(start_server):
+    size = 64 << 10
+    server = start_server(heap="512k", transfer_buffer_size=size)
+    with (server.root / "large").open("wb") as file:
+        file.truncate(64 << 20)
+
+    def free(control):
+        return int(control("SITE GC").split()[1])
+
+    with server.login() as control:
+        control.retrieve("NLST")
+        before = free(control)
+        with server.login() as other:
+            # Both have a buffer. The other session ends first, so the server keeps its buffer for the next transfer, and no more.
+            with control.data(receive_buffer=4096) as data, other.data(receive_buffer=4096) as others:
+                control.expect("RETR large", "150")
+                other.expect("RETR large", "150")
+                assert len(read_all(others)) == 64 << 20
+                assert other.reply().startswith("226")
+                assert len(read_all(data)) == 64 << 20
+                assert control.reply().startswith("226")
+            other.expect("QUIT", "221")
+        wait_until(lambda: len(server.sessions()) < 2)
+        assert free(control) > before - size // 2
+
+
 def test_a_heap_of_64_kib_is_enough_for_1000_files_and_for_16_mib(start_server, contents):
     server = start_server(heap="64k")
     content = contents[64 << 20].read_bytes()[: 16 << 20]
