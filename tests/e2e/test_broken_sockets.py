@@ -289,11 +289,11 @@ for fails in (4, None):
     module.fails = fails
     module.made.clear()
     try:
-        startup._guard()
+        startup.guards()
     except OSError:
         print("failed")
     print([guard.state for guard in native.guards], [sock.state for sock in module.made])
-startup._guard()
+startup.guards()
 print(len(native.guards))
 """
 
