@@ -125,8 +125,13 @@ XTASK = (REPOSITORY / "xtask/src/main.rs").read_text()
 @functools.cache
 def xtask_help(name):
     """What `cargo xtask help NAME` prints; None when there is no such command."""
-    found = re.search(rf'name: "{re.escape(name)}",\n.*?help: "(.*?[^\\])",\n', XTASK, re.DOTALL)
-    return found and found[1]
+    found = re.search(rf'name: "{re.escape(name)}",\s.*?help: (?:(\w+)::(\w+)|"(.*?[^\\])"),\s', XTASK, re.DOTALL)
+    if found and found[1]:
+        # The text stands beside its code.
+        source = REPOSITORY / f"xtask/src/{found[1]}"
+        source = (source / "mod.rs" if source.is_dir() else source.with_suffix(".rs")).read_text()
+        return re.search(rf'const {found[2]}: &str = "(.*?[^\\])";\n', source, re.DOTALL)[1]
+    return found and found[3]
 
 
 @functools.cache

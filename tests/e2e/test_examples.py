@@ -30,7 +30,9 @@ def test_each_serves(board):
     assert b" 25600 " in board.curl("")
     board.curl("", "--quote", "DELE new.bin")
     board.curl("new.bin", fails=True)
-    assert board.output().count("WARNING") == 0, board.output()
+    # Only what the firmware cannot do is told.
+    warnings = [line for line in board.output().splitlines() if "WARNING" in line and "cannot end TLS" not in line]
+    assert not warnings, board.output()
 
 
 def test_esp32_hotspot(board):
