@@ -315,7 +315,7 @@ for first in range(4):
     server = ftpdlite.FTPdLite(max_login_failures=4, login_delay=50)
     server._entries = []
     for account in ACCOUNTS[first:] + ACCOUNTS[:first]:
-        server._entries.append(ftpdlite._once("settings").account(account, "ro", None, None))
+        server._entries.append(ftpdlite._once("settings").add(account, "ro", None, None))
     server._failures = {}
     server._uptime = 0
     print("refused", seen(server, 0))
