@@ -239,7 +239,7 @@ def test_names_that_are_no_utf_8_and_the_longest(board):
                     data.close()
                     reply = control.reply()
             if reply.startswith("226"):
-                # A name that was accepted works, and no other name leads to its file.
+                # A name that was accepted must work.
                 assert control.retrieve(f"RETR {text}") == b"hostile"
                 control.expect(f"DELE {text}", "250")
             else:
