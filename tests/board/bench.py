@@ -2,10 +2,10 @@
 
     bench.py FIRMWARE PACKAGE BUDGETS                fails when a figure is more than 2 % above its budget
     bench.py FIRMWARE PACKAGE DOCUMENT DRAWING [ORIGINAL]
-                                                     measures all, and puts it into the document and the drawing
+                                                     measures everything, and writes it to the document and the drawing
 
-Figures are instructions of the processor for all that the board does (server, lwIP, file system, driver), the least of several
-tries. Those of waiting are no part of them, so the same work gives the same figures.
+A figure is the number of the processor's instructions for all that the board does (server, lwIP, file system, driver). It is the least of
+several tries. Waiting does not count, so the same work gives the same figure.
 ORIGINAL is the compiled original server.
 """
 
@@ -29,11 +29,11 @@ FLOOR_PORT = 2001
 # The sizes of a transfer's buffer, and of files.
 BUFFERS = 512, 800, 1024, 1600, 2048, 3200, 4096, 6400, 8192, 12800, 16384
 SIZES = 1024, 4096, 16384, 65536, 262144, 1 << 20
-# Clocks in MHz, and the shift at which the board's clock is nearest to them: 2**shift ns an instruction.
+# Clocks in MHz, and for each the shift that comes nearest to it: an instruction takes 2**shift ns.
 CLOCKS = (125, 3), (240, 2)
 LINK_SHIFT = 3
 
-# A name, the words for it, and what one is.
+# The name of a figure, its description, and its unit.
 ROWS = (
     ("noop", "NOOP", ""),
     ("login", "login and QUIT", ""),
@@ -50,11 +50,11 @@ ROWS = (
     ("pasv", "PASV of a server on all addresses", ""),
 )
 WIDTH = max(len(title) for _, title, _ in ROWS)
-# What costs little is done more often.
+# Cheap work is repeated more often.
 TRIES = {"login": 20, "retr": 3, "stor": 3, "nlst": 2, "mlsd_untimed": 2, "list_untimed": 2, "mlsd": 1, "list": 1}
-# By how much a figure may be above its budget.
+# How far a figure may be above its budget.
 TOLERANCE = 0.02
-# As in the README's program. The original works only in this way.
+# As in the README's program. The original only works with this.
 HOST = {"host": tap.BOARD}
 # These are measured with other settings.
 SETTINGS = {"list_untimed": HOST | {"listing_times": False}, "mlsd": HOST, "pasv": {}}
@@ -62,22 +62,22 @@ SMALL_FILE = f"fill('/files/small', {SMALL})"
 
 
 class Meter:
-    """Tells how long a board was at work."""
+    """Measures how long a board was at work."""
 
     def __init__(self, board):
         self.board = board
         symbols = subprocess.run(["arm-none-eabi-nm", board.firmware], check=True, capture_output=True, text=True).stdout
         self.address = next(int(line.split()[0], 16) for line in symbols.splitlines() if line.endswith(" work_cycles"))
-        # What a question through the console takes: cycles at work, and idle.
+        # The cost of a question through the console: cycles at work, and idle.
         self.asking = 0, 0
         self.asking = tuple(min(values) for values in zip(*(self.since(self.times()) for _ in range(20))))
 
     def work(self):
-        """Cycles at work so far. To ask is no work: the emulator tells it."""
+        """Cycles at work so far. To ask costs the board nothing, because the emulator answers."""
         return self.board.word(self.address)
 
     def settle(self):
-        """Waits until the board has nothing to do. Gives its cycles at work so far."""
+        """Waits until the board has nothing to do. Returns its cycles at work so far."""
         before = self.work()
         while True:
             time.sleep(0.003)
@@ -87,21 +87,21 @@ class Meter:
             before = now
 
     def cost(self, what, tries, prepare="None"):
-        """How many instructions it takes at least: an allocation takes more where the heap has holes, and LittleFS now and then tidies up."""
-        # The first one loads what is loaded once.
+        """The least number of instructions. Some tries take more: an allocation in a heap with holes, and LittleFS when it tidies up."""
+        # The first call loads what is loaded only once.
         what()
         time.sleep(0.1)
         self.board.ask("gc.collect()")
         return self.least(what, tries, lambda: self.board.ask(prepare))
 
     def least(self, what, tries, prepare=lambda: None):
-        """The same for a board that need not answer meanwhile."""
+        """The same for a board that cannot answer meanwhile."""
         found = []
         for _ in range(tries):
             prepare()
             before = self.settle()
             what()
-            # What comes after the last reply belongs to it: the end of a session, and the client's acknowledgement after 40 ms.
+            # Work after the last reply counts, too: the end of a session, and the client's acknowledgement after 40 ms.
             time.sleep(0.06)
             found.append(self.settle() - before & 0xFFFFFFFF)
         return min(found) * self.board.instructions_a_cycle
@@ -115,7 +115,7 @@ class Meter:
         return after[0] - before[0] - self.asking[0], max(0, after[1] - before[1] - self.asking[1])
 
     def seconds(self, what, clock):
-        """Seconds of the board's clock that it takes mostly, as if that were so many MHz."""
+        """The median of the seconds by the board's clock, for a board with that many MHz."""
         self.board.ask("gc.collect()")
         what()
         time.sleep(0.1)
@@ -129,8 +129,8 @@ class Meter:
 
 
 class Client(ftplib.FTP):
-    """A client whose system acknowledges every second segment, and replies together with the next command. Linux does so or
-    acknowledges each segment apart, by the times at which they come, and each frame is work for the board."""
+    """A client whose system acknowledges every second segment, and acknowledges replies together with the next command. Linux does this, or
+    acknowledges each segment alone. That depends on when the segments come, and each frame is work for the board."""
 
     def delay_acknowledgements(self, connection):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
@@ -171,7 +171,7 @@ def restart(board, settings):
 
 
 def fill(board):
-    """The large files that are measured with, on a new file system: LittleFS is slower with each change of a folder."""
+    """Makes the large files for measuring on a new file system, because LittleFS gets slower with each change of a folder."""
     board.ask("empty()")
     board.ask("os.mkdir('/files/big')")
     board.ask(f"[fill('/files/big/a-file-with-a-name-%03d' % number, 0) for number in range({ENTRIES})] and None")
@@ -179,7 +179,7 @@ def fill(board):
 
 
 def work(ftp, root):
-    """{name: (what is done, how many of what one counts that is)}."""
+    """{name: (a function that does it, how many units that is)}."""
     large, small = bytes(LARGE), bytes(SMALL)
 
     def listing(command):
@@ -213,7 +213,7 @@ def figures(board, root, names=tuple(name for name, _, _ in ROWS), show=lambda t
         if unit and "big" not in board.value("os.listdir('/files')"):
             fill(board)
         if name == "login":
-            # The original lets in one session from an address.
+            # The original allows one session from an address.
             ftp.quit()
             time.sleep(0.5)
         elif name == "mlsd_untimed":
@@ -250,7 +250,7 @@ def floor_cost(board, statement, exchange=None):
     if exchange:
         connection = None
         while not connection:
-            # The first time there is no listener yet.
+            # At first there is no listener yet.
             try:
                 connection = socket.create_connection((tap.BOARD, FLOOR_PORT), 60)
             except ConnectionRefusedError:
@@ -266,7 +266,7 @@ def receive_all(connection):
 
 
 def floor_transfers(board, buffer_size):
-    """Instructions a byte, down and up, without a server."""
+    """Instructions for each byte, down and up, without a server."""
     large = bytes(LARGE)
     down = min(floor_cost(board, f"send('/files/large', {buffer_size}, {FLOOR_PORT})", receive_all) for _ in range(2))
     up = min(
@@ -276,7 +276,7 @@ def floor_transfers(board, buffer_size):
 
 
 def call(port):
-    """A connection to the board. The first time there is no listener yet."""
+    """A connection to the board. At first there is no listener yet."""
     while True:
         try:
             return socket.create_connection((tap.BOARD, port), 60)
@@ -285,7 +285,7 @@ def call(port):
 
 
 def floor_answers(board):
-    """Instructions of one line and its answer: with calls that block, and as a task of asyncio."""
+    """Instructions for one line and its answer: with calls that block, and with a task of asyncio."""
     meter = Meter(board)
     found = []
     for statement in f"floor.answer({FLOOR_PORT})", f"asyncio.create_task(floor.answer_in_asyncio({FLOOR_PORT})) and None":
@@ -303,7 +303,7 @@ def floor_answers(board):
 
 
 def floor_meeting(board):
-    """Instructions of a passive data connection that nothing goes through."""
+    """Instructions for a passive data connection without data."""
     meter = Meter(board)
     board.ask("floor.close()")
     tries = 8
@@ -320,7 +320,7 @@ def floor_meeting(board):
 
 
 def floor(board):
-    """{name: figure} without a server, and {size of the buffer: (down, up)}. The files are as they are for a server."""
+    """{name: figure} without a server, and {size of the buffer: (down, up)}. The files are the same as for a server."""
     board.ask("import floor")
 
     def least(statement, exchange=None, prepare="None"):
@@ -354,7 +354,7 @@ def by_buffer_size(board):
 
 
 def speeds(firmware, package):
-    """{(MHz, "RETR" or "STOR"): {size of the file: seconds}} by the board's clock, without what the link takes."""
+    """{(MHz, "RETR" or "STOR"): {size of the file: seconds}} by the board's clock, without the time of the link."""
     found = {}
     for clock, shift in CLOCKS:
         with Emulator(firmware, package, settings=HOST, shift=shift) as board:
@@ -371,7 +371,7 @@ def speeds(firmware, package):
 
 
 def speeds_by_buffer(firmware, package):
-    """{size of the buffer: (RETR, STOR)} in KiB/s of a file of 256 KiB through a link as Wi-Fi has it, of which nothing is lost."""
+    """{size of the buffer: (RETR, STOR)} in KiB/s for a file of 256 KiB, through a link like Wi-Fi that loses nothing."""
     found = {}
     size = 256 << 10
     with Emulator(firmware, package, settings=HOST, shift=LINK_SHIFT, link=(*tap.WIFI[:2], 0)) as board:
@@ -391,7 +391,7 @@ def speeds_by_buffer(firmware, package):
     return found
 
 
-# --- What is written
+# --- Writing the results
 
 
 def cell(values, name, unit):
@@ -461,7 +461,7 @@ def document(ours, original, least, buffers, floors, times, linked):
 
 
 def put_into(path, section):
-    """Puts the section in the place of the one with the same heading, or at the end."""
+    """Replaces the section with the same heading, or adds it at the end."""
     heading = section.split("\n", 1)[0]
     with open(path) as file:
         text = file.read()
@@ -489,7 +489,7 @@ def draw(path, buffers, floors, times, linked):
 
 
 def figures_of_boards(firmware, package, is_enough=lambda found: False):
-    """The least figures of up to three boards. Not all is the same in two runs of the board, such as where objects lie in the heap."""
+    """The least figures of up to three boards. Two runs of the board are not quite the same: objects lie in other places of the heap, for instance."""
     found = {}
     for _ in range(3):
         with Emulator(firmware, package, settings=HOST, shift=0) as board:
@@ -502,7 +502,7 @@ def figures_of_boards(firmware, package, is_enough=lambda found: False):
 
 
 def check(firmware, package, path):
-    """Compares with the budgets: what is too high must be so on three boards."""
+    """Compares with the budgets. A figure is too high only if it is so on three boards."""
     with open(path, "rb") as file:
         budgets = tomllib.load(file)["board"]
 
@@ -543,7 +543,7 @@ def main():
         print("The original:")
         with Emulator(firmware, package, original=original[0], shift=0) as board:
             board.ask(SMALL_FILE)
-            # It has no MLSD, and only serves on one address.
+            # The original has no MLSD, and only serves on one address.
             theirs = figures(board, "/files", [name for name, _, _ in ROWS if name not in ("mlsd_untimed", *SETTINGS)], print)
     times = speeds(firmware, package)
     linked = speeds_by_buffer(firmware, package)

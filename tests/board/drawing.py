@@ -1,4 +1,4 @@
-"""Draws plots of lines as SVG. Along x a step is twice as much; y begins at 0."""
+"""Draws plots of lines as SVG. Each step along x doubles the value. y begins at 0."""
 
 import collections
 import html
@@ -8,7 +8,7 @@ WIDTH, HEIGHT = 520, 340
 LEFT, RIGHT, TOP, BOTTOM = 60, 130, 40, 50
 COLOURS = "#1f6fb4", "#c8501e", "#3b8f3b", "#7d4fa8"
 
-# A plot: its title, what x is, and lines, each a name, its points, and whether it is dashed.
+# A plot: its title, the meaning of x, and its lines. A line has a name, points, and whether it is dashed.
 Plot = collections.namedtuple("Plot", "title x lines")
 
 
@@ -57,7 +57,7 @@ def draw(plot, left):
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         elements.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         names.append((at(*points[-1])[1], name, colour))
-    # The name of a line is at its end, and names do not overlap.
+    # The name of a line stands at its end. Names must not overlap.
     for y, name, colour in sorted(names):
         last = max(y, last + 15)
         elements.append(text(left + WIDTH - RIGHT + 8, last + 4, name, f' fill="{colour}"'))

@@ -1,4 +1,4 @@
-"""The emulated board: QEMU's mps2-an385 with the firmware of tests/board/port. It runs in a network namespace of one's own."""
+"""The emulated board: QEMU's mps2-an385 with the firmware of tests/board/port. It needs a network namespace of its own."""
 
 import contextlib
 import ctypes
@@ -18,7 +18,7 @@ import time
 import tap
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Where the port looks for the ROMFS and for the size of the heap; the same numbers are in port/board.h.
+# Where the port looks for the ROMFS and for the size of the heap. port/board.h has the same numbers.
 ROMFS_ADDRESS = 0x21C00000
 ROMFS_SIZE = 3 << 20
 HEAP_KIB_ADDRESS = 0x21FFF000
@@ -33,7 +33,7 @@ class BoardFailed(Exception):
 
 
 def romfs(package, original, config, image):
-    """Makes the ROMFS: the package, or the original server with what it imports, main.py, and config.py with these values."""
+    """Makes the ROMFS: the package (or the original server and what it imports), main.py, and config.py with these values."""
     with tempfile.TemporaryDirectory() as folder:
         for path in (HERE / "rom").glob("*.py"):
             shutil.copy(path, folder)
@@ -52,18 +52,18 @@ def romfs(package, original, config, image):
 
 
 def end_with_parent():
-    """Runs in the emulator's process before it starts: it ends when this program does, however that ends."""
+    """Runs in the emulator's process before it starts. It makes the process end with this program, however this program ends."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     os.setpgrp()
 
 
 class Emulator:
-    """A board that serves. As a context manager it is switched off at the end.
+    """A board with a server. As a context manager it is switched off at the end.
 
-    `files` is littlefs, fat or ramdisc; `settings` are arguments of FTPdLite. `original` is the compiled original server,
-    which then serves in place of this one. With `shift` the board's clock counts instructions, one in 2**shift ns, so that
-    the same work gives the same figures. `link` is a link's delay, rate and loss, such as tap.WIFI. `trace` is the file for what the monitor's
-    command `log` wants to see.
+    `files` is littlefs, fat or ramdisc. `settings` are arguments of FTPdLite. `original` is the compiled original server, if it shall
+    run instead of this one. With `shift` the board's clock counts instructions: each takes 2**shift ns. Then the same work gives the
+    same figures. `link` is a link's delay, rate and loss, such as tap.WIFI. The output of the monitor's command `log` goes to the
+    file `trace`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Emulator:
         # The board's clock has 25 MHz: a cycle is 40 ns.
         self.instructions_a_cycle = 40 >> (shift or 0)
         self.printed = []
-        # Lines that nobody has asked for yet; None when the board has ended.
+        # Lines that nobody has read yet. None means that the board has ended.
         self.lines = queue.SimpleQueue()
         config = {
             "server": "original" if original else "ftpdlite",
@@ -125,13 +125,13 @@ class Emulator:
         )
         os.close(network)
         monitor.close()
-        # The console is read all the time. When a pipe is full, the board waits in its next print, and serves nobody.
+        # The console is read all the time. When its pipe is full, the board waits in its next print and serves nobody.
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         try:
             while not (line := self.line(PATIENCE)).startswith("READY"):
                 if line.startswith("Traceback"):
-                    # The rest, until the prompt, which is not a line.
+                    # The rest up to the prompt, which is not a whole line.
                     with contextlib.suppress(BoardFailed):
                         while True:
                             self.line(1)
@@ -163,7 +163,7 @@ class Emulator:
         self.folder.cleanup()
 
     def read(self):
-        """Notes what the board prints, until it ends. Runs in a thread of its own."""
+        """Collects what the board prints until it ends. Runs in a thread of its own."""
         for line in self.process.stdout:
             text = line.decode(errors="replace").rstrip("\r\n")
             if not text.startswith("=> "):
@@ -180,26 +180,26 @@ class Emulator:
         except queue.Empty:
             raise BoardFailed("the board says nothing; it printed\n" + "\n".join(self.printed[-20:])) from None
         if text is None:
-            # Whoever asks next is told the same.
+            # The next one who asks gets the same.
             self.lines.put(None)
             status = self.process.wait()
             raise BoardFailed(f"the board ended with status {status}; it printed\n" + "\n".join(self.printed[-20:]))
         return text
 
     def say(self, expression):
-        """Lets the board evaluate an expression or carry out a statement, and does not wait."""
-        # When the board has ended, the next line tells.
+        """Sends the board an expression or a statement, and does not wait for it."""
+        # If the board has ended, the next read of a line says so.
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(expression.encode() + b"\n")
             self.process.stdin.flush()
 
     def ask(self, expression, patience=PATIENCE):
-        """The same; waits for the answer and gives it as text."""
+        """Does the same, waits for the answer, and returns it as text."""
         self.say(expression)
         return self.answer(expression, patience)
 
     def answer(self, expression, patience=PATIENCE):
-        """The answer to what was said last."""
+        """The answer to what was sent last."""
         while not (line := self.line(patience)).startswith("=> "):
             pass
         answer = line[3:]
@@ -208,17 +208,17 @@ class Emulator:
         return answer
 
     def value(self, expression, patience=PATIENCE):
-        """The same; the answer as a value of Python."""
+        """Does the same, and returns the answer as a value of Python."""
         return eval(self.ask(expression, patience))  # noqa: S307: it is our own board's
 
     def command(self, line):
-        """Gives the monitor a command, and its answer."""
+        """Gives the monitor a command and returns its answer."""
         self.monitor.sendall(line.encode() + b"\n")
-        # Before the answer it says the command once more, with all that a terminal needs.
+        # Before the answer it repeats the command, with escape sequences for a terminal.
         return self.said_by_monitor().partition("\n")[2]
 
     def said_by_monitor(self):
-        """What the monitor says until it asks for a command."""
+        """What the monitor says before its next prompt."""
         answer = b""
         while not (answer.endswith(PROMPT) and b"\n" in answer):
             ready, _, _ = select.select([self.monitor], [], [], PATIENCE)
@@ -229,9 +229,9 @@ class Emulator:
         return answer.removesuffix(PROMPT).decode(errors="replace")
 
     def word(self, address):
-        """What is at that address, without the board's doing."""
+        """The word at that address. The board itself does nothing for this."""
         return int(self.command(f"xp /1wx {address:#x}").split(":")[1], 16)
 
     def link(self, up):
-        """Plugs the cable in or pulls it out. Neither side knows of it."""
+        """Plugs the cable in or pulls it out. Neither side is told."""
         self.command(f"set_link lan {'on' if up else 'off'}")

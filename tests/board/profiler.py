@@ -2,9 +2,9 @@
 
     profiler.py FIRMWARE PACKAGE WORK [DEPTH]
 
-WORK is the name of a figure of bench.py, such as size, or several with commas between. QEMU executes instruction by instruction meanwhile and
-writes down each address; symbols of the firmware make functions of them. Prints the functions by their own instructions, and the tree of calls.
-What the native module does is one function, named so.
+WORK is the name of a figure of bench.py, such as size, or several names with commas between them. QEMU runs one instruction at a time and writes down
+each address. The symbols of the firmware say which function that is. The program prints the functions by their own instructions, and the tree of calls.
+The whole native module counts as one function.
 """
 
 import bisect
@@ -19,10 +19,10 @@ import time
 import bench
 from emulator import Emulator
 
-# What is executed from here on is not the firmware's flash, but native code on the heap.
+# Code from this address on is not in the firmware's flash. It is native code in the heap.
 RAM = 0x20000000
 NATIVE = "(native module)"
-# Interrupts: entered without a call.
+# Handlers of interrupts. Nothing calls them.
 HANDLERS = {"on_tick", "on_lwip", "on_ethernet", "on_typed"}
 ADDRESS = re.compile(rb"\[[0-9a-f]+/([0-9a-f]+)/")
 
@@ -48,7 +48,7 @@ class Symbols:
 
 
 def addresses(path):
-    """The addresses of all instructions in their order."""
+    """The addresses of all instructions, in the order in which they ran."""
     with open(path, "rb") as file:
         for line in file:
             if match := ADDRESS.search(line):
@@ -56,7 +56,7 @@ def addresses(path):
 
 
 class Node:
-    """A function where it was called, with all that it called."""
+    """A function at one place in the tree of calls, with the functions that it called."""
 
     def __init__(self, name):
         self.name = name
@@ -82,11 +82,11 @@ class Node:
 
 
 def account(symbols, path):
-    """({function: own instructions}, the tree of calls). A return is what comes back behind the call; an exception's long jump comes back into a function that
-    is on the stack."""
+    """({function: own instructions}, the tree of calls). After a return the next address is the one behind the call. After an exception's long jump it is
+    in some function that is on the stack."""
     own = collections.Counter()
     root = Node("all")
-    # Of each call: the node, and the address behind the call.
+    # For each call: the node, and the address of the call.
     stack = [(root, None)]
     last = None
     for address in addresses(path):
@@ -96,13 +96,13 @@ def account(symbols, path):
             back = next((at for at in range(len(stack) - 1, 0, -1) if stack[at][1] is not None and 0 <= address - stack[at][1] <= 4), None)
             enters = symbols.is_start(address) or (address >= RAM) != (last >= RAM)
             if back is None and name == NATIVE and len(stack) > 1 and stack[-2][0].name == NATIVE:
-                # Native code that had called it as its last deed.
+                # Native code called it at its own end (a tail call).
                 back = len(stack) - 1
             if back is not None and (not symbols.is_start(address)):
                 del stack[back:]
                 node = stack[-1][0]
             elif enters:
-                # An interrupt is nobody's call.
+                # No function called an interrupt's handler.
                 node = (root if name in HANDLERS else node).enter(name)
                 stack.append((node, last))
             elif name != node.name and name != NATIVE:
@@ -111,7 +111,7 @@ def account(symbols, path):
                     del stack[at + 1 :]
                     node = stack[-1][0]
         elif name != node.name and symbols.is_start(address):
-            # It runs on into the next function.
+            # One function runs on into the next.
             node = node.enter(name)
             stack.append((node, last))
         node.own += 1
@@ -121,7 +121,7 @@ def account(symbols, path):
 
 
 def profile(board, path, what):
-    """What an operation executes, after four tries of it."""
+    """The instructions of an operation, which has run four times before."""
     for _ in range(4):
         what()
         time.sleep(0.1)

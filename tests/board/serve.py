@@ -20,7 +20,7 @@ def main():
     for number in signal.SIGINT, signal.SIGTERM:
         signal.signal(number, signal.default_int_handler)
     try:
-        # The address is given, as in a program with host=, because finding it out takes memory.
+        # The address is given, as with host= in a program, because looking for it takes memory.
         settings = {"host": tap.BOARD}
         original = original[0] if original else None
         with Emulator(firmware, package, int(heap), files, settings=settings, original=original, show=print) as board:

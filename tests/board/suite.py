@@ -1,8 +1,8 @@
 """Plays clients against the emulated board: suite.py FIRMWARE FIRMWARE_WITHOUT_IPV6 PACKAGE [--first|--rest] [WORD...], only the cases whose names contain a word.
---first plays those of the first board, which take as long as those of all others, and --rest the others.
+--first plays the cases of the first board, which take as long as all others together. --rest plays the others.
 
 After each case the board must hold nothing of it any more: no connection of lwIP, no session, nothing that waits for a socket, no
-unfinished upload, and the heap must be as before. All runs in a network namespace of its own (`unshare --net`).
+unfinished upload. The heap must be as before. It needs a network namespace of its own (`unshare --net`).
 """
 
 import contextlib
@@ -26,21 +26,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import transcript  # noqa: E402
 from control import Control, read_all, reset  # noqa: E402
 
-# The same bytes in each run; no piece of them is like another.
+# The same bytes in each run. No part of them is like another part.
 DATA = b"".join(struct.pack("<I", number * 2654435761 & 0xFFFFFFFF) for number in range(1 << 16))
-# Bytes of heap that may be gone after a case: a transfer's buffer and some objects that the collector takes for used, because a number
-# somewhere looks like a pointer to them. They do not add up; sessions_leave_no_heap() looks closer.
+# How many bytes of heap may be gone after a case. The collector may take a transfer's buffer and some objects for used, because a number
+# somewhere looks like a pointer to them. This does not grow from case to case: sessions_leave_no_heap() looks closer.
 HEAP_TOLERANCE = 16_000
 # How often modlwip's write may sleep in a case. A download that is alone does not ask each time, so memory may be gone by chance when it writes: once in some runs of
 # a reader that pauses. Without the turns it is a dozen times and more.
 SLEEPS_AT_MOST = 2
-# Seconds until the board must hold nothing any more. modlwip gives up a closed connection after 10 s.
+# After this many seconds the board must hold nothing any more. modlwip gives up a closed connection after 10 s.
 SETTLING = 25
 CASES = []
 
 
 def case(*boards):
-    """Notes a case, and the boards that it runs on."""
+    """Adds a case, and the boards that it runs on."""
 
     def note(function):
         CASES.append((function.__name__, boards, function))
@@ -89,7 +89,7 @@ def hangs_up(control):
 
 
 def until(is_so, what):
-    """Waits for something that the board comes to."""
+    """Waits until something is true of the board."""
     end = time.monotonic() + SETTLING
     while not is_so():
         assert time.monotonic() < end, f"it never happens that {what}"
@@ -104,14 +104,14 @@ def drained(data):
 
 
 def program(*words, folder=None):
-    """Runs a client's program, which must succeed; gives what it wrote."""
+    """Runs a client's program, which must succeed. Returns its output."""
     done = subprocess.run(words, capture_output=True, timeout=60, cwd=folder, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"{words[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-600:]!r}"
     return done.stdout
 
 
 def threads(*functions):
-    """Runs them at the same time; raises the first failure."""
+    """Runs them at the same time. Raises the first failure."""
     failures = []
 
     def run(function):
@@ -259,7 +259,7 @@ def sessions_leave_no_heap(board):
             ftp.nlst()
             ftp.delete("leak.bin")
         free.append(settle(board))
-    # 20 sessions later: less than 100 bytes a session are gone.
+    # After 20 sessions: each may have cost less than 100 bytes.
     assert max(free[20:]) >= max(free[:10]) - 2000, f"less and less heap is free: {free}"
 
 
@@ -338,7 +338,7 @@ def control_reset_at_each_stage(board):
         control.reset()
         drained(data)
         settle(board, f"{command} with its control connection reset")
-    # What has arrived of a new file stays.
+    # The part of a new file that has arrived stays.
     for name in "long.bin", "broken.bin":
         board.ask(f"os.remove('/files/{name}')")
 
@@ -369,7 +369,7 @@ def data_reset_at_each_stage(board):
 @case("littlefs", "ipv4", "fat", "small")
 def connections_that_nobody_accepts(board):
     with session() as control:
-        # Each EPSV ends what came to the listener of the one before.
+        # Each EPSV ends the connections to the listener of the EPSV before.
         held = [control.data() for _ in range(4)]
         held.pop().close()
         for data in held:
@@ -472,7 +472,7 @@ def two_downloads_at_once(board):
 @case("littlefs", "ipv4")
 def a_third_session(board):
     with session() as first, session() as second:
-        # Both were used just now, so the third has to go.
+        # Both were used just now, so the third client is refused.
         with Control(tap.BOARD, 21) as third:
             replies(third, "421")
             hangs_up(third)
@@ -503,7 +503,7 @@ def a_third_session(board):
 
 @case("littlefs", "ipv4")
 def sockets_are_made_undisturbed(board):
-    # A frame in the midst of it spoils lwIP's lists, once in some thousand times. So what is counted is whether one could come.
+    # A frame in the middle of it may damage lwIP's lists, once in some thousand times. So the board counts the calls in which a frame could come.
     with client() as ftp:
         for passive in True, False:
             ftp.set_pasv(passive)
@@ -515,7 +515,7 @@ def sockets_are_made_undisturbed(board):
 
 @case("littlefs")
 def a_console_that_nobody_reads(board):
-    # It is more than a pipe holds.
+    # This is more than a pipe holds.
     board.say("for _ in range(100): print('-' * 1000)")
     with session() as control:
         control.expect("NOOP", "200")
@@ -563,7 +563,7 @@ def a_reader_that_pauses(board):
         data.close()
         replies(control, "226")
         assert got == DATA
-        # The last bytes are in lwIP's buffers when the server is done with them.
+        # The last bytes are still in lwIP's buffers when the server is done.
         control.store("STOR long.bin", DATA[:10_000])
         data = control.data(receive_buffer=2304)
         control.expect("RETR long.bin", "150")
@@ -576,7 +576,7 @@ def a_reader_that_pauses(board):
 
 @case("littlefs", "ipv4")
 def a_reader_that_sleeps(board):
-    # It has almost all of lwIP's memory. The others go on with what is left, and it does so when it wakes.
+    # This client has almost all of lwIP's memory. The others go on with the rest, and this one goes on when it wakes.
     size = 100_000
     board.ask(f"fill('/files/long.bin', {size})")
     with session() as sleeper, session() as other:
@@ -598,14 +598,14 @@ def a_reader_that_sleeps(board):
 def the_link_down_and_up(board):
     with session() as control, session() as other:
         control.store("STOR long.bin", DATA)
-        # Both ways at once. The server's stall_timeout is longer than the link is down.
+        # Both ways at once. The link is down for less than the server's stall_timeout.
         download = control.data(receive_buffer=8192)
         control.expect("RETR long.bin", "150")
         got = download.recv(1000)
         upload = other.data()
         other.expect("STOR other.bin", "150")
         upload.sendall(DATA[:30_000])
-        # Both sides wait longer and longer until they try again.
+        # Both sides wait longer each time before they try again.
         for connection in download, upload, control.socket, other.socket:
             connection.settimeout(60)
         board.link(False)
@@ -624,21 +624,21 @@ def the_link_down_and_up(board):
         control.expect("DELE other.bin", "250")
 
 
-# --- A link as Wi-Fi has it: it is slow, and loses frames
+# --- A link like Wi-Fi: it is slow and loses frames
 
 LINK_SIZE = 384 << 10
 FLOOR_PORT = 2001
 
 
 def board_time(board, what):
-    """Seconds that it takes by the board's clock."""
+    """How many seconds something takes by the board's clock."""
     before = board.value("board.times()[0]")
     what()
     return (board.value("board.times()[0]") - before) / 25_000_000
 
 
 def bare_download(board):
-    """The file from a socket of the board without a server."""
+    """Reads the file from a socket of the board, without a server."""
     board.say(f"floor.send('/files/large.bin', 8000, {FLOOR_PORT})")
     with contextlib.closing(connected(FLOOR_PORT)) as connection:
         assert len(read_all(connection)) == LINK_SIZE
@@ -690,8 +690,8 @@ def transfers_beside_a_bare_socket(board):
 
 @case("link")
 def two_at_once_share_the_link(board):
-    # Both together need more than lwIP's memory, so they take turns. The files are so long that a lost frame, which may cost one of the two a second, does not
-    # decide alone.
+    # Both together need more memory than lwIP has, so they take turns. A lost frame may cost one of the two a second. The files are so long that this does not
+    # decide the result.
     board.ask(f"fill('/files/large.bin', {LINK_SIZE})")
     shares = []
     with session() as first, session() as second:
@@ -709,7 +709,7 @@ def two_at_once_share_the_link(board):
                 replies(control, "226")
 
             threads(lambda: download(0, first), lambda: download(1, second))
-            # What the slower one has when the faster one is done.
+            # How much the slower one has when the faster one is done.
             shares.append(behind[0])
         print("    when one has all, the other has " + ", ".join(f"{share:.0%}" for share in shares))
         assert sum(share >= 0.5 for share in shares) == 2, "one of two has most of the link"
@@ -726,7 +726,7 @@ def a_ticker_beside_transfers(board):
             "STOR of 1 KiB": lambda: [control.store("STOR small.bin", DATA[:1024]) for _ in range(10)],
             "MLSD": lambda: [control.retrieve("MLSD") for _ in range(10)],
         }.items():
-            # The board's clock goes on while the emulator waits for a processor, so the best of some tries counts.
+            # The board's clock goes on while the emulator waits for a processor, so only the best of some tries counts.
             tries = []
             while len(tries) < 5 and not (tries and min(tries) < 25):
                 late = ticks(board, what)
@@ -738,10 +738,10 @@ def a_ticker_beside_transfers(board):
 
 
 def ticks(board, what):
-    """How late a task of the board's own is each 10 ms while a client does something, sorted."""
+    """A task on the board wants to run every 10 ms. This is how late it was each time while a client did something, sorted."""
     count = 200
     board.say(f"tick(10, {count})")
-    # As long as the task runs.
+    # For as long as the task runs.
     end = time.monotonic() + count / 100
     while time.monotonic() < end:
         what()
@@ -755,7 +755,7 @@ NOT_HERE = "set-times", "tls"
 
 
 class Disc:
-    """The files on the board, as the players of transcripts want them."""
+    """The files on the board, in the form that the players of transcripts want."""
 
     def __init__(self, board):
         self.board = board
@@ -788,7 +788,7 @@ class Disc:
 
 
 class BoardPlayer(transcript.DiscPlayer):
-    """A transcript against the board, whose addresses take the place of 127.0.0.1."""
+    """Plays a transcript against the board, with the board's addresses instead of 127.0.0.1."""
 
     def __init__(self, path, board, absent):
         super().__init__(path, tap.BOARD, 21, Disc(board), absent)
@@ -812,7 +812,7 @@ ACCOUNTS = [(f"{USER}:{PASSWORD}",), ("guest:guest",)]
 @case("littlefs", "fat", "fresh")
 def golden_transcripts(board):
     failures = []
-    # Start after start leaves a small heap in pieces, so there only those are played that need no settings. That board has both accounts from its first start.
+    # Each restart breaks a small heap into smaller pieces. So there only the transcripts without settings are played. That board has both accounts from its first start.
     is_small = board.name == "fresh"
     running = {} if is_small else None
     for path in transcript.transcripts():
@@ -836,11 +836,11 @@ def golden_transcripts(board):
     assert not failures, "\n".join(["", *failures])
 
 
-# --- What is left
+# --- What is left over
 
 
 class Left(AssertionError):
-    """The board holds something of a case that is over."""
+    """The board still holds something of a case that is over."""
 
 
 def settle(board, what="the case"):
@@ -852,14 +852,14 @@ def settle(board, what="the case"):
             connections = [pcb for pcb in board.value("board.pcbs()") if pcb[0] != "TIME_WAIT"]
             pools = board.value("board.pools()")
         except BoardFailed as error:
-            # While sessions have the memory, there may be none left to list them.
+            # While the sessions have the memory, there may be too little left to list them.
             if "MemoryError" not in str(error) or time.monotonic() > end:
                 raise
             time.sleep(0.1)
             continue
         used = {name: pools[name][0] for name in ("listeners", "segments", "references", "frames")}
         nothing = {"listeners": board.listeners, "segments": 0, "references": 0, "frames": 0}
-        # What waits is the console and the listener: the console is asking just now.
+        # Two things wait: the listener, and the console, which is asking just now.
         if (sessions, waiting, connections, used) == (0, 1, [], nothing):
             return heap
         if time.monotonic() > end:
@@ -868,7 +868,7 @@ def settle(board, what="the case"):
 
 
 def play(board, function, heap):
-    """One case. `heap` is what was free before the first one."""
+    """Runs one case. `heap` is how much was free before the first one."""
     before = board.value("board.sleeps()")
     function(board)
     after = settle(board)
@@ -878,7 +878,7 @@ def play(board, function, heap):
     files = board.value("os.listdir('/files')")
     if files:
         raise Left(f"files: {files}")
-    # What looks like a pointer to a buffer may be gone after another session.
+    # After another session the number that looks like a pointer may be gone.
     for _ in range(3):
         if after >= heap - HEAP_TOLERANCE:
             break
@@ -893,13 +893,13 @@ HASTY = {"login_timeout": 2, "idle_timeout": 3, "data_timeout": 2, "stall_timeou
 BOARDS = {
     "littlefs": {"disc_blocks": 384},
     "fat": {"files": "fat", "disc_blocks": 384},
-    # lwIP as STM32 and i.MX RT have it.
+    # lwIP as on STM32 and i.MX RT.
     "ipv4": {"disc_blocks": 384, "ipv6": False},
-    # With 64 KiB what is left beside the server is in pieces that are sometimes too small for a session: 421.
+    # With 64 KiB the free memory is in pieces, which are sometimes too small for a session: 421.
     "small": {"heap": 64, "disc_blocks": 384},
     # For the transcripts. With 64 KiB a rename and SITE HASHPASS are sometimes answered with 451, because they load more of the server.
     "fresh": {"heap": 68, "disc_blocks": 384, "accounts": ACCOUNTS},
-    # The clock is that of a Pico W.
+    # The same clock as a Pico W.
     "link": {"disc_blocks": 768, "shift": 3, "link": tap.WIFI},
     "hasty": {"disc_blocks": 384, "settings": HASTY},
     "hasty fat": {"files": "fat", "disc_blocks": 384, "settings": HASTY},
@@ -925,7 +925,7 @@ def main():
                     board = Emulator(image, package, **options)
                     board.name = name
                     board.listeners = board.value("board.pools()['listeners'][0]")
-                    # Once before, because what is loaded and kept at the first use is not a loss.
+                    # Run it once before, because what the first use loads and keeps is not a loss.
                     with client() as ftp:
                         put(ftp, "first", b"x")
                         get(ftp, "first")

@@ -1,6 +1,6 @@
-"""The tap that the board's Ethernet ends in. It is made in a network namespace of one's own, as `unshare --net` gives it.
+"""The tap at the other end of the board's Ethernet. It needs a network namespace of its own, such as `unshare --net` makes.
 
-As a program it only tries whether that can be done here; with arguments it is the slow link between the tap and the board.
+As a program without arguments it only tries whether a tap can be made here. With arguments it is the slow link between the tap and the board.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ IFF_UP = 1
 
 
 def make():
-    """Makes the tap and gives its file descriptor, which the emulator takes over. The tap goes when that is closed."""
+    """Makes the tap and returns its file descriptor for the emulator. The tap is gone when this is closed."""
     outside = [name for _, name in socket.if_nameindex() if name not in ("lo", "tunl0", "sit0", "ip6tnl0")]
     if any(name.startswith(("eth", "en", "wl")) for name in outside):
         raise OSError("this is no network namespace of one's own: it has " + " ".join(outside))
@@ -44,15 +44,15 @@ def make():
     return tap
 
 
-# A link as Wi-Fi has it: milliseconds of delay each way, bits a second that both ways share, the part of the frames that is lost.
+# A link like Wi-Fi: milliseconds of delay each way, bits a second that both ways share, and the part of the frames that is lost.
 WIFI = 5, 8_000_000, 0.01
-# Frames that may wait, each way; more are lost.
+# How many frames may wait, each way. Others are lost.
 QUEUE = 100
 
 
 def slow_down(tap, link):
-    """Starts a process that carries frames between the tap and the board. Gives the board's end, where each frame has its
-    length before it, as QEMU's "socket" network wants it, and the process."""
+    """Starts a process that carries frames between the tap and the board. Returns the board's end and the process. At the
+    board's end each frame follows its length, as QEMU's "socket" network wants it."""
     near, far = socket.socketpair()
     words = [sys.executable, os.path.abspath(__file__), tap, far.fileno(), *link]
     process = subprocess.Popen([str(word) for word in words], pass_fds=[tap, far.fileno()])
@@ -64,7 +64,7 @@ def slow_down(tap, link):
 def carry(tap, far, delay, rate, loss):
     """Carries frames until the board is switched off."""
     board = socket.socket(fileno=far)
-    # The same frames are lost in each run, as far as the same frames are sent.
+    # When the same frames are sent, the same frames are lost in each run.
     chance = random.Random(1)
     waiting = []
     queued = {"to board": 0, "to host": 0}

@@ -1,11 +1,11 @@
-# Runs in MicroPython: sockets around the system's whose calls may fail, as those of a board's network do. A program imports this before the server, so that the
-# server gets them; its client has the system's.
+# Runs in MicroPython: sockets around those of the system. Their calls may fail, as those of a board's network do. A program imports this before the server, so the
+# server gets these sockets. The client has the system's sockets.
 import io
 import select
 import socket as usocket
 import sys
 
-# What says which call fails: a Plan of board_rig.py, or None.
+# A Plan of board_rig.py, which says which call fails, or None.
 plan = None
 # How many are open.
 opened = 0
@@ -38,7 +38,7 @@ class socket(io.IOBase):
             real = self.real
             self.real = None
             opened -= 1
-            # Closed it is, whatever it says.
+            # It is closed even if the call fails.
             real.close()
             _call("close")
 
@@ -70,7 +70,7 @@ class socket(io.IOBase):
         _call("send")
         return self.real.send(data)
 
-    # As streams in C do, these give the negative of an errno.
+    # These return a negative errno, as streams in C do.
 
     def readinto(self, buffer):
         number = _number("read")
@@ -110,5 +110,5 @@ sys.modules["socket"] = _module
 
 
 def let_go():
-    """What is imported from now on gets the system's sockets."""
+    """Modules that are imported from now on get the system's sockets."""
     sys.modules["socket"] = usocket

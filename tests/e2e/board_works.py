@@ -1,4 +1,4 @@
-# Runs in MicroPython: what a client does to files in the tests of board_rig.py, and what is right afterwards.
+# Runs in MicroPython: what a client does to files in the tests of board_rig.py, and which files are right afterwards.
 import os
 
 ROOT = "/flash"
@@ -24,7 +24,7 @@ def write(name, content):
 
 
 def fill(files):
-    """Makes files and folders: {path: content}, as tree() tells them."""
+    """Makes files and folders: {path: content}, as tree() returns them."""
     for path in sorted(files):
         if path.endswith("/"):
             os.mkdir(path_of(path[:-1]))
@@ -37,7 +37,7 @@ def told(content):
 
 
 class Look:
-    """Commands that change nothing; those of `lists` have a data connection. may_refuse: whether they fail where nothing is wrong."""
+    """Commands that change nothing. Those in `lists` have a data connection. may_refuse: whether they may fail although nothing is wrong."""
 
     breaks = False
 
@@ -69,8 +69,8 @@ class Look:
 
 
 class Upload:
-    """An upload: its command, what it sends, whether the connection breaks, what was there before, and which contents are right afterwards,
-    whatever happens. None is no file.
+    """An upload: its command, its bytes, whether the connection breaks, the old content, and which contents are right afterwards,
+    whatever happens. None stands for no file.
     """
 
     may_refuse = False
@@ -91,20 +91,20 @@ class Upload:
         return await client.store("%s %s" % (self.command, self.path), self.content, self.breaks)
 
     def knows(self, path):
-        """Whether that may be there."""
+        """Whether this content is right."""
         return path == self.path
 
     def wrong(self, found):
-        """What is wrong with the files, whatever happened; None when they are right."""
+        """Says what is wrong with the files, or None if they are right. This holds whatever happened."""
         content = found.get(self.path)
         return None if self.right(content) else "the file is %s" % told(content)
 
     def is_right_as(self, content):
-        """Whether a file under another name may be it: FAT may have lost the long name of one."""
+        """Whether a file with another name may be this file: FAT may have lost its long name."""
         return self.right(content)
 
     def is_done(self, found):
-        """Whether all of it was done."""
+        """Whether everything was done."""
         whole = OLD + MORE if self.command == "APPE" else NEW
         return not self.breaks and found.get(self.path) == whole
 
@@ -136,7 +136,7 @@ class Resumed(Upload):
 
 
 class Change:
-    """Commands that change names: the files before and after them, {path: content}, one of which must be there whatever happened."""
+    """Commands that change names, and the files before and after them: {path: content}. Whatever happens, the files must be one of the two."""
 
     breaks = False
     may_refuse = False
@@ -195,7 +195,7 @@ def is_new_or_nothing(content):
 
 
 def is_part_or_nothing(content):
-    # What has arrived stays, and what never arrived does not.
+    # The part that arrived stays. If nothing arrived, there is no file.
     return content is None or len(content) > 0 and NEW.startswith(content)
 
 
@@ -208,7 +208,7 @@ def is_resumed(content):
 
 
 def work(kind, name):
-    """One of the things that are tried. name: how the file is called, which counts on FAT."""
+    """One of the works that are tried. name: the name of the file, because its length matters on FAT."""
     path = "/d/" + name
     folder = path + "/"
     other = "/d/other " + name if " " in name else "/d/other.txt"

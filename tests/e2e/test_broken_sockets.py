@@ -1,8 +1,8 @@
-"""Sockets whose calls fail, each in turn, once and from then on; a clock that jumps and wraps around. After each nothing is open, the next client is served, and
-nothing is told that looks like a fault of the server's.
+"""Calls of sockets fail, one after the other, once or from then on. The clock jumps and wraps around. After each of these nothing may be open, the next client must be
+served, and the server may print no exception.
 
-The server and its client run in one MicroPython program (board_rig.py), the server on the sockets of board_sockets.py. A sample of the points is tried;
-FTPDLITE_EVERY_POINT=1 tries all.
+The server and its client run in one MicroPython program (board_rig.py). The server uses the sockets of board_sockets.py. The tests try a sample of the points;
+with FTPDLITE_EVERY_POINT=1 they try all.
 """
 
 import os
@@ -68,7 +68,7 @@ def descriptors():
     return len(list(os.ilistdir("/proc/self/fd")))
 
 async def rest(it):
-    # A session whose client has gone ends by itself, and so does its transfer.
+    # A session ends by itself when its client is gone, and so does its transfer.
     for _ in range(800):
         if not it.server.sessions and sockets.opened == 1:
             return
@@ -86,7 +86,7 @@ async def served(it):
         client.close()
 
 async def relent(plan):
-    # Afterwards the network is as it should be, so that the server has to come back to its client.
+    # Now the network works again, so the server must serve its client.
     await asyncio.sleep_ms(150)
     plan.disarm()
 
@@ -110,7 +110,7 @@ async def broken(it, step, stride):
                     await step(client)
                     await quit(client)
                 except (rig.Gone, OSError):
-                    # Whoever loses the connection tries again.
+                    # A client that loses its connection tries again.
                     pass
                 except asyncio.TimeoutError:
                     raise AssertionError("%s (%s): no answer" % (where, plan.trace))
@@ -148,7 +148,7 @@ rig.run(main, {port}, data_timeout=1, stall_timeout=1)
 
 
 def play(folder, lines, before=""):
-    """Runs a program; gives what it printed as lists."""
+    """Runs a program and returns its output as lists."""
     bring_rig(folder)
     shutil.copy(pathlib.Path(__file__).with_name("board_sockets.py"), folder)
     program = before + PROGRAM.replace("{lines}", "\n".join("    " + line for line in lines)).replace("{port}", str(free_ports(43)))
@@ -173,7 +173,7 @@ import ftpdlite, time
 from asyncio import core
 
 class Clock:
-    # What the server takes for a module: the clock of the system, moved.
+    # The server takes this for the module: the system's clock, moved.
     def __init__(self, real):
         self.real = real
 
@@ -221,7 +221,7 @@ def test_the_ticks_wrap_around_and_jump(tmp_path):
         tmp_path,
         [
             "clock = ftpdlite.core = Clock(core)",
-            # The last of all ticks comes in 1.5 s.
+            # The counter of ticks wraps around in 1.5 s.
             "most = time.ticks_add(0, -1)",
             "start = most - 1500 - core.ticks()",
             "clock.ticks = lambda: (core.ticks() + start) & most",
@@ -243,7 +243,7 @@ def test_the_ticks_wrap_around_and_jump(tmp_path):
         CLOCK,
     )
     wrapped, before, after = told
-    # What the ticker had counted when they changed may be far away.
+    # The ticker's count from before the jump may be far away.
     assert wrapped and after - before >= 3 * 86400
 
 
@@ -262,7 +262,7 @@ class Module:
 module = Module()
 
 class socket:
-    # modlwip's, without IPv6: closing a listener is what must not happen to a guard.
+    # As modlwip without IPv6. Nobody may close a listener that is a guard.
     def __init__(self, *_):
         self.state = "new"
         module.made.append(self)

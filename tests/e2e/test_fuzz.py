@@ -1,6 +1,6 @@
-"""Several random clients at once (wire_fuzzer.py), on what boards serve. Afterwards everything is as it was before.
+"""Several random clients at once (wire_fuzzer.py), on the file systems of boards. Afterwards everything must be as before.
 
-FTPDLITE_FUZZ_SECONDS is for how long each server is fuzzed, FTPDLITE_FUZZ_SEED what chooses: `cargo xtask fuzz --wire` sets both.
+FTPDLITE_FUZZ_SECONDS says how long each server is fuzzed. FTPDLITE_FUZZ_SEED is the seed. `cargo xtask fuzz --wire` sets both.
 """
 
 import concurrent.futures
@@ -38,7 +38,7 @@ def names(server, folder=""):
 
 
 def fuzz(server, seed, seconds):
-    """Random clients for so long. Gives how many commands were answered."""
+    """Runs random clients for that long. Returns how many commands were answered."""
     print(f"FTPDLITE_FUZZ_SEED={seed} FTPDLITE_FUZZ_SECONDS={seconds:g}")
     source = random.Random(seed)
     with server.login() as control:
@@ -47,8 +47,8 @@ def fuzz(server, seed, seconds):
         for name in WHOLE + PARTS:
             control.store(f"STOR {name}", whole(source))
     clients = [Client(server, source.random()) for _ in range(CLIENTS)]
-    # The first half makes what all share, and what stays for good: names, addresses, room for so many tasks. A buffer that is kept for the next transfer may
-    # come later. A leak would take more in each round.
+    # The first half makes what stays for good: names, addresses, room for the tasks. A buffer that is kept for the next transfer may come later. A leak would
+    # take more memory in each round.
     free = []
     while len(free) < 2 or len(free) < 6 and free[-1] < free[-2] - 4096:
         end = time.monotonic() + seconds / 2
@@ -74,7 +74,7 @@ SETTINGS = {
     "stall_timeout": 5,
     "max_connections": 12,
     "max_login_failures": 0,
-    # Else a new file whose upload broke off keeps what has arrived.
+    # Otherwise a new file keeps the part that arrived when its upload breaks off.
     "partial_uploads": "never",
 }
 

@@ -1,6 +1,6 @@
-"""Clients that mean harm, and the defence of the server against each of them.
+"""Clients that want to do harm, and the server's defence against each.
 
-Each test names its defence, and fails without it. docs/security.md has the whole list: most threats have their test elsewhere, where it belongs.
+Each test names its defence, and fails without it. docs/security.md lists all threats. Most of them are tested in other files, beside what they attack.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.clients
 
 
 def test_a_thousand_connections_left_open(start_server):
-    """Defence: max_connections, looked at in life.py, _objection. Without it there is a session for each, until memory is out."""
+    """Defence: max_connections, checked by _objection in life.py. Without it each client gets a session, until there is no memory left."""
     server = start_server(max_connections=4)
     with contextlib.ExitStack() as stack:
         for number in range(1000):
@@ -43,23 +43,23 @@ def test_a_thousand_connections_left_open(start_server):
 
 @pytest.mark.parametrize("piece", [b"NOOP ", b"\xff\xf1", b"\xff\xfd\x01", b"\0"], ids=["words", "Telnet commands", "Telnet options", "zeros"])
 def test_ten_megabytes_without_a_line_end(server, piece):
-    """Defence: Input.discarding in src/protocol/input.rs drops what is over the limit, and its share of the time lets others in. Without the first
-    the line fills the buffer and the session stands still, or its rest is taken for commands."""
+    """Defence: Input.discarding in src/protocol/input.rs drops what is too long, and a session's share of the time lets others run. Without the first
+    the line fills the buffer and the session hangs, or the rest of the line is read as commands."""
     with server.login() as control, server.login() as other:
         sender = threading.Thread(target=control.send, args=(b"MKD x" + piece * (10_000_000 // len(piece)) + b"\r\nNOOP\r\n",))
         sender.start()
         for _ in range(20):
             other.expect("NOOP", "200")
         sender.join(PATIENCE)
-        # Telnet's bytes belong to no line, however many there are.
+        # Bytes of Telnet belong to no line, even if there are many.
         assert control.reply() == ('257 "/x" created.' if b"\xff" in piece else "500 Command line too long.")
         assert control.reply() == "200 NOOP ok."
     assert server.files.names() == (["x"] if b"\xff" in piece else [])
 
 
 def test_a_pipeline_past_every_buffer_during_a_transfer(server):
-    """Defence: what does not fit the line buffer stays in the socket (Input.space in src/protocol/input.rs). Without it commands are lost, or come in
-    another order."""
+    """Defence: bytes that do not fit the line buffer stay in the socket (Input.space in src/protocol/input.rs). Without it commands are lost, or
+    run in another order."""
     count = 3000
     commands = b"".join(b"MDTM file%d\r\n" % (number % 7) for number in range(count))
     for number in range(0, 7, 2):
@@ -69,7 +69,7 @@ def test_a_pipeline_past_every_buffer_during_a_transfer(server):
         control.expect("STOR upload", "150")
         sender = threading.Thread(target=control.send, args=(commands,))
         sender.start()
-        # It has read what it has room for.
+        # The server has read as much as it has room for.
         wait_until(server.is_asleep, server.describe)
         data.sendall(b"content")
         data.close()
@@ -109,7 +109,7 @@ def test_strangers_at_the_passive_port(server):
         assert control.reply().startswith("226")
 
 
-# A transfer that waits for its data connection, while strangers come faster than they can be sent away.
+# A transfer waits for its data connection. Meanwhile strangers come faster than the server can send them away.
 CROWD = """\
 import sys
 try:
@@ -134,7 +134,7 @@ class Listener(Stranger):
     def accept(self):
         global came
         came += 1
-        # Without a turn for others it would never end.
+        # Without a turn for other tasks it would never end.
         assert came < 100
         return Stranger(), ("192.0.2.9", 4000)
 
@@ -153,7 +153,7 @@ print("turns", turn + 1, came)
 
 
 def test_a_crowd_at_the_passive_port_leaves_others_their_turns(tmp_path):
-    """Defence: _transfer in data.py lets others run after each stranger. Without it neither they nor data_timeout have a turn while strangers come."""
+    """Defence: _transfer in data.py lets other tasks run after each stranger. Without it other sessions and data_timeout get no turn while strangers come."""
     code, output = run_micropython(tmp_path, CROWD)
     assert (code, output) == (0, "turns 20 20\n")
 
@@ -167,12 +167,12 @@ ELSEWHERE = [
     "EPRT |2|::ffff:127.0.0.2|{port}|",
     "EPRT |2|::ffff:7f00:2|{port}|",
     "EPRT |2|0:0:0:0:0:FFFF:7F00:0002|{port}|",
-    # No address of a host. Linux takes these for its own.
+    # These are not addresses of hosts. Linux takes them for its own.
     "PORT 0,0,0,0,{high},{low}",
     "EPRT |1|0.0.0.0|{port}|",
     "EPRT |2|::|{port}|",
     "EPRT |2|::ffff:0.0.0.0|{port}|",
-    # IPv4 inside of IPv6 in other forms: compatible, 6to4, NAT64.
+    # Other forms of IPv4 inside of IPv6: compatible, 6to4, NAT64.
     "EPRT |2|::127.0.0.2|{port}|",
     "EPRT |2|2002:7f00:2::|{port}|",
     "EPRT |2|64:ff9b::127.0.0.2|{port}|",
@@ -199,7 +199,7 @@ def test_the_server_dials_nobody_but_its_client(start_server, host):
         with pytest.raises(BlockingIOError):
             listener.accept()
         listener.settimeout(PATIENCE)
-        # Its own address is its own in each form.
+        # The client's own address is allowed in each form.
         control.expect(f"EPRT |2|::ffff:127.0.0.1|{port}|", "200")
         control.expect("RETR file", "150")
         with listener.accept()[0] as data:
@@ -210,15 +210,15 @@ def test_the_server_dials_nobody_but_its_client(start_server, host):
 
 # -- names
 
-# "..", "/" and "\" in too many bytes; pieces of characters; half of a surrogate pair; a number that is no character; Latin-1.
+# "..", "/" and "\" in more bytes than needed; parts of characters; half of a surrogate pair; a number that is no character; Latin-1.
 NO_UTF_8 = [b"\xc0\xae\xc0\xae", b"\xe0\x80\xae\xe0\x80\xae", b"..\xc0\xaf", b"..\xe0\x80\xaf", b"..\xc1\x9c", b"\xc3", b"\xe2\x82", b"a\x80b"]
 NO_UTF_8 += [b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xfe\xfe", b"gr\xfc\xdfe", b"\xc1\xbf\xc0\x80"]
 LONGEST = b"n" * 255
 
 
 def test_names_that_are_no_utf_8_and_the_longest(board):
-    """Defence: a name is bytes, and is never decoded before it is resolved (src/protocol/path.rs). If overlong forms were decoded, `..` would leave the
-    folder; if a name had to be UTF-8, it would raise an exception in the shim."""
+    """Defence: a name is bytes, and the server resolves it without decoding it (src/protocol/path.rs). If overlong forms were decoded, `..` would leave the
+    folder. If a name had to be UTF-8, the shim would raise an exception."""
     files = board.files
     files.fill({"/outside": b"secret", "/inner/file": b"content"})
     with board.login() as control:
@@ -239,7 +239,7 @@ def test_names_that_are_no_utf_8_and_the_longest(board):
                     data.close()
                     reply = control.reply()
             if reply.startswith("226"):
-                # What was taken can be used by that name, and by no other.
+                # A name that was accepted must work.
                 assert control.retrieve(f"RETR {text}") == b"hostile"
                 control.expect(f"DELE {text}", "250")
             else:
@@ -250,7 +250,7 @@ def test_names_that_are_no_utf_8_and_the_longest(board):
 
 # -- who is there
 
-# Logins as the shim does them, by a clock that goes only where the shim waits. A hash of 1,000 rounds waits 100 times, and login_delay is 50.
+# Logins as the shim does them. The clock moves only while the shim waits. A hash of 1,000 rounds waits 100 times, and login_delay is 50.
 LOGINS = """\
 import sys
 try:
@@ -298,10 +298,10 @@ def login(server, user, password="wrong"):
             return now, end.value, s.code
 
 def seen(server, guesses):
-    # All that somebody sees who tries names, after so many guesses at each.
+    # Everything that a client who tries names can see, after that many guesses for each name.
     found = set()
     for user in "plain", "hashed", "short", "other", "nobody", "Plain", "":
-        # The password of somebody else is no better than another one.
+        # Somebody else's password is no better than any other wrong one.
         for password in "wrong", "secret" if user == "plain" else "x$y$z":
             server._failures.clear()
             for number in range(guesses):
@@ -326,18 +326,18 @@ print("let in", login(server, "plain", "x$y$z")[1:], login(server, "hashed", "se
 
 
 def test_the_time_of_a_failed_login_does_not_tell_who_exists(tmp_path):
-    """Defence: _login in control.py compares a wrong password with a secret of each kind, whoever the user is. Without it
-    a user that does not exist is refused sooner, or later."""
+    """Defence: _login in control.py compares a wrong password with a secret of each kind, for every user name. Without it
+    the refusal of a user that does not exist comes sooner, or later."""
     code, output = run_micropython(tmp_path, LOGINS, heap="1m", seconds=60)
     assert code == 0, output
     *refused, locked, let_in = output.splitlines()
     # The errno is EACCES each time, and the time is the same.
     assert len(refused) == 4 and len(set(refused)) == 1 and re.fullmatch(r"refused {\(\d+, 13, None\)}", refused[0]), output
-    # Who does not exist is locked as well: EPERM at once.
+    # A name without an account is locked, too: EPERM at once.
     assert locked == "locked {(0, 1, 4)}" and let_in.count("'/'") + let_in.count("''") == 2, output
 
 
-# Failed logins are remembered for 64 addresses and accounts. Somebody fills that with names of nobody's, and then guesses.
+# The server remembers failed logins for 64 addresses and accounts. Somebody fills these 64 with names that nobody has, and then guesses.
 FORGOTTEN = """\
 import sys
 try:
@@ -353,7 +353,7 @@ class Session:
         self.user = user
 
 def fill(waits):
-    # Two failures for each name, as many as an address may have. With `waits` there is only one address, which waits until it is let in again.
+    # Two failures for each name, as many as an address may have. With `waits` there is only one address. It waits until it may log in again.
     for number in range(140):
         address = "192.0.2.9" if waits else "192.0.2.%d" % (100 + number // 10)
         while ftpdlite._is_locked(server, address):
@@ -380,8 +380,8 @@ for waits in (False, True):
 
 
 def test_failures_of_names_that_nobody_has_do_not_make_the_server_forget_a_guesser(tmp_path):
-    """Defence: _failed in control.py forgets those whose time is over first, and never the guesser himself. Without it a table full of other names lets
-    anyone guess for ever."""
+    """Defence: _failed in control.py first forgets entries whose time is over, and never the one who is guessing. Without it somebody who fills the table
+    with other names can guess for ever."""
     code, output = run_micropython(tmp_path, FORGOTTEN)
     assert code == 0, output
     told = [line.split() for line in output.splitlines()]
@@ -392,7 +392,7 @@ def test_failures_of_names_that_nobody_has_do_not_make_the_server_forget_a_guess
 
 
 def missing(page):
-    """The tests that a page names and that do not exist."""
+    """The tests that the page names but that do not exist."""
     found = re.findall(r"`(test_\w+\.py)::(\w+)`", page)
     here = pathlib.Path(__file__).parent
     wrong = [f"{file}::{name}" for file, name in found if not re.search(rf"^def {name}\(", (here / file).read_text(), re.MULTILINE)]
@@ -404,5 +404,5 @@ def test_each_defence_names_a_test_that_exists():
     assert missing(page) == []
     rows = [row for row in page.splitlines() if row.startswith("| ") and not row.startswith(("| threat", "| ---"))]
     assert len(rows) > 30 and all(re.search(r"`(test_\w+\.py::\w+|[\w-]+\.txt)`", row.rsplit("|", 2)[1]) for row in rows)
-    # What is not there would be noticed.
+    # A test that does not exist would be noticed.
     assert missing("`test_wire.py::test_nothing` `nothing.txt`") == ["test_wire.py::test_nothing", "nothing.txt"]

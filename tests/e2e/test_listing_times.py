@@ -1,6 +1,6 @@
-"""Which entries a listing looks at with os.stat, on each file system, and `listing_times`, which says how long that may take.
+"""For which entries a listing calls os.stat on each file system, and `listing_times`, which says how long that may take.
 
-The server is on a file system that tells which paths it was asked for, and whose stat() is all that moves the clock of the shares on.
+The server is on a file system that says which paths it was asked for. Only its stat() moves the clock of the shares.
 """
 
 import re
@@ -10,8 +10,8 @@ from clients import Curl, Lftp, Rclone, Wget
 from server import run_micropython
 from trees import read_tree
 
-# The program: {kind} is the file system around which the one in Python is, {delay} the seconds that each look takes, {listed} what comes of an
-# entry that the inner one lists.
+# The program. It has a file system in Python around another one. {kind} is the inner one, {delay} is how many seconds each os.stat takes, and {listed} changes
+# each entry that the inner one lists.
 MAIN = """\
 import os
 import sys
@@ -102,14 +102,14 @@ AS_IT_IS = "entry"
 
 
 class Listings:
-    """A client, and what its listings look at."""
+    """A client, and the entries for which its listings call os.stat."""
 
     def __init__(self, server, control):
         self.server = server
         self.control = control
 
     def __call__(self, command):
-        """The lines of a listing, and the names of the entries that the server looked at."""
+        """The lines of a listing, and the names for which the server called os.stat."""
         before = len(self.server.output())
         if command.startswith("STAT"):
             lines = self.control(command).split("\n")[1:-1]
@@ -150,7 +150,7 @@ def without_own(lines):
 
 
 def sizes_need_a_look(kind):
-    """A folder of a computer tells no sizes; those of boards do."""
+    """The list of a folder has no sizes on a computer. On boards it has them."""
     return FILES if kind == "VfsPosix" else []
 
 
@@ -193,13 +193,13 @@ def test_without_listing_times_nothing_is_looked_at_for_them(listings, kind):
     for command in ("LIST folder", "STAT folder", "MLSD folder"):
         lines, looked = ask(command)
         assert sorted(looked) == sizes_need_a_look(kind)
-        # An entry that was looked at for another reason shows its time, too.
+        # If os.stat was called for another reason, the entry shows its time, too.
         timed = {line.split()[-1] for line in lines if "modify=" in line or command != "MLSD folder" and NO_DATE not in line}
         assert timed == set(sizes_need_a_look(kind))
     lines, _ = ask("LIST folder")
     assert {line.split()[-1]: int(line.split()[4]) for line in lines} == SIZES | {"sub": 0}
     assert {line.split()[-1] for line in lines if line.startswith("d")} == {"sub"}
-    # Single files are asked for by those who want to know.
+    # A client that asks for a single file wants to know its time.
     ask.control.expect("MDTM folder/3.txt", "213 2")
     assert "modify=2" in ask.control("MLST folder/3.txt")
     assert NO_DATE not in ask("LIST folder/3.txt")[0][0]
@@ -213,7 +213,7 @@ def test_times_end_when_their_time_is_over(listings, kind, listing_times, looks)
         # Each listing has its own time.
         lines, looked = ask("LIST folder")
         if kind == "VfsPosix":
-            # Sizes are needed all the same. They cost time, too, and tell the time of what is looked at.
+            # Sizes are needed in any case. They cost time, too, and the entries with an os.stat show their time.
             assert set(FILES) <= set(looked)
             assert [line.split()[-1] for line in lines if NO_DATE not in line] == looked
             continue
@@ -230,7 +230,7 @@ def test_times_end_when_their_time_is_over(listings, kind, listing_times, looks)
 @pytest.mark.parametrize(
     "listed, looked",
     [
-        # The kind is not told; nor is a size; neither; kind and permissions, as os.stat tells them; a list, not a tuple.
+        # Without the kind; without a size; without both; kind and permissions as os.stat gives them; a list instead of a tuple.
         ("(name, 0, 0)", ENTRIES),
         ("(name, kind, 0, -1)", FILES),
         ("(name, 10, 0, 7)", ENTRIES),
@@ -279,7 +279,7 @@ def test_clients_take_what_is_listed_without_times(listings, kind, client, tmp_p
         assert {name: (tmp_path / f"copy{name}").read_bytes() for name in FILES} == wanted
         return
     for _ in range(2):
-        # Once more beside what is there already.
+        # Once more, when the files are there already.
         if client.program == "lftp":
             client.script(f"mirror --verbose /folder {copy}", f"mirror --verbose -R {copy} /folder")
         elif client.program == "rclone":

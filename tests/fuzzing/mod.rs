@@ -1,6 +1,6 @@
-//! What a fuzzer does with the core: each target takes any bytes, plays them, and panics when something is not as it must be.
+//! The fuzz targets for the core. Each target takes any bytes, plays them, and panics when something is wrong.
 //!
-//! `fuzz/` gives the targets to libFuzzer. `tests/fuzzed.rs` plays the seeds, what was found once, and some noise in every test run.
+//! `fuzz/` gives the targets to libFuzzer. In every test run `tests/fuzzed.rs` plays the seeds, earlier finds, and some noise.
 
 #![allow(dead_code, unused_imports, reason = "the fuzzer and the tests use different parts")]
 
@@ -11,13 +11,13 @@ mod session;
 
 pub use seeds::{dictionary, seeds};
 
-/// The tree that the session's target serves.
+/// The files that the session's target serves.
 pub const FIXTURE: &str = include_str!("../transcripts/fixture.txt");
 
-/// A target: its name, and what it does with an input.
+/// A target: its name, and the function that plays an input.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// What can be fuzzed.
+/// All targets.
 pub const TARGETS: [Target; 7] = [
     ("commands", pieces::commands),
     ("addresses", pieces::addresses),

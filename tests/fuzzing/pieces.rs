@@ -1,4 +1,4 @@
-//! The parsers, paths, globs, lines of listings and the conversion: each compared with another way to do the same, or with what it must hold to.
+//! Targets for the parsers, paths, globs, lines of listings and the conversion. Each compares the core with another way to do the same, or with a rule.
 
 use arbitrary::Unstructured;
 use ftpdlite::protocol::address::{
@@ -27,7 +27,7 @@ fn is_part(part: &[u8], whole: &[u8]) -> bool {
     part.is_empty() || whole.windows(part.len()).any(|window| window == part)
 }
 
-/// A line, and what follows a verb.
+/// A line, and the arguments behind a verb.
 pub fn commands(bytes: &[u8]) {
     if let Some((verb, argument)) = command::parse(bytes) {
         let blank = usize::from(bytes.len() > verb.len());
@@ -53,7 +53,7 @@ pub fn commands(bytes: &[u8]) {
     }
 }
 
-/// An address as text, in the arguments of PORT and EPRT, and as a socket tells it.
+/// An address as text: in the arguments of PORT and EPRT, and in the form that a socket gives.
 pub fn addresses(bytes: &[u8]) {
     let is_same = |ip: Ip, other: IpAddr| match other.to_canonical() {
         IpAddr::V4(address) => ip == Ip::V4(address.octets()),
@@ -70,7 +70,7 @@ pub fn addresses(bytes: &[u8]) {
     match (parse_ip(bytes), known) {
         (Some(ip), known) => {
             reads_back(ip);
-            // Leading zeros are taken as decimal here, and refused there.
+            // The core reads a number with leading zeros as decimal. The other parser refuses it.
             assert!(known.is_none_or(|known| is_same(ip, known)), "{}", bytes.escape_ascii());
         }
         (None, Some(known)) if text.is_some_and(|text| !text.contains('%')) => {
@@ -90,7 +90,7 @@ pub fn addresses(bytes: &[u8]) {
     }
 }
 
-/// `path::resolve` in another way.
+/// Another way to do `path::resolve`.
 fn resolved(cwd: &[u8], argument: &[u8]) -> Vec<u8> {
     let start = if argument.starts_with(b"/") { &b""[..] } else { cwd };
     let whole = [start, b"/", argument].concat();
@@ -115,7 +115,7 @@ pub fn is_normal(path: &[u8]) -> bool {
         && (path == b"/" || parts.is_some_and(|mut parts| parts.all(is_plain)))
 }
 
-/// Two paths, one after the other: where they lead, and whether they may be one.
+/// Two paths, one after the other: where they lead, and whether they may be the same file.
 pub fn paths(bytes: &[u8]) {
     let mut words = bytes.splitn(2, |&byte| byte == b'\n');
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -146,7 +146,7 @@ pub fn paths(bytes: &[u8]) {
     assert!(common <= out.len() && (common == out.len() || out[common] == b'/' || &cwd[..] == b"/"));
     let below = [&cwd[..], if &cwd[..] == b"/" { b"" } else { b"/" }].concat();
     assert!(common > 0 || !out.starts_with(&below) || &cwd[..] == b"/");
-    // Who may be whom does not depend on who is asked, nor on case.
+    // The answer depends neither on the order of the two paths nor on case.
     let same = common == out.len();
     assert_eq!(same, path::overlap(&out, &cwd) == cwd.len());
     assert_eq!(path::overlap(&cwd.to_ascii_uppercase(), &out.to_ascii_lowercase()), common);
@@ -159,7 +159,7 @@ pub fn paths(bytes: &[u8]) {
     }
 }
 
-/// `glob::matches` in another way, for patterns without brackets: by trying all there is, and remembering nothing.
+/// Another way to do `glob::matches`, for patterns without brackets: it tries everything and remembers nothing.
 fn matched(pattern: &[u8], name: &[u8], patience: &mut u32) -> Option<bool> {
     *patience = patience.checked_sub(1)?;
     let next = |name: &[u8]| 1 + name.iter().skip(1).take_while(|&&byte| byte & 0xc0 == 0x80).count();
@@ -173,7 +173,7 @@ fn matched(pattern: &[u8], name: &[u8], patience: &mut u32) -> Option<bool> {
     })
 }
 
-/// A pattern and a name, a line each.
+/// A pattern and a name, each on a line.
 pub fn globs(bytes: &[u8]) {
     let mut words = bytes.splitn(2, |&byte| byte == b'\n');
     let (pattern, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -190,7 +190,7 @@ pub fn globs(bytes: &[u8]) {
     assert!(!found || glob::matches(&[pattern, b"*"].concat(), name));
 }
 
-/// One entry of a directory, whatever it says of itself, in all forms and in too small a room.
+/// One entry of a directory with any values, in all forms, and in a buffer that is too small.
 pub fn listings(bytes: &[u8]) {
     let mut input = Unstructured::new(bytes);
     let mut number = || input.arbitrary::<u64>().unwrap_or_default();
@@ -217,7 +217,7 @@ pub fn listings(bytes: &[u8]) {
         assert!(line.iter().all(|&byte| byte >= b' ' && byte != 0x7f || byte == b'\t'));
         let shown: Vec<u8> = line[line.len() - name.len()..].to_vec();
         assert!(shown.iter().zip(name).all(|(&shown, &byte)| shown == byte || shown == b'?'));
-        // What does not fit is noticed, and nothing is written behind the room that there is.
+        // The writer notices what does not fit, and writes nothing behind the buffer.
         let room = usize::from(bits) % (line.len() + 2);
         let mut small = vec![0; room];
         let mut out = Writer::new(&mut small);
@@ -229,7 +229,7 @@ pub fn listings(bytes: &[u8]) {
     assert_eq!(line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).count(), 9, "{}", line.escape_ascii());
 }
 
-/// A file, and the sizes of the buffers and of the pieces in which it goes to the client and comes back.
+/// A file that goes to the client and comes back, with the sizes of the buffers and of the pieces.
 pub fn ascii(bytes: &[u8]) {
     let mut input = Unstructured::new(bytes);
     let mut size = || usize::from(input.arbitrary::<u8>().unwrap_or_default());
@@ -250,7 +250,7 @@ pub fn ascii(bytes: &[u8]) {
     assert!(wire.iter().copied().eq(expected));
     let is_inverse = stored(&wire, taking, piece, other);
     assert_eq!(is_inverse, file);
-    // What a client sends needs not be what a server would have.
+    // A client may also send bytes that no server would send.
     let lines = bytes.iter().fold(Vec::new(), |mut lines, &byte| {
         if byte == b'\n' && lines.last() == Some(&b'\r') {
             lines.pop();
@@ -261,7 +261,7 @@ pub fn ascii(bytes: &[u8]) {
     assert_eq!(stored(bytes, taking, piece, other), lines);
 }
 
-/// What a file gets of these bytes, as the pump does it.
+/// What the pump would write to a file for these bytes.
 fn stored(mut wire: &[u8], size: usize, piece: usize, other: usize) -> Vec<u8> {
     let mut buffer = vec![0; size];
     let (mut end, mut file, mut turn) = (0, Vec::new(), 0);

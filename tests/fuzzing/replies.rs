@@ -1,19 +1,19 @@
-//! What the control connection says, read as a client reads it: each reply has its form (RFC 959 4.2), and the last lines are counted.
+//! Reads the control connection as a client does. It checks the form of each reply (RFC 959 4.2) and counts the last lines.
 
 /// The replies so far.
 #[derive(Default)]
 pub struct Replies {
     line: Vec<u8>,
-    /// The code of a reply of several lines whose end is still to come.
+    /// The code of a reply with several lines whose last line has not come yet.
     open: Option<Vec<u8>>,
-    /// How many replies are whole, without those that only announce another (1yz).
+    /// How many replies are complete, without those that only announce another reply (1yz).
     pub finals: usize,
     /// The first line of the newest reply.
     pub newest: Vec<u8>,
 }
 
 impl Replies {
-    /// The server says these bytes.
+    /// Takes these bytes from the server.
     pub fn read(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             assert!(byte >= b' ' && byte != 0x7f || matches!(byte, b'\r' | b'\n' | b'\t'), "a control byte: {byte}");
@@ -27,7 +27,7 @@ impl Replies {
         }
     }
 
-    /// Whether the last reply has come to its end.
+    /// Whether the last reply is complete.
     pub fn is_whole(&self) -> bool {
         self.line.is_empty() && self.open.is_none()
     }
@@ -47,7 +47,7 @@ impl Replies {
                 self.open = None;
                 self.finals += 1;
             }
-            // Between the first line and the last, nothing else may look like the start of a reply.
+            // Between the first line and the last, no line may look like the start of another reply.
             (Some(_), None, _) => {}
             _ => panic!("not a line of a reply: {}", line.escape_ascii()),
         }

@@ -1,4 +1,4 @@
-//! What a fuzzer starts from: the transcripts as inputs of the session's target, and their words as inputs of the others.
+//! The first inputs of a fuzzer: the transcripts for the session's target, and their words for the other targets.
 
 use super::session::event;
 use crate::host::unescape;
@@ -13,7 +13,7 @@ fn sends(bytes: &[u8], events: &mut Vec<u8>) {
     }
 }
 
-/// A transcript as an input of the session's target.
+/// A transcript as an input for the session's target.
 fn script(text: &str) -> Vec<u8> {
     let (mut flags, mut tls) = (0u8, 0u8);
     let mut events = Vec::new();
@@ -31,7 +31,7 @@ fn script(text: &str) -> Vec<u8> {
                 sends(&[&unescape(&rest.replace("<me>", me))[..], b"\r\n"].concat(), &mut events);
             }
             ("C~", _) => sends(&unescape(rest), &mut events),
-            // The data connection stands, and what the transfer does is over.
+            // The data connection is open, and the transfer has moved its bytes.
             ("S:", reply) if reply.starts_with("150") => events.extend([event::CONNECTED, event::MOVED, 9]),
             ("S:", reply) if reply.starts_with("226") => events.extend([event::FINISHED, 0]),
             ("S:", reply) if reply.starts_with("425 Can't") => events.extend([event::FINISHED, 1]),
@@ -44,7 +44,7 @@ fn script(text: &str) -> Vec<u8> {
     input
 }
 
-/// Inputs for the target of that name, made of the transcripts in that folder.
+/// Inputs for the target with that name, made from the transcripts in that folder.
 ///
 /// # Panics
 /// When the transcripts cannot be read.
@@ -56,7 +56,7 @@ pub fn seeds(target: &str, transcripts: &Path) -> Vec<Vec<u8>> {
     texts.sort();
     if target == "session" {
         let scripts = texts.iter().map(|text| script(text));
-        // And the same where a transfer that is cut does not end at once.
+        // The same again, with transfers that do not end at once when they are cut.
         let late = |input: Vec<u8>| [vec![input[0] | 64], input[1..].to_vec()].concat();
         return scripts.clone().chain(scripts.map(late)).collect();
     }
@@ -79,7 +79,7 @@ pub fn seeds(target: &str, transcripts: &Path) -> Vec<Vec<u8>> {
     found
 }
 
-/// The words that a fuzzer puts together, as libFuzzer's `-dict` takes them.
+/// Words from which a fuzzer builds inputs, in the form of libFuzzer's `-dict`.
 pub fn dictionary() -> String {
     let mut words: Vec<String> =
         COMMANDS.iter().map(|command| String::from_utf8_lossy(command.name()).into()).collect();

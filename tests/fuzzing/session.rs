@@ -1,7 +1,7 @@
 //! The whole session: a client that sends anything, and a host that answers anything, in any order.
 //!
-//! The bytes of an input are: four for the settings, one for the number of troubles, the troubles, and then the events. A trouble is taken each time that the
-//! host is asked for something: 0, or none left, is a host that does as it is told. An event is its number and what belongs to it.
+//! The bytes of an input are: four for the settings, one for the number of troubles, the troubles, and then the events. Each time the session asks the host for
+//! something, the host takes the next trouble. If it is 0, or none is left, the host does what it should. An event is its number and its arguments.
 
 use super::pieces::is_normal;
 use super::replies::Replies;
@@ -17,36 +17,36 @@ use ftpdlite::protocol::session::{
 };
 use std::collections::VecDeque;
 
-/// Events, by number. What belongs to each stands behind it.
+/// The numbers of events. The arguments of an event follow its number.
 pub mod event {
     /// The client sends bytes: how many, and which.
     pub const SENDS: u8 = 0;
-    /// The data connection stands.
+    /// The data connection is open.
     pub const CONNECTED: u8 = 1;
-    /// It moves so many bytes.
+    /// It moves that many bytes.
     pub const MOVED: u8 = 2;
     /// The transfer ends: how.
     pub const FINISHED: u8 = 3;
-    /// So many seconds pass.
+    /// That many seconds pass.
     pub const SECONDS: u8 = 4;
     /// The client sends nothing more.
     pub const HANGS_UP: u8 = 5;
     /// The server ends the session: why.
     pub const DISMISSED: u8 = 6;
-    /// The client logs in: 0 as who may do everything, 1 as who may only read.
+    /// The client logs in: 0 to an account that may do everything, 1 to one that may only read.
     pub const LOGS_IN: u8 = 7;
-    /// How many there are.
+    /// How many events there are.
     pub const COUNT: u8 = 8;
 }
 
-/// More steps than this without an event is a session that never comes to rest. One step takes at least one byte from the line buffer, or ends something.
+/// A session with more steps than this without an event never comes to rest. One step takes at least one byte from the line buffer, or ends something.
 const STEPS_MAX: usize = 2 * LINE_MAX;
 
-/// The file system, which may not answer as it should.
+/// The file system, which may give wrong answers.
 struct Disc {
     files: Files,
     troubles: VecDeque<u8>,
-    /// The size that was told last.
+    /// The last size that it gave.
     size: u64,
 }
 
@@ -106,11 +106,11 @@ struct Server {
     is_clear: bool,
     closed: bool,
     hung_up: bool,
-    /// Whether a transfer that is cut ends a while after that.
+    /// Whether a transfer that is cut ends only a while later.
     ends_late: bool,
-    /// The command is one that transfers.
+    /// Whether the command is a transfer.
     is_transfer: bool,
-    /// The replies that there were when `RenameFrom` was done.
+    /// The number of replies when `RenameFrom` was done.
     renaming: Option<usize>,
 }
 
@@ -159,7 +159,7 @@ impl Server {
         server
     }
 
-    /// One call of the session. What it says goes to the client.
+    /// Makes one call of the session and gives its reply to the client.
     fn turn<T>(&mut self, call: impl FnOnce(&mut Session, &mut [u8], &mut Turn<'_, Disc>) -> T) -> T {
         let mut bytes = [0; REPLY_MAX];
         let mut turn = Turn::new(&self.config, &mut self.work, &mut bytes, &mut self.disc);
@@ -175,7 +175,7 @@ impl Server {
             let space = self.session.space(&mut self.line);
             let count = space.len().min(bytes.len());
             if count == 0 {
-                // The line buffer is full of what waits for the transfer's end.
+                // The line buffer is full of commands that wait for the end of the transfer.
                 assert!(self.session.transfer().is_some(), "nothing more is read, and nothing runs");
                 return;
             }
@@ -187,7 +187,7 @@ impl Server {
         }
     }
 
-    /// Counts the lines of these bytes as a client would, Telnet's sequences left out.
+    /// Counts the lines in these bytes as a client would, without Telnet's sequences.
     fn count(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             let is_data = match (self.telnet, byte) {
@@ -195,7 +195,7 @@ impl Server {
                     self.telnet += 1;
                     false
                 }
-                // Half of the sequence before ABOR.
+                // Half of the Telnet sequence that comes before ABOR.
                 (0, 242 | 244) => self.unfinished > 0,
                 (0, _) => true,
                 (1, 255 | ..240) => {
@@ -208,7 +208,7 @@ impl Server {
                 }
             };
             if is_data && byte == b'\n' {
-                // A line that is too long had its reply already.
+                // A line that is too long has got its reply already.
                 self.due += usize::from(self.unfinished < LINE_MAX);
                 self.unfinished = 0;
             } else if is_data {
@@ -218,7 +218,7 @@ impl Server {
         }
     }
 
-    /// Looks at the command that comes next.
+    /// Looks at the next command.
     fn heard(&mut self) {
         let parsed = self.session.peek(&self.line).and_then(command::parse);
         let verb = parsed.and_then(|(verb, _)| command::find(verb)).map(|command| command.verb);
@@ -245,7 +245,7 @@ impl Server {
                 Some(action) => self.act(action),
             };
             if !matches!(step, Step::Act(_)) && self.session.transfer().is_none() && (was_open || self.is_transfer) {
-                // Whether it began or not.
+                // The transfer is over, or never began.
                 self.is_transfer = false;
                 assert_eq!(self.session.offset(), 0, "REST outlives the command that it was for");
             }
@@ -254,7 +254,7 @@ impl Server {
                 Step::Secure => {
                     assert!(self.is_clear && self.config.tls != Tls::Off && !self.session.logged_in());
                     self.is_clear = false;
-                    // What came in clear behind AUTH is not answered, and must not be.
+                    // Bytes that came in clear behind AUTH must not be answered.
                     (self.due, self.unfinished, self.telnet) = (self.replies.finals, 0, 0);
                     assert_eq!(self.session.peek(&self.line), None);
                 }
@@ -280,7 +280,7 @@ impl Server {
             }
         }
         assert!(self.replies.is_whole());
-        // The 421 of a session that ends comes unasked.
+        // The 421 at the end of a session answers no command.
         let unasked = usize::from(self.session.is_dismissed() || self.replies.newest.starts_with(b"421"));
         assert!(self.replies.finals <= self.due + unasked);
     }
@@ -337,7 +337,7 @@ impl Server {
 
     /// Does the action, or says that it failed.
     fn act(&mut self, action: Action) -> Step {
-        // In the middle of a reply nothing fails.
+        // Nothing fails in the middle of a reply.
         let never_fails = matches!(action, Action::Who | Action::ListHere | Action::CloseFile);
         let trouble = if never_fails { 0 } else { self.disc.trouble() };
         let path = self.work.path.to_vec();
@@ -393,7 +393,7 @@ impl Server {
         self.turn(|session, _, turn| session.resume(outcome, turn))
     }
 
-    /// So many seconds pass; what is late is ended as the host ends it.
+    /// Lets that many seconds pass. What is late is ended as the host ends it.
     fn wait(&mut self, seconds: u8) {
         for _ in 0..seconds {
             match self.session.tick(&self.config) {
@@ -459,7 +459,7 @@ impl Server {
     }
 }
 
-/// Any client and any host.
+/// Plays any client and any host.
 pub fn session(bytes: &[u8]) {
     let mut input = Unstructured::new(bytes);
     let settings = input.arbitrary().unwrap_or_default();
@@ -475,7 +475,7 @@ pub fn session(bytes: &[u8]) {
             break;
         }
     }
-    // Whatever has happened, a session ends when its client is gone and its transfer is over.
+    // In any case a session must end when its client is gone and its transfer is over.
     server.session.end_of_input();
     server.run();
     let mut transfers = 0;

@@ -6,13 +6,13 @@
 #include "board.h"
 
 static volatile uint32_t milliseconds;
-// Cycles up to the last look at the machine's counter, which has 32 bits and so is back at 0 after 171 s.
+// Cycles up to the last look at the machine's counter. The counter has 32 bits, so it is back at 0 after 171 s.
 static uint64_t cycles;
 static uint32_t last_count;
 static uint64_t idle_cycles;
-// Cycles at work up to the last wait. The emulator's monitor reads it by its name, for a question through the console is work itself.
+// Cycles at work up to the last wait. The emulator's monitor reads it by its name, because a question through the console would be work itself.
 volatile uint32_t work_cycles;
-// Whether a device has had something to say since the last wait, and when that wait ended.
+// Whether a device has called since the last wait, and when that wait ended.
 static volatile bool is_called;
 static uint32_t last_wait;
 
@@ -45,7 +45,7 @@ void on_tick(void) {
     if (milliseconds % 1024 == 0) {
         clock_cycles();
     }
-    // lwIP's timers are looked at every 16 ms.
+    // Every 16 ms lwIP checks its timers.
     if (milliseconds % 16 == 0) {
         lwip_wake();
     }
@@ -61,8 +61,8 @@ void clock_called(void) {
     is_called = true;
 }
 
-// Sleeps until the next interrupt, which comes within a millisecond. The time is counted as idle. So is what was done since the last
-// sleep when only the tick had ended that: MicroPython looks then whether there is something to do.
+// Sleeps until the next interrupt, which comes within a millisecond. The sleep counts as idle time. If only the tick ended the last sleep, the time
+// since then also counts as idle, because MicroPython only looked whether there was something to do.
 void clock_wait(uint32_t timeout_ms) {
     if (timeout_ms == 0) {
         return;
@@ -89,7 +89,7 @@ mp_uint_t mp_hal_ticks_us(void) {
     return clock_cycles() / (CLOCK_HZ / 1000000);
 }
 
-// The time is the host's when it is first asked for, as if it had come by NTP.
+// The first call asks the host for the time, as a board would ask by NTP.
 uint64_t mp_hal_time_ns(void) {
     static uint32_t at_start;
     if (!at_start) {
@@ -124,7 +124,7 @@ uint32_t get_fattime(void) {
     return date << 16 | now.tm_hour << 11 | now.tm_min << 5 | now.tm_sec / 2;
 }
 
-// No more random than tests need: a linear congruence that starts with the time.
+// Random enough for tests: a linear congruential generator. The time is its seed.
 uint32_t board_random(void) {
     static uint32_t state;
     if (!state) {

@@ -15,7 +15,7 @@
 #define INTERRUPTS REGISTER(UART_BASE + 12)
 #define DIVISOR REGISTER(UART_BASE + 16)
 
-// What was typed, a ring; the two count for ever.
+// A ring with what was typed. The two counters only grow.
 static char typed[256];
 static volatile uint32_t typed_count, taken_count;
 
@@ -69,7 +69,7 @@ mp_uint_t mp_hal_stdout_tx_strn(const char *text, size_t length) {
     return length;
 }
 
-// For lwIP, which reads decimal numbers of IP addresses with it.
+// lwIP reads the decimal numbers of IP addresses with it.
 int atoi(const char *text) {
     int value = 0;
     for (; *text >= '0' && *text <= '9'; ++text) {

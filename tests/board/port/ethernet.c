@@ -1,4 +1,4 @@
-// The SMSC LAN9118 Ethernet controller, as QEMU has it, as lwIP's network interface.
+// lwIP's network interface for the Ethernet controller SMSC LAN9118 of QEMU.
 #include <string.h>
 #include "py/mphal.h"
 #include "lwip/etharp.h"
@@ -43,7 +43,7 @@ static uint32_t mac(uint32_t command) {
     return MAC_DATA;
 }
 
-// A frame, a chain of pieces of any length, goes to the controller as words behind two command words.
+// Sends a frame. It is a chain of pieces of any length. The controller wants two command words and then the frame in words.
 static err_t send_frame(struct netif *netif, struct pbuf *frame) {
     if ((SEND_ROOM & 0xffff) < frame->tot_len + 16u) {
         return ERR_MEM;
@@ -66,14 +66,14 @@ static err_t send_frame(struct netif *netif, struct pbuf *frame) {
     if (shift) {
         SENT_DATA = word;
     }
-    // The statuses are taken out, or there would be no more room for them.
+    // Take the statuses out, because their queue would fill up.
     while (SEND_ROOM >> 16 & 0xff) {
         (void)SENT_STATUS;
     }
     return ERR_OK;
 }
 
-// Takes one frame out of the controller; NULL without memory for it, or when it is damaged.
+// Takes one frame out of the controller. NULL if there is no memory for it, or if it is damaged.
 static struct pbuf *take_frame(void) {
     uint32_t status = RECEIVED_STATUS;
     size_t whole = status >> 16 & 0x3fff;
@@ -88,7 +88,7 @@ static struct pbuf *take_frame(void) {
     return frame;
 }
 
-// Hands lwIP what was received. Runs in PendSV.
+// Gives lwIP the received frames. Runs in PendSV.
 void ethernet_receive(void) {
     while (RECEIVED_COUNTS >> 16 & 0xff) {
         struct pbuf *frame = take_frame();
@@ -101,7 +101,7 @@ void ethernet_receive(void) {
 }
 
 void on_ethernet(void) {
-    // No more of these until ethernet_receive() has run.
+    // No more of these interrupts until ethernet_receive() has run.
     INTERRUPT_MASK = 0;
     clock_called();
     lwip_wake();
@@ -127,7 +127,7 @@ static err_t set_up(struct netif *netif) {
 // Starts the controller. The interface has no address yet and is down.
 void ethernet_start(void) {
     HARDWARE_SETUP = 1; // reset
-    HARDWARE_SETUP = 1u << 20 | 5u << 16; // 5 KiB for what is to be sent
+    HARDWARE_SETUP = 1u << 20 | 5u << 16; // 5 KiB for frames to send
     RECEIVE_SETUP = 0;
     SEND_SETUP = 2; // on
     FIFO_LEVELS = 0; // an interrupt for each frame

@@ -1,4 +1,4 @@
-// Starts MicroPython: the frozen _boot.py, the ROMFS's main.py, then the prompt, where Ctrl-D starts anew.
+// Starts MicroPython: the frozen _boot.py, then main.py of the ROMFS, then the prompt. Ctrl-D starts all again.
 #include "py/compile.h"
 #include "py/gc.h"
 #include "py/mphal.h"
@@ -10,7 +10,7 @@
 #include "shared/runtime/pyexec.h"
 #include "board.h"
 
-// As on a Pico W, where the stack has 8 KiB and a margin.
+// As on a Pico W: the stack has 8 KiB and a margin.
 #define STACK_BYTES (7 * 1024)
 
 static uint32_t heap[MOST_HEAP_KIB * 1024 / sizeof(uint32_t)];

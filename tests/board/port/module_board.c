@@ -1,4 +1,4 @@
-// The module `board`: a disc that is outside of the heap, what a test asks lwIP and the clock, and the emulator's end.
+// The module `board`: a disc outside of the heap, functions that ask lwIP and the clock for tests, and one that ends the emulator.
 #include <string.h>
 #include "py/mperrno.h"
 #include "py/mphal.h"
@@ -10,7 +10,7 @@
 #include "lwip/stats.h"
 #include "board.h"
 
-// --- Disc(blocks=...): a block device of that many blocks. What it holds is lost when the emulator ends.
+// --- Disc(blocks=...): a block device with that many blocks. Its content is lost when the emulator ends.
 
 #define BLOCK_BYTES 4096
 
@@ -30,7 +30,7 @@ static mp_obj_t disc_make_new(const mp_obj_type_t *type, size_t n_args, size_t n
     return MP_OBJ_FROM_PTR(disc);
 }
 
-// Where the bytes of (self, block, buffer[, offset]) are.
+// The place on the disc for the arguments (self, block, buffer[, offset]).
 static char *find_bytes(size_t n_args, const mp_obj_t *args, mp_buffer_info_t *buffer, int flags) {
     const disc_obj_t *disc = MP_OBJ_TO_PTR(args[0]);
     mp_get_buffer_raise(args[2], buffer, flags);
@@ -66,7 +66,7 @@ static mp_obj_t disc_ioctl(mp_obj_t self, mp_obj_t operation, mp_obj_t argument)
         case MP_BLOCKDEV_IOCTL_BLOCK_SIZE:
             return MP_OBJ_NEW_SMALL_INT(BLOCK_BYTES);
         default:
-            // To start, stop, write back and erase, there is nothing to do.
+            // Start, stop, sync and erase need nothing.
             return MP_OBJ_NEW_SMALL_INT(0);
     }
 }
@@ -150,7 +150,7 @@ static mp_obj_t board_pcbs(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(board_pcbs_obj, board_pcbs);
 
-// Each call that finds no memory holds up the whole board for 50 ms, in modlwip, and is then made again.
+// After each call that finds no memory, modlwip stops the whole board for 50 ms and calls again.
 static uint32_t sleeps;
 err_t __real_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t length, u8_t flags);
 
@@ -162,13 +162,13 @@ err_t __wrap_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t length, u8_t
     return error;
 }
 
-// sleeps(): how often a write has held up the board so.
+// sleeps(): how often a write has stopped the board in this way.
 static mp_obj_t board_sleeps(void) {
     return MP_OBJ_NEW_SMALL_INT(sleeps);
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(board_sleeps_obj, board_sleeps);
 
-// modlwip does not keep lwIP from running when it makes, binds or opens a socket. Each such call can go wrong when a frame comes in the midst of it.
+// modlwip makes sockets, binds them and lets them listen without lwIP's lock. Each such call can go wrong if a frame comes in the middle of it.
 static uint32_t exposed;
 struct tcp_pcb *__real_tcp_new(void);
 err_t __real_tcp_bind(struct tcp_pcb *pcb, const ip_addr_t *address, u16_t port);
@@ -193,7 +193,7 @@ struct tcp_pcb *__wrap_tcp_listen_with_backlog_and_err(struct tcp_pcb *pcb, u8_t
     return __real_tcp_listen_with_backlog_and_err(pcb, backlog, error);
 }
 
-// exposed(): how many such calls there were.
+// exposed(): how many of these calls were not protected.
 static mp_obj_t board_exposed(void) {
     return MP_OBJ_NEW_SMALL_INT(exposed);
 }
@@ -222,7 +222,7 @@ static MP_DEFINE_CONST_DICT(board_members, board_members_table);
 const mp_obj_module_t board_module = { .base = { &mp_type_module }, .globals = (mp_obj_dict_t *)&board_members };
 MP_REGISTER_MODULE(MP_QSTR_board, board_module);
 
-// --- The module `machine`, as far as the server knows it.
+// --- The module `machine`, with what the server uses of it.
 
 static mp_obj_t machine_disable_irq(void) {
     return MP_OBJ_NEW_SMALL_INT(interrupts_off());

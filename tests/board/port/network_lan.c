@@ -1,4 +1,4 @@
-// network.LAN, with the methods that it has on STM32 boards.
+// network.LAN with the methods of STM32 boards.
 #include "py/runtime.h"
 #include "py/mphal.h"
 #include "extmod/modnetwork.h"

@@ -42,7 +42,7 @@ static void print_number(const char *name, uint32_t value) {
     mp_hal_stdout_tx_strn(text, 8);
 }
 
-// A fault ends the emulator with status 3, so a test sees it at once. `frame` is what the processor put on the stack.
+// A fault ends the emulator with status 3, so a test sees it at once. `frame` points to what the processor has put on the stack.
 __attribute__((used)) void report_fault(const uint32_t *frame) {
     print_number("\r\nFAULT at ", frame[6]);
     print_number(" called from ", frame[5]);
