@@ -1,6 +1,6 @@
 //! Plays the golden transcripts against the sans-IO core with a file system in memory.
 //!
-//! The format is told in `tests/transcripts/README.md`; the end-to-end suite plays the same files against the real server.
+//! The format is described in `tests/transcripts/README.md`; the end-to-end suite plays the same files against the real server.
 
 mod host;
 

@@ -202,7 +202,7 @@ def test_its_links_lead_somewhere(document):
 # -- troubleshooting
 
 TROUBLES = (REPOSITORY / "docs/troubleshooting.md").read_text()
-# In backquotes, because a text of the server is told word for word.
+# In backquotes, because these are the exact words of the server.
 TOLD = re.findall(r"`([^`]+)`", TROUBLES)
 
 

@@ -30,7 +30,7 @@ def test_each_serves(board):
     assert b" 25600 " in board.curl("")
     board.curl("", "--quote", "DELE new.bin")
     board.curl("new.bin", fails=True)
-    # Only what the firmware cannot do is told.
+    # A warning may only be about what the firmware cannot do.
     warnings = [line for line in board.output().splitlines() if "WARNING" in line and "cannot end TLS" not in line]
     assert not warnings, board.output()
 

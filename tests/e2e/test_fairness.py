@@ -1,6 +1,6 @@
 """What one session does leaves time for the other sessions, and for the other tasks of the program: there is a task that ticks beside the server.
 
-What counts is that the others come to their turn. How soon is told in time of the processor, and roughly: a test machine may stand still.
+The tests check that the others get their turn. They measure the delay in processor time, and only roughly, because a test machine may stand still.
 """
 
 import contextlib

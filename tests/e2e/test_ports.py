@@ -206,7 +206,7 @@ def test_without_a_socket_425_and_the_server_goes_on(esp32):
             if reply.startswith("150 "):
                 reply = controls[0].reply()
             assert reply.startswith("425 "), reply
-            # It is told.
+            # The client sees the end of its data connection.
             assert data.recv(1) == b""
         for control in controls[1:]:
             control.expect("QUIT", "221")

@@ -1,4 +1,4 @@
-"""Plays the golden transcripts over a socket. Their format is told in tests/transcripts/README.md."""
+"""Plays the golden transcripts over a socket. Their format is described in tests/transcripts/README.md."""
 
 import ast
 import calendar
@@ -322,12 +322,12 @@ class Player:
         return len(lines)
 
 
-# A time that a transcript tells, as MDTM and as `ls -l` do.
+# A time in a transcript, in the form of MDTM and of `ls -l`.
 TIME = re.compile(rb"\b(?:19|20)\d{12}\b|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d  \d{4} ")
 
 
-# What a file system of a board may say besides: FAT does not tell that what is above a missing name is a file, and has no names with a star
-# in them; where folders have no time none is told.
+# Other replies that are right on file systems of boards. FAT does not say that the parent of a missing name is a file, and it has no names with a
+# star. Where folders have no time, none is shown.
 OTHERWISE = [
     (b"550 Not a directory.", b"550 No such file or directory."),
     (b"550 No such file or directory.", b"553 Name not allowed."),

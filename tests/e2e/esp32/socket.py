@@ -137,7 +137,7 @@ class socket(io.IOBase):
         # EAGAIN when there is none.
         real, address = self.real.accept()
         if _open >= SOCKETS:
-            # Nobody is told of it, but the client.
+            # Only the client hears of it.
             real.close()
             raise OSError(ENFILE)
         if _events(real, 0) & _POLLERR:
@@ -180,12 +180,12 @@ class socket(io.IOBase):
                 self.state = _CONNECTED
 
     def _break(self):
-        # The stack forgets the connection, and its error is told once.
+        # The stack forgets the connection, and reports its error once.
         self.state = _BROKEN
         self.pending = ECONNRESET
 
     def _failure(self):
-        # The error that is told once, or what stands in the way.
+        # The error that is reported once, or the reason why the call cannot work.
         self._look()
         number, self.pending = self.pending, 0
         return number or {_CLOSED: EBADF, _NEW: ENOTCONN}.get(self.state, 0)
