@@ -34,13 +34,8 @@ def stop():
 
 
 def pbkdf2(password, salt, rounds):
-    """The key, without the pauses."""
-    steps = hashpass._pbkdf2(password, salt, rounds)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        return end.value
+    """The key, from a task of its own."""
+    return asyncio.run(hashpass._pbkdf2(password, salt, rounds))
 
 
 def load(name):
