@@ -32,6 +32,8 @@ TCP_NODELAY = getattr(socket, "TCP_NODELAY", 1 if _is_linux else 0)
 _reserve = []
 # The same for a socket.
 _spare = []
+# The same for a stream that the poller knows half. No stream is given to the poller without it.
+_kept = []
 # How many streams the poller has known at once.
 _peak = 0
 # Built-in functions are found last, after a search of some 700 instructions. These two are called all the time.
@@ -89,13 +91,21 @@ def _queued(stream, write):
     # do, in half the time.
     global _peak
     queue = core._io_queue
+    key = _id(stream)
     try:
+        if not _kept:
+            _kept.extend(range(12))
         count = _len(queue.map)
+        queue.map[key] = [None, core.cur_task, stream] if write else [core.cur_task, None, stream]
         if count >= _peak:
-            # The poller's table of all streams will grow. There must be memory for that before it begins.
-            bytearray(208 + 16 * count)
+            # The poller's tables of all streams will grow. There must be memory for that before it begins. Clearing a list gives its memory back at once.
+            try:
+                room = [None] * (26 + 4 * count)
+            except MemoryError:
+                del queue.map[key]
+                return False
+            room.clear()
             _peak = count + 1
-        queue.map[_id(stream)] = [None, core.cur_task, stream] if write else [core.cur_task, None, stream]
         queue.poller.register(stream, _POLL_OUT if write else _POLL_IN)
     except MemoryError:
         if not _rescued(stream, write):
@@ -117,6 +127,7 @@ def _rescued(stream, write):
         gc.collect()
         try:
             _reserve.clear()
+            _kept.clear()
             queue.poller.register(stream, _POLL_OUT if write else _POLL_IN)
             return True
         except MemoryError:
