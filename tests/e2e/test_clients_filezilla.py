@@ -65,7 +65,7 @@ VERSION = 7
 def display():
     """The name of a display."""
     reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1024x768x24", "-nolisten", "tcp"]
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1024x768x24", "-nolisten", "tcp", "-noreset"]
     with open(os.devnull, "wb") as nowhere:
         process = subprocess.Popen(command, pass_fds=[writing], stdout=nowhere, stderr=nowhere)
     os.close(writing)
