@@ -91,10 +91,11 @@ def _queued(stream, write):
     # do, in half the time.
     global _peak
     queue = core._io_queue
-    key = _id(stream)
     try:
         if not _kept:
             _kept.extend(range(12))
+        # An address above 1 GiB is a large integer of 32-bit ports, which takes memory.
+        key = _id(stream)
         count = _len(queue.map)
         queue.map[key] = [None, core.cur_task, stream] if write else [core.cur_task, None, stream]
         if count >= _peak:
