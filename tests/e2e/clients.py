@@ -364,12 +364,13 @@ class Ftplib:
     """Python's own."""
 
     program = "ftplib"
+    timeout = 30
 
     def __init__(self, server, folder):
         self.server = server
 
     def connect(self):
-        ftp = ftplib.FTP(timeout=30)
+        ftp = ftplib.FTP(timeout=self.timeout)
         ftp.connect(self.server.host, self.server.port)
         ftp.login("tester", "secret")
         return ftp

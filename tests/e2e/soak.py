@@ -6,7 +6,6 @@ round, and no session may have had less than half of its share.
 """
 
 import contextlib
-import ftplib
 import hashlib
 import io
 import pathlib
@@ -32,33 +31,14 @@ TOLERANCE = 6144
 READERS = 3
 
 
-class Ftplib:
-    """Python's client, with a session for each transfer."""
+class Ftplib(clients.Ftplib):
+    """Python's client, with a session for each transfer; it lists with MLSD."""
 
-    def __init__(self, place, folder):
-        self.place = place
-
-    def session(self):
-        ftp = ftplib.FTP(timeout=60)
-        ftp.connect(self.place.host, self.place.port)
-        ftp.login("tester", "secret")
-        return ftp
-
-    def upload(self, local, remote):
-        with self.session() as ftp, open(local, "rb") as file:
-            ftp.storbinary(f"STOR {remote}", file)
-
-    def download(self, remote, local):
-        with self.session() as ftp, open(local, "wb") as file:
-            ftp.retrbinary(f"RETR {remote}", file.write)
+    timeout = 60
 
     def names(self, folder):
-        with self.session() as ftp:
+        with self.connect() as ftp:
             return [name for name, _ in ftp.mlsd(folder)]
-
-    def delete(self, name):
-        with self.session() as ftp:
-            ftp.delete(name)
 
 
 class FileZilla:
