@@ -109,7 +109,29 @@ class Wget(CommandLine):
         return self.wget("--output-document=-", f"{self.url}/{folder}/")
 
 
-class Tnftp(CommandLine):
+class Scripted(CommandLine):
+    """A client that takes commands, with a word of its own for each."""
+
+    remove_command = "delete"
+    rename_command = "rename"
+
+    def listing(self, folder):
+        return self.script(f"ls {folder}")
+
+    def rename(self, old, new):
+        self.script(f"{self.rename_command} {old} {new}")
+
+    def delete(self, name):
+        self.script(f"{self.remove_command} {name}")
+
+    def make_directory(self, name):
+        self.script(f"mkdir {name}")
+
+    def remove_directory(self, name):
+        self.script(f"rmdir {name}")
+
+
+class Tnftp(Scripted):
     program = package = "tnftp"
 
     @staticmethod
@@ -135,21 +157,6 @@ class Tnftp(CommandLine):
         self.script(f"nlist {folder} {file}")
         return [os.path.basename(name) for name in file.read_text().split("\n")[:-1]]
 
-    def listing(self, folder):
-        return self.script(f"ls {folder}")
-
-    def rename(self, old, new):
-        self.script(f"rename {old} {new}")
-
-    def delete(self, name):
-        self.script(f"delete {name}")
-
-    def make_directory(self, name):
-        self.script(f"mkdir {name}")
-
-    def remove_directory(self, name):
-        self.script(f"rmdir {name}")
-
 
 class Inetutils(Tnftp):
     """GNU's ftp: of the same stock, and therefore with the same commands, but with PORT unless told otherwise."""
@@ -163,8 +170,10 @@ class Inetutils(Tnftp):
         return super().script(*commands)
 
 
-class Lftp(CommandLine):
+class Lftp(Scripted):
     program = package = "lftp"
+    rename_command = "mv"
+    remove_command = "rm"
 
     @staticmethod
     def word(text):
@@ -196,25 +205,11 @@ class Lftp(CommandLine):
     def names(self, folder):
         return [os.path.basename(name) for name in self.script(f"nlist {folder}").split("\n")[:-1]]
 
-    def listing(self, folder):
-        return self.script(f"ls {folder}")
 
-    def rename(self, old, new):
-        self.script(f"mv {old} {new}")
-
-    def delete(self, name):
-        self.script(f"rm {name}")
-
-    def make_directory(self, name):
-        self.script(f"mkdir {name}")
-
-    def remove_directory(self, name):
-        self.script(f"rmdir {name}")
-
-
-class Ncftp(CommandLine):
+class Ncftp(Scripted):
     program = "ncftpget"
     package = "ncftp"
+    remove_command = "rm"
 
     def ncftp(self, program, *arguments):
         self.program = program
@@ -246,18 +241,6 @@ class Ncftp(CommandLine):
         server = self.server
         lines = [f"open -u tester -p secret -P {server.port} {server.host}", *commands, "quit", ""]
         return self.run(script="\n".join(lines))
-
-    def rename(self, old, new):
-        self.script(f"rename {old} {new}")
-
-    def delete(self, name):
-        self.script(f"rm {name}")
-
-    def make_directory(self, name):
-        self.script(f"mkdir {name}")
-
-    def remove_directory(self, name):
-        self.script(f"rmdir {name}")
 
 
 class Rclone(CommandLine):

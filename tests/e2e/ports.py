@@ -37,8 +37,13 @@ PATIENT = {"idle_timeout": 60, "data_timeout": 60, "stall_timeout": 60}
 
 def on(port, platform, before=""):
     """The program and the modules for a Server whose sockets are those of a port; `before` runs ahead of the import."""
-    folder = pathlib.Path(__file__).resolve().parent / port
-    return {"program": MAIN.replace("PLATFORM", platform).replace("BEFORE", before), "modules": f"{folder}:{DIST}:.frozen"}
+    here = pathlib.Path(__file__).resolve().parent
+    return {"program": MAIN.replace("PLATFORM", platform).replace("BEFORE", before), "modules": f"{here / port}:{here / 'any_port'}:{DIST}:.frozen"}
+
+
+def retrieve_a_file(server, control):
+    (server.root / "served").write_bytes(b"content")
+    assert control.retrieve("RETR served") == b"content"
 
 
 def move_files_in_active_mode(server):
@@ -59,3 +64,16 @@ def move_files_in_active_mode(server):
                 data.sendall(b"sent")
             assert control.reply().startswith("226 ")
             assert (server.root / "new").read_bytes() == b"sent"
+
+
+def refuse_in_active_mode(server):
+    """Asks three times for a file at a port where nobody listens."""
+    (server.root / "file").write_bytes(b"content")
+    with server.login() as control:
+        with socket.create_server((server.host, 0)) as listener:
+            port = listener.getsockname()[1]
+        for _ in range(3):
+            control.expect(f"EPRT |1|{server.host}|{port}|", "200")
+            control.expect("RETR file", "150")
+            assert control.reply().startswith("425 ")
+        retrieve_a_file(server, control)

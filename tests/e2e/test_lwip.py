@@ -7,7 +7,7 @@ import socket
 import pytest
 from clients import Curl
 from control import PATIENCE, data_connection, read_all
-from ports import PATIENT, move_files_in_active_mode, on
+from ports import PATIENT, move_files_in_active_mode, on, refuse_in_active_mode, retrieve_a_file
 from server import wait_until
 
 
@@ -47,8 +47,7 @@ def early(server, control):
 
 
 def assert_served(server, control):
-    (server.root / "served").write_bytes(b"content")
-    assert control.retrieve("RETR served") == b"content"
+    retrieve_a_file(server, control)
     assert places(server)[1] == 0, server.describe()
 
 
@@ -223,15 +222,8 @@ def test_active_mode_where_connect_is_under_way_and_then_stands(board, numbers):
 @pytest.mark.parametrize("numbers", ["", "socket.newlib()"], ids=["MicroPython's errors", "newlib's errors"])
 def test_active_mode_that_the_client_refuses_is_425(board, numbers):
     server = board(before=numbers, data_timeout=2)
-    (server.root / "file").write_bytes(b"content")
-    with server.login() as control:
-        with socket.create_server((server.host, 0)) as listener:
-            port = listener.getsockname()[1]
-        for _ in range(3):
-            control.expect(f"EPRT |1|{server.host}|{port}|", "200")
-            control.expect("RETR file", "150")
-            assert control.reply().startswith("425 ")
-        assert_served(server, control)
+    refuse_in_active_mode(server)
+    assert places(server)[1] == 0, server.describe()
 
 
 def test_active_mode_without_a_place_is_425(board):

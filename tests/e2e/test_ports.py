@@ -10,7 +10,7 @@ import pytest
 import transcript
 from clients import Curl
 from control import PATIENCE, data_connection, read_all
-from ports import PATIENT, move_files_in_active_mode, on
+from ports import PATIENT, move_files_in_active_mode, on, refuse_in_active_mode, retrieve_a_file
 from server import Server, run_micropython, wait_until
 
 
@@ -38,11 +38,6 @@ def esp32(start_server):
 
 def passive_port(control):
     return int(control.expect("EPSV", "229 ").split("|")[3])
-
-
-def assert_served(server, control):
-    (server.root / "served").write_bytes(b"content")
-    assert control.retrieve("RETR served") == b"content"
 
 
 # -- what every transfer meets
@@ -108,7 +103,7 @@ def test_a_control_connection_that_breaks_ends_its_session(esp32):
         server.login().reset()
     wait_until(lambda: sockets(server) == 1, server.describe)
     with server.login() as control:
-        assert_served(server, control)
+        retrieve_a_file(server, control)
 
 
 def test_an_upload_that_breaks(esp32):
@@ -120,7 +115,7 @@ def test_an_upload_that_breaks(esp32):
             # Closed by a reset.
             data.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert control.reply().startswith("426 ")
-        assert_served(server, control)
+        retrieve_a_file(server, control)
 
 
 def test_a_download_that_the_client_breaks_off(esp32):
@@ -132,7 +127,7 @@ def test_a_download_that_the_client_breaks_off(esp32):
             data.recv(1)
             data.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert control.reply().startswith("426 ")
-        assert_served(server, control)
+        retrieve_a_file(server, control)
 
 
 # -- active mode
@@ -157,17 +152,8 @@ def test_active_mode_in_which_the_client_sends_all_and_closes_before_the_server_
 
 
 def test_active_mode_that_the_client_refuses_is_425(esp32):
-    server = esp32()
-    (server.root / "file").write_bytes(b"content")
-    with server.login() as control:
-        with socket.create_server((server.host, 0)) as listener:
-            port = listener.getsockname()[1]
-        for _ in range(3):
-            control.expect(f"EPRT |1|{server.host}|{port}|", "200")
-            control.expect("RETR file", "150")
-            # At once, not when a time-out passes.
-            assert control.reply().startswith("425 ")
-        assert_served(server, control)
+    # At once, not when a time-out passes.
+    refuse_in_active_mode(esp32())
 
 
 # -- ten sockets
@@ -211,7 +197,7 @@ def test_without_a_socket_425_and_the_server_goes_on(esp32):
         for control in controls[1:]:
             control.expect("QUIT", "221")
         wait_until(lambda: sockets(server) <= 3, server.describe)
-        assert_served(server, controls[0])
+        retrieve_a_file(server, controls[0])
 
 
 def test_a_newcomer_for_whom_there_is_no_socket_does_not_stop_the_listener(esp32):

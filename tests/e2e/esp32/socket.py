@@ -2,15 +2,12 @@
 # of errors; addresses as tuples, of IPv4 alone; its own numbers of options. docs/ports.md says where it differs. What is not there is not here. It prints how
 # many sockets are open whenever that changes.
 import gc
-import io
-import select
 import time
 
 import usocket
+from stand_in import AF_INET, EAGAIN, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, SOCK_STREAM, STREAM_CLOSE, STREAM_POLL, Stream, endpoint, polled, sockaddr
 
-AF_INET = 2
 AF_INET6 = 10
-SOCK_STREAM = 1
 SOL_SOCKET = 0xFFF
 SO_REUSEADDR = 4
 SO_BROADCAST = 32
@@ -27,7 +24,6 @@ BUFFER = 5760
 DIAL_MS = 50
 
 EBADF = 9
-EAGAIN = 11
 EINVAL = 22
 ENFILE = 23
 ECONNRESET = 104
@@ -36,13 +32,6 @@ EALREADY = 120
 EISCONN = 127
 ENOTCONN = 128
 
-_POLLIN = 1
-_POLLOUT = 4
-_POLLERR = 8
-_POLLHUP = 16
-_POLLNVAL = 32
-_STREAM_POLL = 3
-_STREAM_CLOSE = 4
 
 _NEW = 0
 # Bound, or more than that.
@@ -62,15 +51,6 @@ def _count(change):
     print("-- sockets: %d" % _open)
 
 
-def _events(real, flags):
-    # What poll says of a socket of the system.
-    poll = select.poll()
-    poll.register(real, flags)
-    for _, events in poll.poll(0):
-        return events
-    return 0
-
-
 def getaddrinfo(host, port, family=0, kind=0, protocol=0, flags=0):
     if ":" in host:
         # The port finds the address, and does not tell it.
@@ -79,13 +59,7 @@ def getaddrinfo(host, port, family=0, kind=0, protocol=0, flags=0):
     return [(AF_INET, kind or SOCK_STREAM, protocol, host, (host, port))]
 
 
-def _sockaddr(address):
-    host, port = address
-    assert isinstance(host, str) and isinstance(port, int), address
-    return usocket.getaddrinfo(host or "0.0.0.0", port, AF_INET, SOCK_STREAM)[0][-1]
-
-
-class socket(io.IOBase):
+class socket(Stream):
     def __init__(self, family=AF_INET, kind=SOCK_STREAM, protocol=0, real=None):
         assert (family, kind) == (AF_INET, SOCK_STREAM)
         self.state = _CONNECTED if real else _NEW
@@ -105,12 +79,6 @@ class socket(io.IOBase):
         self.nodelay = False
         _count(1)
 
-    def setblocking(self, flag):
-        self.timeout = None if flag else 0
-
-    def settimeout(self, seconds):
-        self.timeout = seconds
-
     def setsockopt(self, level, option, value):
         # The option alone counts.
         if option == TCP_NODELAY:
@@ -122,7 +90,7 @@ class socket(io.IOBase):
 
     def bind(self, address):
         self.state = _USED
-        self.real.bind(_sockaddr(address))
+        self.real.bind(sockaddr(address))
 
     def listen(self, backlog=2):
         self.real.listen(max(backlog, 1))
@@ -133,22 +101,21 @@ class socket(io.IOBase):
             raise OSError(EBADF)
         if self.state != _LISTENING:
             raise OSError(EINVAL)
-        self._wait(_POLLIN)
+        self._wait(POLLIN)
         # EAGAIN when there is none.
         real, address = self.real.accept()
         if _open >= SOCKETS:
             # Only the client hears of it.
             real.close()
             raise OSError(ENFILE)
-        if _events(real, 0) & _POLLERR:
+        if polled(real, 0) & POLLERR:
             # Broken off while it waited: its address is gone.
             real.close()
             raise OSError(ENOTCONN)
-        address = usocket.sockaddr(address)
-        return socket(real=real), (usocket.inet_ntop(address[0], address[1]), address[2])
+        return socket(real=real), endpoint(address)
 
     def connect(self, address):
-        address = _sockaddr(address)
+        address = sockaddr(address)
         self._look()
         if self.state == _CLOSED:
             raise OSError(EBADF)
@@ -166,15 +133,15 @@ class socket(io.IOBase):
             pass
         if self.timeout == 0:
             raise OSError(EINPROGRESS)
-        self._wait(_POLLOUT)
+        self._wait(POLLOUT)
         if self.state == _BROKEN:
             raise OSError(ECONNRESET)
 
     def _look(self):
         # Whether a connection that goes out has come to something.
         if self.state == _CONNECTING and time.ticks_diff(self.arrives, time.ticks_ms()) <= 0:
-            events = _events(self.real, _POLLOUT)
-            if events & (_POLLERR | _POLLHUP):
+            events = polled(self.real, POLLOUT)
+            if events & (POLLERR | POLLHUP):
                 self._break()
             elif events:
                 self.state = _CONNECTED
@@ -191,11 +158,11 @@ class socket(io.IOBase):
         return number or {_CLOSED: EBADF, _NEW: ENOTCONN}.get(self.state, 0)
 
     def _wait(self, flags):
-        while self.timeout != 0 and not self.ioctl(_STREAM_POLL, flags) & flags:
+        while self.timeout != 0 and not self.ioctl(STREAM_POLL, flags) & flags:
             time.sleep_ms(5)
 
     def readinto(self, buffer):
-        self._wait(_POLLIN)
+        self._wait(POLLIN)
         number = self._failure()
         if number:
             return -number
@@ -216,7 +183,7 @@ class socket(io.IOBase):
         return count
 
     def write(self, data):
-        self._wait(_POLLOUT)
+        self._wait(POLLOUT)
         number = self._failure()
         if number or self.state == _BROKEN:
             return -(number or ENOTCONN)
@@ -234,42 +201,33 @@ class socket(io.IOBase):
         return count
 
     def send(self, data):
-        count = self.write(data)
-        if count is not None and count < 0:
-            raise OSError(-count)
+        count = super().send(data)
         # Also where there was nothing to send.
         if not count:
             raise OSError(EAGAIN)
         return count
 
-    def recv(self, size):
-        buffer = bytearray(size)
-        count = self.readinto(buffer)
-        if count is None or count < 0:
-            raise OSError(EAGAIN if count is None else -count)
-        return bytes(buffer[:count])
-
     def ioctl(self, request, argument):
-        if request == _STREAM_CLOSE:
+        if request == STREAM_CLOSE:
             self.close()
             return 0
-        if request != _STREAM_POLL:
+        if request != STREAM_POLL:
             return -EINVAL
         self._look()
         if self.state == _CLOSED:
-            return _POLLNVAL
+            return POLLNVAL
         if self.state == _NEW:
-            return argument & _POLLOUT | _POLLHUP
+            return argument & POLLOUT | POLLHUP
         if self.state in (_USED, _CONNECTING):
             return 0
-        ready = argument & (_POLLIN | _POLLOUT)
+        ready = argument & (POLLIN | POLLOUT)
         if self.state == _BROKEN:
             # No POLLERR, and POLLHUP only for those who ask.
-            return ready | argument & _POLLHUP
-        events = _events(self.real, argument)
-        if events & _POLLERR:
+            return ready | argument & POLLHUP
+        events = polled(self.real, argument)
+        if events & POLLERR:
             self._break()
-            return ready | argument & _POLLHUP
+            return ready | argument & POLLHUP
         return events & ready
 
     def close(self):

@@ -1,13 +1,10 @@
 # socket as modlwip has it, over the sockets of the Unix port: few places, connections and data that come before accept() treated as there, addresses
 # as tuples, its own numbers. What is not in modlwip is not here. It prints how many places are taken whenever that changes.
-import io
-import select
 import time
 
 import usocket
+from stand_in import AF_INET, EAGAIN, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, SOCK_STREAM, STREAM_CLOSE, STREAM_POLL, Stream, endpoint, polled, sockaddr
 
-AF_INET = 2
-SOCK_STREAM = 1
 SOL_SOCKET = 1
 SO_REUSEADDR = 4
 SO_BROADCAST = 32
@@ -30,7 +27,6 @@ SLOW_AFTER = b"150 "
 SLOW_MS = 60
 
 EBADF = 9
-EAGAIN = 11
 ENOMEM = 12
 EINVAL = 22
 ECONNRESET = 104
@@ -39,14 +35,8 @@ EISCONN = 106
 EALREADY = 114
 EINPROGRESS = 115
 
-_POLLIN = 1
-_POLLOUT = 4
-_POLLERR = 8
-_POLLHUP = 16
 _POLLRDHUP = 0x2000
 _MSG_PEEK = 2
-_STREAM_POLL = 3
-_STREAM_CLOSE = 4
 
 _NEW = 0
 _LISTENING = 1
@@ -82,15 +72,6 @@ def _tell():
         print("-- places: %d taken, %d lost" % now)
 
 
-def _events(real, flags):
-    # What poll says of a socket of the system.
-    poll = select.poll()
-    poll.register(real, flags)
-    for _, events in poll.poll(0):
-        return events
-    return 0
-
-
 def _reset(real):
     real.setsockopt(1, 13, b"\1\0\0\0\0\0\0\0")
     real.close()
@@ -100,7 +81,7 @@ def _work():
     # What goes on behind the program's back: connections come, and get a place.
     for listener in _listeners:
         for entry in list(listener.waiting):
-            if _events(entry[0], 0) & _POLLERR:
+            if polled(entry[0], 0) & POLLERR:
                 # Broken off, and so its place is free.
                 entry[0].close()
                 listener.waiting.remove(entry)
@@ -117,23 +98,12 @@ def _work():
     _tell()
 
 
-def _endpoint(address):
-    address = usocket.sockaddr(address)
-    return usocket.inet_ntop(address[0], address[1]), address[2]
-
-
 def getaddrinfo(host, port, *_):
     address = usocket.getaddrinfo(host, port, AF_INET, SOCK_STREAM)[0][-1]
-    return [(AF_INET, SOCK_STREAM, 0, "", _endpoint(address))]
+    return [(AF_INET, SOCK_STREAM, 0, "", endpoint(address))]
 
 
-def _sockaddr(address):
-    host, port = address
-    assert isinstance(host, str) and isinstance(port, int), address
-    return usocket.getaddrinfo(host, port, AF_INET, SOCK_STREAM)[0][-1]
-
-
-class socket(io.IOBase):
+class socket(Stream):
     def __init__(self, family=AF_INET, kind=SOCK_STREAM, protocol=0, real=None):
         if family != AF_INET or kind != SOCK_STREAM:
             raise OSError(EINVAL)
@@ -157,12 +127,6 @@ class socket(io.IOBase):
         _taken.append(self)
         _tell()
 
-    def setblocking(self, flag):
-        self.timeout = None if flag else 0
-
-    def settimeout(self, seconds):
-        self.timeout = seconds
-
     def setsockopt(self, level, option, value):
         # modlwip looks at the option alone.
         if option == nodelay:
@@ -173,7 +137,7 @@ class socket(io.IOBase):
             print("Warning: lwip.setsockopt() not implemented")
 
     def bind(self, address):
-        self.real.bind(_sockaddr(address))
+        self.real.bind(sockaddr(address))
 
     def listen(self, backlog=2):
         self.real.listen(8)
@@ -204,19 +168,19 @@ class socket(io.IOBase):
                 accepted.deaf = True
         except OSError:
             pass
-        return accepted, _endpoint(address)
+        return accepted, endpoint(address)
 
     def connect(self, address):
         self._look()
         # The stack has nothing any more of one that could not be made.
         if self.state in (_CLOSED, _BROKEN):
             raise OSError(EBADF)
-        if self.state == _CONNECTED and not _events(self.real, _POLLRDHUP):
+        if self.state == _CONNECTED and not polled(self.real, _POLLRDHUP):
             raise OSError(EISCONN)
         # Also of one whose other end has closed its half.
         if self.state != _NEW:
             raise OSError(EALREADY)
-        self.address = _sockaddr(address)
+        self.address = sockaddr(address)
         self.state = _CONNECTING
         self.arrives = time.ticks_add(time.ticks_ms(), DIAL_MS)
         try:
@@ -235,8 +199,8 @@ class socket(io.IOBase):
         # Whether a connection that goes out has come to something.
         if self.state != _CONNECTING or time.ticks_diff(self.arrives, time.ticks_ms()) > 0:
             return
-        events = _events(self.real, _POLLOUT)
-        if events & (_POLLERR | _POLLHUP):
+        events = polled(self.real, POLLOUT)
+        if events & (POLLERR | POLLHUP):
             self._break()
         elif events:
             self.state = _CONNECTED
@@ -263,12 +227,12 @@ class socket(io.IOBase):
         return 0
 
     def _wait(self, flags):
-        while not self.ioctl(_STREAM_POLL, flags):
+        while not self.ioctl(STREAM_POLL, flags):
             time.sleep_ms(5)
 
     def readinto(self, buffer):
         if self.timeout != 0:
-            self._wait(_POLLIN)
+            self._wait(POLLIN)
         error = self._error()
         if error:
             return -error
@@ -286,7 +250,7 @@ class socket(io.IOBase):
 
     def write(self, data):
         if self.timeout != 0:
-            self._wait(_POLLOUT)
+            self._wait(POLLOUT)
         error = self._error()
         if error:
             return -error
@@ -305,49 +269,32 @@ class socket(io.IOBase):
             time.sleep_ms(SLOW_MS)
         return count
 
-    def send(self, data):
-        count = self.write(data)
-        if count is None:
-            raise OSError(EAGAIN)
-        if count < 0:
-            raise OSError(-count)
-        return count
-
-    def recv(self, size):
-        buffer = bytearray(size)
-        count = self.readinto(buffer)
-        if count is None:
-            raise OSError(EAGAIN)
-        if count < 0:
-            raise OSError(-count)
-        return bytes(buffer[:count])
-
     def ioctl(self, request, argument):
-        if request == _STREAM_CLOSE:
+        if request == STREAM_CLOSE:
             self.close()
             return 0
-        if request != _STREAM_POLL:
+        if request != STREAM_POLL:
             return -EINVAL
         _work()
         self._look()
         if self.state == _LISTENING:
-            return argument & _POLLIN if self.waiting else 0
+            return argument & POLLIN if self.waiting else 0
         if self.state == _NEW:
-            return argument & _POLLOUT | _POLLHUP
+            return argument & POLLOUT | POLLHUP
         if self.state == _CONNECTING:
             return 0
         if self.state == _CLOSED:
-            return 32
+            return POLLNVAL
         if self.state == _BROKEN:
-            return argument & (_POLLIN | _POLLOUT) | _POLLERR | _POLLHUP
-        events = _events(self.real, argument)
-        if events & _POLLERR:
+            return argument & (POLLIN | POLLOUT) | POLLERR | POLLHUP
+        events = polled(self.real, argument)
+        if events & POLLERR:
             self._break()
-            return argument & (_POLLIN | _POLLOUT) | _POLLERR | _POLLHUP
+            return argument & (POLLIN | POLLOUT) | POLLERR | POLLHUP
         events &= argument
         if self.deaf or self._is_late():
             # What can be read is what the program is not told of, or not yet.
-            events &= ~_POLLIN
+            events &= ~POLLIN
         return events
 
     def close(self):

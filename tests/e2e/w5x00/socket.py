@@ -2,13 +2,11 @@
 # of which takes an option or can be told not to block; a listener is one connection, which becomes what accept() gives. What is not there is not here. It
 # prints how many of the chip's sockets are taken whenever that changes.
 import io
-import select
 
 import usocket
+from stand_in import AF_INET, POLLHUP, POLLIN, POLLNVAL, POLLOUT, SOCK_STREAM, STREAM_CLOSE, STREAM_POLL, endpoint, polled, sockaddr
 
-AF_INET = 2
 AF_INET6 = 10
-SOCK_STREAM = 1
 SOL_SOCKET = 0xFFF
 SO_REUSEADDR = 4
 SO_BROADCAST = 32
@@ -23,12 +21,6 @@ ENOTCONN = 107
 # The driver's own numbers, which nobody translates: of a socket that is in the wrong state.
 WRONG_STATE = 7
 
-_POLLIN = 1
-_POLLOUT = 4
-_POLLHUP = 16
-_POLLNVAL = 32
-_STREAM_POLL = 3
-_STREAM_CLOSE = 4
 
 _taken = 0
 
@@ -72,7 +64,7 @@ class socket(io.IOBase):
     def bind(self, address):
         self._take()
         self.address = address
-        self.real.bind(usocket.getaddrinfo(*address, AF_INET, SOCK_STREAM)[0][-1])
+        self.real.bind(sockaddr(address))
 
     def listen(self, backlog=2):
         if not self.real:
@@ -94,11 +86,11 @@ class socket(io.IOBase):
             self.listen()
         except OSError:
             pass
-        return accepted, (usocket.inet_ntop(*usocket.sockaddr(peer)[:2]), self.address[1])
+        return accepted, (endpoint(peer)[0], self.address[1])
 
     def connect(self, address):
         self._take()
-        self.real.connect(usocket.getaddrinfo(*address, AF_INET, SOCK_STREAM)[0][-1])
+        self.real.connect(sockaddr(address))
 
     def readinto(self, buffer):
         if not self.real or self.listens:
@@ -111,21 +103,17 @@ class socket(io.IOBase):
         return self.real.write(data)
 
     def ioctl(self, request, argument):
-        if request == _STREAM_CLOSE:
+        if request == STREAM_CLOSE:
             self.close()
             return 0
-        if request != _STREAM_POLL:
+        if request != STREAM_POLL:
             return -EINVAL
         if not self.real:
-            return _POLLNVAL if self.closed else _POLLHUP | _POLLOUT
+            return POLLNVAL if self.closed else POLLHUP | POLLOUT
         # What tells of a connection is what it has received: of a listener nothing is ever told.
         if self.listens:
             return 0
-        poll = select.poll()
-        poll.register(self.real, argument)
-        for _, events in poll.poll(0):
-            return events & argument & (_POLLIN | _POLLOUT)
-        return 0
+        return polled(self.real, argument) & argument & (POLLIN | POLLOUT)
 
     def close(self):
         global _taken
