@@ -627,29 +627,11 @@ def the_link_down_and_up(board):
 # --- A link like Wi-Fi: it is slow and loses frames
 
 LINK_SIZE = 384 << 10
+LINK_DATA = (DATA * 2)[:LINK_SIZE]
 FLOOR_PORT = 2001
-
-
-def board_time(board, what):
-    """How many seconds something takes by the board's clock."""
-    before = board.value("board.times()[0]")
-    what()
-    return (board.value("board.times()[0]") - before) / 25_000_000
-
-
-def bare_download(board):
-    """Reads the file from a socket of the board, without a server."""
-    board.say(f"floor.send('/files/large.bin', 8000, {FLOOR_PORT})")
-    with contextlib.closing(connected(FLOOR_PORT)) as connection:
-        assert len(read_all(connection)) == LINK_SIZE
-    board.answer("floor.send")
-
-
-def bare_upload(board):
-    board.say(f"floor.take('/files/bare.bin', 8000, {FLOOR_PORT})")
-    with contextlib.closing(connected(FLOOR_PORT)) as connection:
-        connection.sendall((DATA * 2)[:LINK_SIZE])
-    board.answer("floor.take")
+# So many rounds at most, and at least.
+ROUNDS = 12
+FIRST_ROUNDS = 2
 
 
 def connected(port):
@@ -661,31 +643,68 @@ def connected(port):
     raise ConnectionRefusedError(f"nobody listens at {port}")
 
 
+def seconds_of_download(data):
+    """Takes the file from a data connection. Gives the seconds from its first byte to its end."""
+    got = len(data.recv(1))
+    start = time.monotonic()
+    got += len(read_all(data))
+    assert got == LINK_SIZE, f"{got} bytes came"
+    return time.monotonic() - start
+
+
+def seconds_of_upload(data):
+    """Sends a file. Gives the seconds until the board, which has all of it, has closed the connection."""
+    start = time.monotonic()
+    data.sendall(LINK_DATA)
+    data.shutdown(socket.SHUT_WR)
+    assert data.recv(1) == b""
+    return time.monotonic() - start
+
+
+def served(control, command, what):
+    with control.data() as data:
+        control.expect(command, "150")
+        seconds = what(data)
+    replies(control, "226")
+    return seconds
+
+
+def bare(board, expression, what):
+    """The same with a socket of the board that blocks, without a server."""
+    board.say(expression)
+    with contextlib.closing(connected(FLOOR_PORT)) as data:
+        seconds = what(data)
+    board.answer(expression)
+    return seconds
+
+
 def download(control):
     assert len(control.retrieve("RETR large.bin")) == LINK_SIZE
 
 
-@case("link")
+@case("even link")
 def transfers_beside_a_bare_socket(board):
     board.ask(f"[fill('/files/large.bin', {LINK_SIZE}), exec('import floor', globals())] and None")
+    slow = []
     with session() as control:
         ways = {
-            "RETR": (lambda: download(control), lambda: bare_download(board)),
-            "STOR": (lambda: control.store("STOR stored.bin", (DATA * 2)[:LINK_SIZE]), lambda: bare_upload(board)),
+            "RETR large.bin": (f"floor.send('/files/large.bin', 8000, {FLOOR_PORT})", seconds_of_download),
+            "STOR stored.bin": (f"floor.take('/files/bare.bin', 8000, {FLOOR_PORT})", seconds_of_upload),
         }
-        for name, (served, bare) in ways.items():
+        for command, (expression, what) in ways.items():
+            # Whatever else the machine does can only make a try slower, so the best ones are compared. A server that is too slow is too slow in each round.
             taken = [], []
-            # A lost frame may cost a second or nothing, so the best tries are compared.
-            for number in range(6):
-                for times, what in zip(taken, (served, bare)):
-                    times.append(board_time(board, what))
-                if number >= 1 and min(taken[0]) <= 1.1 * min(taken[1]):
-                    break
-            print(f"    {name}: " + ", ".join(f"{word} {LINK_SIZE / 1024 / min(times):.0f} KiB/s" for word, times in zip(("served", "bare"), taken)))
-            assert min(taken[0]) <= 1.1 * min(taken[1]), f"{name}: seconds with the server and without {taken}"
+            while len(taken[0]) < ROUNDS and (len(taken[0]) < FIRST_ROUNDS or min(taken[0]) > 1.1 * min(taken[1])):
+                taken[0].append(served(control, command, what))
+                taken[1].append(bare(board, expression, what))
+            speeds = (f"{word} {LINK_SIZE / 1024 / min(times):.0f} KiB/s" for word, times in zip(("served", "bare"), taken))
+            print(f"    {command}: {', '.join(speeds)}, rounds: {len(taken[0])}")
+            if min(taken[0]) > 1.1 * min(taken[1]):
+                slow.append(f"{command}: seconds with the server and without {taken}")
         board.ask("floor.close()")
         for name in "large.bin", "stored.bin", "bare.bin":
             control.expect(f"DELE {name}", "250")
+    assert not slow, "\n".join(slow)
 
 
 @case("link")
@@ -722,7 +741,7 @@ def a_ticker_beside_transfers(board):
     with session() as control:
         for name, what in {
             "RETR": lambda: download(control),
-            "STOR": lambda: control.store("STOR stored.bin", (DATA * 2)[:LINK_SIZE]),
+            "STOR": lambda: control.store("STOR stored.bin", LINK_DATA),
             "STOR of 1 KiB": lambda: [control.store("STOR small.bin", DATA[:1024]) for _ in range(10)],
             "MLSD": lambda: [control.retrieve("MLSD") for _ in range(10)],
         }.items():
@@ -897,10 +916,12 @@ BOARDS = {
     "ipv4": {"disc_blocks": 384, "ipv6": False},
     # With 64 KiB the free memory is in pieces, which are sometimes too small for a session: 421.
     "small": {"heap": 64, "disc_blocks": 384},
-    # For the transcripts. With 64 KiB a rename and SITE HASHPASS are sometimes answered with 451, because they load more of the server.
-    "fresh": {"heap": 68, "disc_blocks": 384, "accounts": ACCOUNTS},
+    # For the transcripts. A rename and SITE HASHPASS load more of the server, which needs memory in one piece. Up to 70 KiB the answer is sometimes 451: what is free
+    # in one piece depends on when the frames came.
+    "fresh": {"heap": 76, "disc_blocks": 384, "accounts": ACCOUNTS},
     # The same clock as a Pico W.
     "link": {"disc_blocks": 768, "shift": 3, "link": tap.WIFI},
+    "even link": {"disc_blocks": 768, "shift": 3, "link": tap.EVEN},
     "hasty": {"disc_blocks": 384, "settings": HASTY},
     "hasty fat": {"files": "fat", "disc_blocks": 384, "settings": HASTY},
 }

@@ -46,6 +46,8 @@ def make():
 
 # A link like Wi-Fi: milliseconds of delay each way, bits a second that both ways share, and the part of the frames that is lost.
 WIFI = 5, 8_000_000, 0.01
+# The same, but of each connection the segment with each 80,000th byte is lost, once. So two transfers of the same bytes lose the same.
+EVEN = 5, 8_000_000, 80_000
 # How many frames may wait, each way. Others are lost.
 QUEUE = 100
 
@@ -61,11 +63,40 @@ def slow_down(tap, link):
     return near.detach(), process
 
 
+class Marks:
+    """Says which frames are lost: the segment with each `distance`-th byte of a connection, the first time that it comes."""
+
+    def __init__(self, distance):
+        self.distance = distance
+        # For each connection, one way: the number of its first byte, and the bytes that were lost.
+        self.firsts = {}
+        self.lost = set()
+
+    def takes(self, frame):
+        """Whether this frame is lost."""
+        if frame[12:14] != b"\x08\x00" or frame[23] != 6:
+            return False
+        tcp = 14 + (frame[14] & 15) * 4
+        connection = frame[26:34] + frame[tcp : tcp + 4]
+        (number,) = struct.unpack_from(">I", frame, tcp + 4)
+        if frame[tcp + 13] & 2:
+            self.firsts[connection] = number + 1
+            return False
+        start = number - self.firsts.get(connection, number) & 0xFFFFFFFF
+        end = start + int.from_bytes(frame[16:18], "big") + 14 - tcp - (frame[tcp + 12] >> 4) * 4
+        mark = end // self.distance * self.distance
+        if not start < mark < end or (connection, mark) in self.lost:
+            return False
+        self.lost.add((connection, mark))
+        return True
+
+
 def carry(tap, far, delay, rate, loss):
     """Carries frames until the board is switched off."""
     board = socket.socket(fileno=far)
     # When the same frames are sent, the same frames are lost in each run.
     chance = random.Random(1)
+    marks = Marks(int(loss)) if loss > 1 else None
     waiting = []
     queued = {"to board": 0, "to host": 0}
     free_at = 0.0
@@ -88,7 +119,7 @@ def carry(tap, far, delay, rate, loss):
         for way, frame in arrived:
             if queued[way] < QUEUE:
                 free_at = max(free_at, now) + len(frame) * 8 / rate
-                if chance.random() >= loss:
+                if not marks.takes(frame) if marks else chance.random() >= loss:
                     queued[way] += 1
                     heapq.heappush(waiting, (free_at + delay / 1000, way, frame))
         while waiting and waiting[0][0] <= now:
