@@ -1,6 +1,7 @@
 # What a server does before it listens. Loaded when it starts, and dropped afterwards.
 import os
 import socket
+import sys
 import time
 from micropython import const
 
@@ -149,6 +150,8 @@ def start(server):
     """Listens, and makes the tasks that serve. Raises OSError when the address cannot be had, and MemoryError."""
     if server._stop_event:
         raise RuntimeError("the server runs already")
+    # An earlier event loop may have had more room in its poller than this one.
+    sys.modules["ftpdlite"]._peak = 0
     host = server._host if server.host is None else server.host or "0.0.0.0"
     server._listener = listener = _listen(server, host)
     server._uptime = 0

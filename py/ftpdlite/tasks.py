@@ -34,7 +34,7 @@ _reserve = []
 _spare = []
 # The same for a stream that the poller knows half. No stream is given to the poller without it.
 _kept = []
-# How many streams the poller has known at once.
+# How many streams the poller has room for.
 _peak = 0
 # Built-in functions are found last, after a search of some 700 instructions. These two are called all the time.
 _len = len
@@ -100,13 +100,13 @@ def _queued(stream, write):
         queue.map[key] = [None, core.cur_task, stream] if write else [core.cur_task, None, stream]
         if count >= _peak:
             # The poller's tables of all streams will grow. There must be memory for that before it begins. Clearing a list gives its memory back at once.
+            # From the fifth stream on, the Unix port needs more than memory.
             try:
-                room = [None] * (26 + 4 * count)
+                ([None] * (26 + 4 * count)).clear()
+                _peak = _once("poller").extend(queue) if _is_linux and count > 3 else count + 1
             except MemoryError:
                 del queue.map[key]
                 return False
-            room.clear()
-            _peak = count + 1
         queue.poller.register(stream, _POLL_OUT if write else _POLL_IN)
     except MemoryError:
         if not _rescued(stream, write):

@@ -302,6 +302,36 @@ def test_the_server_stops_in_the_middle_of_a_handshake(start_server):
             pass
 
 
+# Streams without a descriptor wait already when the server starts: one of the program, as each ThreadSafeFlag is.
+BESIDE_A_FLAG = MAIN.replace("s.run()", """\
+import asyncio
+
+
+async def main():
+    flags = [asyncio.create_task(asyncio.ThreadSafeFlag().wait()) for _ in range(3)]
+    await asyncio.sleep_ms(0)
+    await s.start()
+    await asyncio.gather(*flags)
+
+
+asyncio.run(main())""")
+
+
+@pytest.mark.parametrize("program", [MAIN, BESIDE_A_FLAG], ids=["alone", "beside a flag"])
+def test_many_in_clear_come_while_one_waits_in_tls(start_server, program):
+    # The array of descriptors of the Unix port's poller grows some times, at first with the fifth descriptor. The next poll crashed then.
+    server = start_server(program=program, heap="1m", max_connections=100, **certificates.settings())
+    with contextlib.ExitStack() as stack:
+        control = stack.enter_context(secure_login(server))
+        others = []
+        for _ in range(90):
+            others.append(stack.enter_context(server.connect()))
+            assert others[-1].reply().startswith("220 ")
+        for other in (control, *others):
+            other.expect("NOOP", "200")
+    server.assert_nothing_leaked()
+
+
 SHORT_OF_MEMORY = MAIN.replace("s.run()", """\
 from ftpdlite import tls
 

@@ -1,0 +1,34 @@
+# Room in asyncio's poller. Only the Unix port loads this, when more streams wait than ever before; boards do not need it.
+import select
+from micropython import const
+
+# For how many streams more there is room then, and how many of these the program may take without the server.
+_ROOM = const(32)
+_OTHERS = const(16)
+
+
+def extend(queue):
+    """Makes sure that the poller of asyncio's queue can take all streams of the queue. Gives the number of streams at which to call it again. Raises MemoryError.
+
+    The Unix port keeps all file descriptors of a poller in one array. When the array grows while a stream without a descriptor waits, such as one of TLS, the
+    next poll crashes (docs/ports.md). So then the array grows in a new poller, before that has such a stream.
+    """
+    streams = queue.map.values()
+    count = len(queue.map)
+    for _, _, stream in streams:
+        if not hasattr(stream, "fileno"):
+            break
+    else:
+        # It grows by itself.
+        return count
+    poller = select.poll()
+    count += _ROOM
+    # A number stands for a descriptor. All are out again before anything polls.
+    for number in range(count):
+        poller.register(number)
+    for number in range(count):
+        poller.unregister(number)
+    for reader, writer, stream in streams:
+        poller.register(stream, (select.POLLIN if reader else 0) | (select.POLLOUT if writer else 0))
+    queue.poller = poller
+    return count - _OTHERS
