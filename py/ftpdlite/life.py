@@ -159,9 +159,11 @@ def _sweep(server):
 
 async def _stop(server, wait):
     # Ends every session, and after `wait` seconds the transfers that still run.
-    if not server._stop_event:
+    stopped = server._stop_event
+    if not stopped:
         return
-    _cancel(server, server._tasks[:1])
+    tasks = server._tasks
+    _cancel(server, tasks[:1])
     server._listener.close()
     for _ in range(wait * 20):
         for s in server.sessions:
@@ -170,22 +172,27 @@ async def _stop(server, wait):
         if not server.sessions:
             break
         await core.sleep_ms(50)
-    _cancel(server, server._tasks[1:])
+        if server._stop_event is not stopped:
+            # Somebody else has stopped it meanwhile.
+            return
+    _cancel(server, tasks[1:])
     for s in server.sessions:
         _dismiss(s, _STOPPED)
     for _ in range(40):
         if not server.sessions:
             break
         await core.sleep_ms(25)
+        if server._stop_event is not stopped:
+            return
     for s in server.sessions:
         s.task.cancel()
         if s.job:
             s.job.cancel()
     await core.sleep_ms(0)
-    server._buffers.clear()
-    stopped = server._stop_event
-    server._stop_event = None
-    stopped.set()
+    if server._stop_event is stopped:
+        server._buffers.clear()
+        server._stop_event = None
+        stopped.set()
 
 
 def _cancel(server, tasks):

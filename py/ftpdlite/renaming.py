@@ -5,9 +5,11 @@ from micropython import const
 from .files import _firmly, _folds, _like, _note, _replace, _write
 from .tasks import _tell, core, native
 
+_EPERM = const(1)
 _ENOENT = const(2)
 _EIO = const(5)
 _ENOMEM = const(12)
+_ENOTDIR = const(20)
 _EISDIR = const(21)
 _ENOSPC = const(28)
 _ELOOP = const(40)
@@ -32,8 +34,12 @@ def rename(server, s, old, new):
         except OSError as error:
             if error.errno != _ENOENT:
                 raise
-        if there and there[0] & _DIRECTORY and not length:
-            return _EISDIR
+        if there and not length:
+            if there[0] & _DIRECTORY:
+                return _EISDIR
+            # FAT would remove the file, and put the folder in its place.
+            if os.stat(old)[0] & _DIRECTORY:
+                return _ENOTDIR
         error = replace(server, old, new, there, length)
         if error:
             return error
@@ -53,6 +59,10 @@ def replace(server, old, new, replaces=None, is_same=0):
                 # LittleFS may have done half of it; the sweep mends that.
                 server._litter = 1
         return error
+    # The two may be in file systems of their own, between which nothing can be renamed. That must be known before the old file is removed. There is no
+    # such folder, so nothing is renamed here.
+    if replaces and not is_same and _firmly(os.rename, old, new + _like(new, b"/.")) == _EPERM:
+        return _EPERM
     # FAT first removes the file that is replaced, and writes the new name before it removes the old one. A note tells the sweep what to do after a cut.
     start = new.rfind(_like(new, b"/")) + 1
     number = core.ticks()

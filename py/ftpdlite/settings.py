@@ -19,7 +19,7 @@ def index(name, value, start, end):
 def find(name, path):
     """Raises ValueError unless it is a folder that exists."""
     try:
-        found = os.stat(path)[0] & 0x4000
+        found = isinstance(path, str) and os.stat(path)[0] & 0x4000
     except OSError:
         found = 0
     if not found:

@@ -363,6 +363,8 @@ def test_a_password_may_be_hashed_with_pbkdf2(start_server, password, hashed):
         ("'a:b', permissions='all'", "permissions must be 'ro', 'rw', or some of read,write,delete,mkdir,rename,site"),
         ("'a:b', permissions=3", "permissions must be"),
         ("'a:b', home='/nowhere'", "home must be a folder that exists: /nowhere"),
+        ("'a:b', home=5", "home must be a folder that exists: 5"),
+        ("'a:b', home=b'/'", "home must be a folder that exists: b'/'"),
         ("'a:b', max_sessions=0", "max_sessions must be an integer from 1 to 1000"),
     ],
 )

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from server import run_micropython, wait_until
+from server import DIST, run_micropython, wait_until
 
 PROGRAM = """\
 import json
@@ -133,3 +133,29 @@ def test_stop_waits_for_transfers_or_cuts_them(start_server, how):
 def test_a_hook_is_a_function(tmp_path, name):
     code, output = run_micropython(tmp_path, f"from ftpdlite import FTPdLite\nFTPdLite({name}='print')")
     assert code == 1 and f"TypeError: {name} must be a function or None" in output
+
+
+def test_two_tasks_may_stop_it_at_once(start_server):
+    program = """\
+import asyncio
+from ftpdlite import FTPdLite
+
+async def main():
+    server = FTPdLite(host={host!r}, port={port}, root={root!r})
+    server.add_account("tester:secret")
+    await server.start()
+    while not server.sessions:
+        await asyncio.sleep_ms(5)
+    print("Both:", await asyncio.gather(server.stop(), server.stop(wait=1), return_exceptions=True))
+    await server.start()
+    await server.stop()
+    print("And once more.")
+
+asyncio.run(main())
+"""
+    server = start_server(program=program, modules=f"{DIST}:.frozen")
+    with server.login() as control:
+        assert control.reply().startswith("421 ") and control.line() is None
+        server.wait_for_output("And once more.")
+    assert "Both: [None, None]\n" in server.output()
+    assert server.process.wait(20) == 0

@@ -219,6 +219,12 @@ def test_a_boards_file_system_is_served_until_it_is_full(start_server, kind):
         control.expect("RNFR other", "350")
         control.expect("RNTO a file.bin", "250")
         assert control.retrieve("RETR a file.bin") == b"other"
+        # A folder does not.
+        control.expect("MKD /empty", "257")
+        control.expect("RNFR /empty", "350")
+        control.expect("RNTO a file.bin", "550 Not a directory.")
+        assert control.retrieve("RETR a file.bin") == b"other"
+        control.expect("RMD /empty", "250")
         control.expect("RMD /folder", "550 Directory not empty.")
 
         # More than fits.
@@ -255,3 +261,19 @@ def test_a_file_whose_time_is_not_known_has_none(server):
         assert control("MDTM file") == "550 The file system does not know its time."
         lines = control.retrieve("MLSD").decode().splitlines()
         assert [line for line in lines if line.endswith(" file") and "Modify" not in line]
+
+
+@pytest.mark.discs
+@pytest.mark.parametrize("file_system", ["VfsFat", "VfsLfs2"])
+def test_a_rename_from_one_file_system_to_another_does_no_harm(start_server, tmp_path, file_system):
+    server = start_server(file_system=file_system, program=MAIN.replace("root={root!r}", 'root="/"'))
+    inside, outside = "/flash/file", f"{tmp_path}/file"
+    contents = {inside: b"on the disc", outside: b"in a folder"}
+    with server.login() as control:
+        for path, content in contents.items():
+            control.store(f"STOR {path}", content)
+        for old, new in ((inside, outside), (outside, inside), (inside, outside + "2"), (outside, inside + "2")):
+            control.expect(f"RNFR {old}", "350")
+            control.expect(f"RNTO {new}", "550")
+        assert {path: control.retrieve(f"RETR {path}") for path in contents} == contents
+    assert server.files.names() == ["file"] and not [name for name in os.listdir(tmp_path) if name.startswith(".")]
