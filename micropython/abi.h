@@ -89,12 +89,15 @@ typedef struct _mp_buffer_info_t {
 // Streams (py/stream.h).
 #define MP_STREAM_OP_READ 1
 #define MP_STREAM_OP_WRITE 2
+#define MP_STREAM_OP_IOCTL 4
+#define MP_STREAM_POLL 3
+#define MP_STREAM_POLL_RD 1
 
 typedef struct _mp_stream_p_t {
     mp_uint_t (*read)(mp_obj_t obj, void *buf, mp_uint_t size, int *errcode);
     mp_uint_t (*write)(mp_obj_t obj, const void *buf, mp_uint_t size, int *errcode);
     mp_uint_t (*ioctl)(mp_obj_t obj, mp_uint_t request, uintptr_t arg, int *errcode);
-    mp_uint_t is_text : 1;
+    mp_uint_t is_text; // a bit field of one bit
 } mp_stream_p_t;
 
 // What the loader passes to the module's entry as its first argument, as far as it is used.

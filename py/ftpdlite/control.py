@@ -59,7 +59,7 @@ def _control(server, s, sock):
         while action != _CLOSE:
             outcome = None
             if action <= _WAIT_WRITE:
-                if _queued(s.sock, action == _WAIT_WRITE):
+                if _queued(s, action == _WAIT_WRITE):
                     yield
                 else:
                     yield from core.sleep_ms(50)

@@ -126,10 +126,15 @@ impl Settings {
         })
     }
 
+    /// Whether somebody sees the commands and replies.
+    pub fn is_shown(&self) -> bool {
+        !self.log.is_none()
+    }
+
     /// Shows a command, but never a password.
     #[inline(never)]
     pub fn log_command(&self, line: Option<&[u8]>) {
-        let (Some(line), false) = (line, self.log.is_none()) else { return };
+        let (Some(line), true) = (line, self.is_shown()) else { return };
         for (command, shown) in SECRETS {
             if line.get(..command.len()).is_some_and(|start| start.eq_ignore_ascii_case(command)) {
                 return self.log_line(shown);
@@ -140,7 +145,7 @@ impl Settings {
 
     /// Shows replies, line by line.
     pub fn log_replies(&self, bytes: &[u8]) {
-        if !self.log.is_none() {
+        if self.is_shown() {
             for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
                 self.log_line(line.strip_suffix(b"\r").unwrap_or(line));
             }

@@ -42,3 +42,12 @@ pub fn write(stream: Obj, bytes: &[u8]) -> Result<usize, i32> {
     };
     if count == STREAM_ERROR { Err(error) } else { Ok(count.min(bytes.len())) }
 }
+
+/// Asks a stream for something, with the functions' own meaning of the numbers. Raises when it is no stream.
+pub fn ioctl(stream: Obj, request: ffi::mp_uint_t, argument: usize, error: *mut cty::c_int) -> ffi::mp_uint_t {
+    // SAFETY: as in `read`; `error` is the caller's.
+    unsafe {
+        let table = super::obj::stream_table(stream, ffi::MP_STREAM_OP_IOCTL);
+        (*table).ioctl.unwrap_unchecked()(stream.raw(), request, argument as _, error)
+    }
+}

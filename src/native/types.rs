@@ -60,11 +60,16 @@ pub type Attr = unsafe extern "C" fn(Obj, ffi::qstr, *mut Obj);
 #[repr(C)]
 struct TypeMemory {
     head: ffi::mp_obj_type_t,
-    slots: [*const (); 3],
+    slots: [*const (); 4],
 }
 
-/// Makes a type, with attributes if there are any that are no methods.
-pub fn new_type(name: Qstr, make_new: MakeNew, attr: Option<Attr>, methods: &[Function]) -> Obj {
+/// Makes a type. `special` are its attributes that are no methods, and what it is as a stream.
+pub fn new_type(
+    name: Qstr,
+    make_new: MakeNew,
+    special: Option<(Attr, &'static ffi::mp_stream_p_t)>,
+    methods: &[Function],
+) -> Obj {
     let table = ffi::table();
     let memory = allocate(size_of::<TypeMemory>()).cast::<TypeMemory>();
     // SAFETY: a fresh block of that size; all its fields are numbers or pointers, for which zero is a value. A slot number of 0 says that the slot is empty.
@@ -83,9 +88,11 @@ pub fn new_type(name: Qstr, make_new: MakeNew, attr: Option<Attr>, methods: &[Fu
         head.slot_index_locals_dict = 2;
         (*memory).slots[0] = make_new as *const ();
         (*memory).slots[1] = dict.cast_const().cast();
-        if let Some(attr) = attr {
+        if let Some((attr, stream)) = special {
             head.slot_index_attr = 3;
             (*memory).slots[2] = attr as *const ();
+            head.slot_index_protocol = 4;
+            (*memory).slots[3] = (&raw const *stream).cast();
         }
     }
     Obj::from_ptr(memory)

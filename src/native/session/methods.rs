@@ -1,7 +1,7 @@
 //! The methods and attributes of `Session`, as the shim knows them.
 
 use super::stepping::{ENDED, STARVED, WAIT_READ, WAIT_WRITE, YIELD};
-use super::{Inside, Method, admit, endpoint, enter, make_new};
+use super::{Inside, Method, SessionObj, admit, endpoint, enter, make_new, visit};
 use crate::native::exceptions;
 use crate::native::ffi;
 use crate::native::holders::slot;
@@ -114,9 +114,7 @@ methods! {
 
     /// `step(outcome)`: goes on until something must be waited for or done; returns its number.
     step(inside, outcome) {
-        // SAFETY: a block of that length, made in `make_new` for this session alone.
-        let line = unsafe { core::slice::from_raw_parts_mut(inside.body.line, inside.body.line_length) };
-        Obj::from_u32(inside.step(line, outcome))
+        Obj::from_u32(inside.step(outcome))
     }
 
     /// `tick()`: one second has passed. 0, or 1 when the control task must wake, or when the transfer's time is up, 1 and the number of its [`End`].
@@ -251,7 +249,51 @@ unsafe extern "C" fn attr(this: Obj, name: ffi::qstr, dest: *mut Obj) {
     }
 }
 
+/// Whether the poller may let the session go on. Not through TLS, whose errors the task tells apart, and not when commands are shown: the program's log may wake
+/// a task, of which the poller would not know.
+///
+/// # Safety
+/// It is a session, and no method of a session of its server runs.
+unsafe fn goes_ahead(session: *const SessionObj) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { (*session).body.core.is_clear() && !(*(*session).server).settings.is_shown() }
+}
+
+/// What a poller asks of a session is asked of its control connection. But when that can be read, the session goes on at once, within the poller: most commands
+/// are answered then, and no task has to wake. The task wakes when there is something to do for it.
+unsafe extern "C" fn ioctl(
+    this: ffi::mp_obj_t,
+    request: ffi::mp_uint_t,
+    argument: usize,
+    error: *mut cty::c_int,
+) -> ffi::mp_uint_t {
+    let this = Obj::from_raw(this);
+    let session = this.as_ptr::<SessionObj>();
+    // SAFETY: a session, for it is of this type. Its body is in use only while its server is busy.
+    unsafe {
+        let ask = || stream::ioctl((*session).head.get(Qstr::sock), request, argument, error);
+        let reads = ffi::MP_STREAM_POLL_RD as usize;
+        if request != ffi::MP_STREAM_POLL as _ || argument & reads == 0 || (*(*session).server).busy.get() {
+            return ask();
+        }
+        if (*session).body.ahead.is_null() {
+            let events = ask();
+            if events as usize & reads == 0 || !goes_ahead(session) {
+                return events;
+            }
+            let (Ok(next) | Err(next)) = visit(&this, |inside| Obj::from_u32(inside.step(Obj::NULL)));
+            if next == Obj::from_u32(WAIT_READ) {
+                return 0;
+            }
+            (*session).body.ahead = next;
+        }
+        reads as _
+    }
+}
+
+static STREAM: ffi::mp_stream_p_t = ffi::mp_stream_p_t { read: None, write: None, ioctl: Some(ioctl), is_text: 0 };
+
 /// Makes the type.
 pub fn new_type() -> Obj {
-    types::new_type(Qstr::Session, make_new, Some(attr), &METHODS)
+    types::new_type(Qstr::Session, make_new, Some((attr, &STREAM)), &METHODS)
 }

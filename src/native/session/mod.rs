@@ -42,6 +42,8 @@ struct Body {
     listing: Listing,
     /// The workspace's path and text, kept while others use the workspace: bytes objects, or null.
     kept: [Obj; 2],
+    /// What the next `step` is to give, because the poller has gone on already: a number, or the exception that this raised; or null.
+    ahead: Obj,
     /// The session's directory: a bytes object, or null for the root.
     cwd: Obj,
     /// When this session's share of the time began.
@@ -112,6 +114,23 @@ unsafe fn admit<'a>(this: Obj) -> (&'a Head, &'a Cell<bool>) {
 /// The first argument is a session, and there are as many as `method` looks at.
 #[inline(never)]
 unsafe fn enter(arguments: *const Obj, method: Method) -> Obj {
+    // SAFETY: the caller's promise.
+    unsafe {
+        admit(*arguments);
+        match visit(arguments, method) {
+            Ok(result) if result.is_null() => obj::none(),
+            Ok(result) => result,
+            Err(raised) => exceptions::raise_again(raised),
+        }
+    }
+}
+
+/// Calls `method`, and gives what it gave or raised.
+///
+/// # Safety
+/// As for [`enter`], and no method of a session of that server runs.
+#[inline(never)]
+unsafe fn visit(arguments: *const Obj, method: Method) -> Result<Obj, Obj> {
     struct Visit {
         arguments: *const Obj,
         method: Method,
@@ -134,17 +153,11 @@ unsafe fn enter(arguments: *const Obj, method: Method) -> Obj {
             });
         }
     }
-    // SAFETY: the caller's promise.
-    let (_, busy) = unsafe { admit(*arguments) };
     let mut visit = Visit { arguments, method, result: Obj::NULL };
     let result = exceptions::catch(call, (&raw mut visit).cast());
-    // This is reached whatever was raised.
-    busy.set(false);
-    match result {
-        Ok(()) if visit.result.is_null() => obj::none(),
-        Ok(()) => visit.result,
-        Err(raised) => exceptions::raise_again(raised),
-    }
+    // SAFETY: the caller's promise. This is reached whatever was raised.
+    unsafe { (*(*(*arguments).as_ptr::<SessionObj>()).server).busy.set(false) };
+    result.map(|()| visit.result)
 }
 
 /// `Session(server, sock, address, line_length)`: for a socket that `accept` gave with `address`, a raw sockaddr or `(host, port)`.

@@ -109,8 +109,18 @@ impl Inside<'_> {
         }
     }
 
-    /// Goes on until something must be waited for or done; gives its number.
-    pub fn step(&mut self, line: &mut [u8], outcome: Obj) -> u32 {
+    /// Goes on until something must be waited for or done; gives its number. The poller brings no outcome, not even None.
+    pub fn step(&mut self, outcome: Obj) -> u32 {
+        let ahead = core::mem::replace(&mut self.body.ahead, Obj::NULL);
+        if !ahead.is_null() && ahead != Obj::from_u32(YIELD) {
+            if !ahead.is_int() {
+                exceptions::raise_again(ahead);
+            }
+            return ahead.to_u64() as u32;
+        }
+        // SAFETY: a block of that length, made in `make_new` for this session alone.
+        let line = unsafe { core::slice::from_raw_parts_mut(self.body.line, self.body.line_length) };
+        let is_polled = outcome.is_null();
         self.shared.collected = 0;
         let deferred = core::mem::take(&mut self.body.deferred);
         // When an outcome is brought, no other task has run since the action, except for actions that take long. In all other cases others have run.
@@ -211,13 +221,15 @@ impl Inside<'_> {
                     let is_long =
                         matches!(action, Action::Login | Action::HashPassword | Action::Hash | Action::Checksum);
                     let is_over = !is_long && self.settings.clock.is_over(self.body.share);
-                    if is_over || matches!(action, Action::Hash | Action::Checksum) {
+                    // The task has to wake for an action.
+                    let waits = is_polled || is_over;
+                    if waits || matches!(action, Action::Hash | Action::Checksum) {
                         let is_kept = self.keep_work();
-                        if is_over && is_kept {
+                        if waits && is_kept {
                             self.body.deferred = true;
                             return YIELD;
                         }
-                        if !is_over && !is_kept {
+                        if !is_kept && (is_polled || !is_over) {
                             // The digest's name would be gone.
                             outcome = Some(Obj::from_u32(exceptions::NO_MEMORY));
                             continue;

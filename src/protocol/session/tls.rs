@@ -18,6 +18,11 @@ fn requires_private(config: &Config<'_>) -> bool {
 }
 
 impl Session {
+    /// Whether the control connection is in clear.
+    pub fn is_clear(&self) -> bool {
+        self.security.is_clear()
+    }
+
     /// Whether data connections go through TLS.
     pub fn protects_data(&self) -> bool {
         self.security.private
