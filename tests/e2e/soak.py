@@ -1,8 +1,9 @@
 """Real clients at work for a long time, all at once: soak.py MINUTES [FIRMWARE PACKAGE].
 
 Serves a folder from the Unix port with a heap of 100 KiB, or, when the firmware is given, from the emulated board of tests/board; then it must run in a
-network namespace of its own. Each minute a line tells what was done and what the server holds. At the end all must be as it was after the first
-round, and no session may have had less than half of its share.
+network namespace of its own. Beside the others, some clients flood the server: they send many commands at once, and do not read the replies. Each minute a line
+tells what was done and what the server holds. At the end all must be as it was after the first round, no session may have had less than half of its share, and no
+client may have stood still for a whole minute.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import hashlib
 import io
 import pathlib
 import random
+import socket
 import sys
 import tempfile
 import threading
@@ -20,7 +22,7 @@ import types
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "board"))
 
 import clients
-from control import Control, read_all
+from control import PATIENCE, Control
 from server import Server
 
 import pytest
@@ -29,6 +31,12 @@ import pytest
 TOLERANCE = 6144
 # Sessions that do the same all the time, and so should be served alike.
 READERS = 3
+# Clients that flood the server.
+FLOODERS = 2
+# What they send at once. STAT writes a listing to the control connection, so its replies are much longer than the commands.
+FLOOD = [b"NOOP\r\n", b"STAT /\r\n", b"PWD\r\n", b"FEAT\r\n", b"SIZE nothing\r\n", b"HELP\r\n"]
+# Seconds for which nothing can be sent any more: then all buffers are full.
+FULL = 0.5
 
 
 class Ftplib(clients.Ftplib):
@@ -120,8 +128,11 @@ class Soak:
         self.folder = folder
         self.kinds = kinds
         self.done = {kind.__name__: 0 for kind in kinds}
+        # Those that this machine has not.
+        self.absent = set()
         self.moved = 0
         self.shares = [0] * READERS
+        self.floods = 0
         self.errors = []
         self.end = 0
 
@@ -139,6 +150,7 @@ class Soak:
                 client = kind(self.place, folder)
             except pytest.skip.Exception as reason:
                 print(f"without {name}: {reason}", flush=True)
+                self.absent.add(name)
                 return
             source = random.Random(name)
             while not self.is_over():
@@ -172,35 +184,80 @@ class Soak:
                     self.errors.append(f"reader {number}: {error!r}")
                     return
 
-    def run(self, seconds, readers):
+    def flood(self, number):
+        """A client that sends and does not read, until nothing more can be sent. Then it vanishes, or reads all replies after all."""
+        source = random.Random(number)
+        while not self.is_over():
+            try:
+                with Control(self.place.host, self.place.port, receive_buffer=4096).login() as control:
+                    sent, rest = self.send_without_reading(control, source)
+                    self.floods += len(sent)
+                    if source.random() < 0.5:
+                        control.reset()
+                        continue
+                    # There is room for it as soon as replies are read.
+                    sender = threading.Thread(target=control.send, args=(rest,))
+                    sender.start()
+                    for command in sent:
+                        reply = control.reply()
+                        assert reply[:1] in ("2", "5"), f"{command} was answered {reply!r}"
+                    sender.join()
+                    control.expect("NOOP", "200")
+            except Exception as error:
+                self.errors.append(f"flooder {number}: {error!r}\n{traceback.format_exc(limit=3)}")
+
+    def send_without_reading(self, control, source):
+        """Gives the commands, and what was not sent of the last ones."""
+        control.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        control.socket.settimeout(FULL)
+        sent = []
+        rest = b""
+        try:
+            while True:
+                commands = source.choices(FLOOD, k=100)
+                rest = b"".join(commands)
+                while rest:
+                    rest = rest[control.socket.send(rest) :]
+                sent += commands
+        except TimeoutError:
+            control.socket.settimeout(PATIENCE)
+            return sent + commands, rest
+
+    def run(self, seconds, readers, flooders):
         """All of them for so long."""
         self.end = time.monotonic() + seconds
         threads = [threading.Thread(target=self.work, args=(kind,)) for kind in self.kinds]
         threads += [threading.Thread(target=self.read, args=(number,)) for number in range(readers)]
+        threads += [threading.Thread(target=self.flood, args=(number,)) for number in range(flooders)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
 
-def soak(place, minutes, kinds, largest, readers, look):
+def soak(place, minutes, kinds, largest, readers, flooders, look):
     """`look()` waits until nobody is there any more, and gives what the server then holds: the free heap, and connections or descriptors."""
     with Control(place.host, place.port).login() as control:
         control.store("STOR shared", bytes(largest))
     with tempfile.TemporaryDirectory() as folder:
         mix = Soak(place, kinds, largest, pathlib.Path(folder))
         # What is loaded and kept at its first use is no loss.
-        mix.run(10, readers)
+        mix.run(10, readers, flooders)
         before = look()
         mix.shares = [0] * READERS
+        mix.floods = 0
         heaps = [before[0]]
         for minute in range(1, max(1, round(minutes)) + 1):
-            mix.run(min(60, minutes * 60), readers)
+            earlier = dict(mix.done), mix.floods
+            mix.run(min(60, minutes * 60), readers, flooders)
             now = look()
             heaps.append(now[0])
+            idle = [name for name, count in mix.done.items() if count == earlier[0][name] and name not in mix.absent]
+            if idle or flooders and mix.floods == earlier[1]:
+                mix.errors.append(f"these stood still for a minute: {idle}, floods {mix.floods - earlier[1]}")
             done = ", ".join(f"{name} {count}" for name, count in mix.done.items())
             print(f"minute {minute}: transfers {sum(mix.done.values())} ({done}), {mix.moved >> 20} MiB, errors {len(mix.errors)}, "
-                  f"heap free {now[0]}, open {now[1]}, readers {[share >> 20 for share in mix.shares]} MiB", flush=True)  # fmt: skip
+                  f"heap free {now[0]}, open {now[1]}, readers {[share >> 20 for share in mix.shares]} MiB, flooded with {mix.floods} commands", flush=True)  # fmt: skip
             if mix.errors:
                 break
     assert not mix.errors, "\n".join(mix.errors)
@@ -223,7 +280,7 @@ def on_unix(minutes):
             return heap, len(server.open_files())
 
         kinds = [clients.Curl, clients.Lftp, Rclone, Ftplib, FileZilla]
-        soak(server, minutes, kinds, 200_000, READERS, look)
+        soak(server, minutes, kinds, 200_000, READERS, FLOODERS, look)
 
 
 def on_board(minutes, firmware, package):
@@ -246,7 +303,7 @@ def on_board(minutes, firmware, package):
             return heap, len([pcb for pcb in board.value("board.pcbs()") if pcb[0] != "TIME_WAIT"])
 
         # Five connections in all: two clients, with a data connection each.
-        soak(types.SimpleNamespace(host=tap.BOARD, port=21), minutes, [clients.Curl, Ftplib], 30_000, 0, look)
+        soak(types.SimpleNamespace(host=tap.BOARD, port=21), minutes, [clients.Curl, Ftplib], 30_000, 0, 1, look)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! `cargo xtask lint`, `bench`, `sizes`, and what they share with `test`.
 
 use crate::arguments::{no_arguments, text};
-use crate::project::{Project, Result, output, program, run, with_thousands, write_if_changed};
+use crate::project::{Project, Result, output, program, run, say, with_thousands, write_if_changed};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
 use crate::{account, board_bench, build, faults, setup};
@@ -64,14 +64,21 @@ pub fn garbage(project: &Project) -> Result {
     run(pytest.args(["-m", "pytest", "tests/faults/test_stress.py", "-q"]))
 }
 
+/// The server under valgrind, in a MicroPython that tells it what may be touched.
+pub fn valgrind(project: &Project) -> Result {
+    let mut pytest = python(project, &project.dist("x64"), &faults::runtime(project)?)?;
+    run(pytest.args(["-m", "pytest", "tests/faults/test_valgrind.py", "-q"]))
+}
+
 /// What `cargo xtask help test-memory` prints.
 pub const MEMORY_HELP: &str = "Usage: cargo xtask test-memory
 
 Runs the server on x64 in heaps of many sizes. Then runs it in a MicroPython in which the tests collect garbage at
 each allocation, and let each fail in turn: its Unix port with the module in tests/faults/module. The first time that
-is built from Debian's source package into .xtask. `cargo xtask test` does that too.
+is built from Debian's source package into .xtask. The same runs under valgrind, which sees each access to memory that
+is free. `cargo xtask test` does that too.
 
-It needs make, gcc and libc6-dev; as root on Debian it installs them.";
+It needs make, gcc, libc6-dev and valgrind; as root on Debian it installs them. Without valgrind the rest is run.";
 
 /// The command `test-memory`.
 pub fn memory(project: &Project, arguments: lexopt::Parser) -> Result {
@@ -79,7 +86,13 @@ pub fn memory(project: &Project, arguments: lexopt::Parser) -> Result {
     setup::python(project)?;
     build::build(project, Target::named("x64")?)?;
     heap_sizes(project)?;
+    // Before the runtime is built, which is for valgrind where there is one.
+    let has_valgrind = faults::valgrind();
     garbage(project)?;
+    match has_valgrind {
+        Ok(()) => valgrind(project)?,
+        Err(reason) => say(format!("not run under valgrind: {reason}")),
+    }
     allocation_failures(project)
 }
 

@@ -12,8 +12,12 @@ use std::thread;
 /// The Debian suites whose MicroPython is taken, the first that can be had.
 const SUITES: &[&str] = &["sid", "trixie"];
 
-/// Arguments of make: leave out what needs sources that are not in Debian's package.
-const OPTIONS: &[&str] = &["VARIANT=standard", "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "MICROPY_PY_FFI=0"];
+/// Arguments of make: leave out what needs sources that are not in Debian's package, and leave the names of functions in for valgrind's reports.
+const OPTIONS: &[&str] =
+    &["VARIANT=standard", "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "MICROPY_PY_FFI=0", "STRIP=true"];
+
+/// With this header the runtime tells valgrind what it may touch.
+const VALGRIND_HEADER: &str = "/usr/include/valgrind/memcheck.h";
 
 /// What is built in.
 const SOURCES: &[&str] = &["micropython.mk", "manifest.py", "faults.c"];
@@ -42,13 +46,26 @@ pub fn fetch(project: &Project) -> Result<PathBuf> {
     abi::first_suite(SUITES, |suite| abi::source(project, suite))
 }
 
+/// Installs valgrind, where that may be done. The runtime is built again when it was built without.
+///
+/// # Errors
+/// With what cannot be had here.
+pub fn valgrind() -> Result {
+    let missing = || match (which("valgrind"), Path::new(VALGRIND_HEADER).is_file()) {
+        (Some(_), true) => Vec::new(),
+        _ => vec!["valgrind"],
+    };
+    install_missing(missing)
+}
+
 fn build(project: &Project, source: &Path) -> Result<PathBuf> {
     let wrapper = project.tools.join("bin/micropython-faults");
     let folder = project.tools.join("faults");
     let (build, stamp) = (folder.join("build"), folder.join("complete"));
     let program_built = build.join("micropython");
     let ours = project.root.join("tests/faults");
-    let mut wanted = format!("{}\n{}\n", source.display(), OPTIONS.join("\n")).into_bytes();
+    let for_valgrind = if Path::new(VALGRIND_HEADER).is_file() { VALGRIND_HEADER } else { "no valgrind" };
+    let mut wanted = format!("{}\n{}\n{for_valgrind}\n", source.display(), OPTIONS.join("\n")).into_bytes();
     for name in SOURCES {
         wanted.extend(read(&ours.join("module").join(name))?);
     }

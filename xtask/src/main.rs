@@ -104,17 +104,19 @@ bytes.
     Command {
         name: "release",
         summary: "put the release into mip/, where mip finds it in the repository",
-        help: "Usage: cargo xtask release [--check] [--tag TAG] [--archives DIR]
+        help: "Usage: cargo xtask release [--check] [--tag TAG] [--archives DIR] [--soak MINUTES]
 
 Makes dist/ and copies it to mip/, with the file STAMP.toml: the version, the digest of the sources, the versions of
 the compilers, and the SHA-256 of each file. Writes package.json, which names the files in mip/. Commit everything else
 before, and mip/ and package.json afterwards.
 
   --check          make nothing: fail when the sources are newer than mip/, when a file there is not as the stamp
-                   says, or when the compilers that it names give other bytes
+                   says, or when the compilers that it names give other bytes. Then real clients work at it for
+                   ten minutes (cargo xtask soak)
   --tag TAG        as --check; the tag must fit the version, and CHANGELOG.md must tell of it
   --archives DIR   as --check; then write what a release page offers: an archive of each architecture and one of
-                   all, SHA256SUMS, and NOTES.md from CHANGELOG.md",
+                   all, SHA256SUMS, and NOTES.md from CHANGELOG.md
+  --soak MINUTES   as --check, but real clients work at it for so long; 0 is not at all",
         run: release::command,
     },
     Command {

@@ -5,7 +5,7 @@ use crate::dist::{self, CHECKSUMS, PACKAGE};
 use crate::project::{Project, Result, make_folder, output, program, read, run_quietly, say, write_if_changed};
 use crate::stamp::{FOLDER, STAMP, Stamp, differences};
 use crate::targets::TARGETS;
-use crate::{setup, toolchain, xtensa};
+use crate::{setup, soak, toolchain, xtensa};
 use lexopt::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,21 +34,32 @@ const SOURCES: &[&str] = &[
 /// name in place of `{MPY_ARCH}` in an address.
 const SAME: &[(&str, &str)] = &[("armv7em", "armv7m"), ("armv7emdp", "armv7emsp")];
 
+/// For how many minutes real clients work at a release before it is good.
+const SOAK: f64 = 10.0;
+
 /// The command.
 pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
-    let (mut is_checked, mut tag, mut archives_folder) = (false, None, None);
+    let (mut is_checked, mut tag, mut archives_folder, mut minutes) = (false, None, None, None);
     while let Some(argument) = arguments.next().map_err(text)? {
         match argument {
             Long("check") => is_checked = true,
             Long("tag") => tag = Some(value(&mut arguments)?),
             Long("archives") => archives_folder = Some(PathBuf::from(value(&mut arguments)?)),
+            Long("soak") => {
+                let number = value(&mut arguments)?.parse().ok().filter(|number| (0.0..=1000.0).contains(number));
+                minutes = Some(number.ok_or("--soak must be 0 to 1000 minutes")?);
+            }
             other => return Err(text(other.unexpected())),
         }
     }
     if !is_checked && tag.is_none() && archives_folder.is_none() {
-        return make(project);
+        return if minutes.is_none() { make(project) } else { Err("--soak is for --check".into()) };
     }
     check(project, tag.as_deref())?;
+    let minutes = minutes.unwrap_or(SOAK);
+    if minutes > 0.0 {
+        soak::build_and_soak(project, minutes, None)?;
+    }
     archives_folder.map_or(Ok(()), |folder| archives(project, &folder))
 }
 

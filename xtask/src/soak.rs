@@ -11,11 +11,12 @@ use std::thread;
 pub const HELP: &str = "Usage: cargo xtask soak [--minutes N] [--only unix|board]
 
 Builds what is stale and lets real clients work at two servers at once: curl, lftp, rclone, Python's ftplib and one with
-FileZilla's manner at the Unix port with a heap of 100 KiB, beside three sessions that do the same all the time; and curl
-and ftplib at the emulated board. Each minute a line tells what was done and what the server holds: heap and
-descriptors, or lwIP's connections. It fails when a client meets an error, when the server does not hold the same
-afterwards, and when one of the three sessions had less than half of its share. `cargo xtask test` does this for
-half a minute at each.
+FileZilla's manner at the Unix port with a heap of 100 KiB, beside three sessions that do the same all the time and two
+that flood the server with commands and do not read the replies; and curl and ftplib at the emulated board. Each minute
+a line tells what was done and what the server holds: heap and descriptors, or lwIP's connections. It fails when a
+client meets an error or stands still for a minute, when the server does not hold the same afterwards, and when one of
+the three sessions had less than half of its share. `cargo xtask test` does this for half a minute at each, and
+`cargo xtask release --check` for ten minutes.
 
   --minutes N     how long; default 10
   --only NAME     only one of the two servers
@@ -49,6 +50,11 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
             other => return Err(text(other.unexpected())),
         }
     }
+    build_and_soak(project, minutes, only)
+}
+
+/// At both, or at one of them, with what is built here first.
+pub fn build_and_soak(project: &Project, minutes: f64, only: Option<Only>) -> Result {
     setup::host(project)?;
     build::build(project, Target::named("x64")?)?;
     if only != Some(Only::Unix) {

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the table of its steps, and which of them are asked for.
 
 use crate::arguments::{text, value};
-use crate::check::{allocation_failures, clippy, documentation, format, garbage, heap_sizes, python};
+use crate::check::{allocation_failures, clippy, documentation, format, garbage, heap_sizes, python, valgrind};
 use crate::lanes::{self, Outcome, REASON, SKIPPED, Step, step};
 use crate::project::{Project, Result, run, say};
 use crate::runtimes::Runtime;
@@ -164,6 +164,10 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
             .after(build_of("x64"))
             .uses(FAULTS)
             .first(|| unless(faults::fetch(project))),
+        step("native code under valgrind", 60, || valgrind(project))
+            .after(build_of("x64"))
+            .uses(FAULTS)
+            .first(|| unless(faults::valgrind().and_then(|()| faults::fetch(project)))),
         step("xtensawin", 20, || xtensa::emulator::test(project))
             .after(build_of("xtensawin"))
             .first(|| unless(xtensa::emulator::find())),

@@ -1,5 +1,5 @@
 // The module `faults`: makes allocations on the heap fail, as they do when it is full; collects garbage all the time, so that what nobody holds is
-// gone at once; and a disc in RAM that needs no memory of the heap, like those of boards.
+// gone at once, and tells valgrind of each block whether anybody may touch it; and a disc in RAM that needs no memory of the heap, like those of boards.
 //
 // A test tells it what to do in a file that both map, so no Python code runs for that, and only the server's allocations are counted.
 // The linker's --wrap leads the calls of gc_alloc and its relatives here (micropython.mk), so MicroPython's sources stay as they are.
@@ -9,6 +9,17 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+// Requests to valgrind, which do nothing without it. Where its header is not installed, neither is valgrind.
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#else
+#define RUNNING_ON_VALGRIND (0)
+#define VALGRIND_DISABLE_ERROR_REPORTING
+#define VALGRIND_ENABLE_ERROR_REPORTING
+#define VALGRIND_MAKE_MEM_NOACCESS(start, length) ((void)(start), (void)(length))
+#define VALGRIND_MAKE_MEM_DEFINED(start, length) ((void)(start), (void)(length))
+#endif
 
 #include "py/bc.h"
 #include "py/gc.h"
@@ -35,6 +46,13 @@ struct plan {
 
 static struct plan idle;
 static struct plan *volatile plan = &idle;
+
+#define BLOCK_SIZE (MICROPY_BYTES_PER_GC_BLOCK)
+
+// The bytes of the blocks that so many bytes take.
+static size_t whole_blocks(size_t n_bytes) {
+    return (n_bytes + BLOCK_SIZE - 1) & ~(size_t)(BLOCK_SIZE - 1);
+}
 
 // The functions that run.
 static struct frame {
@@ -88,7 +106,7 @@ static bool fails(size_t n_bytes) {
         reserve = 0;
         return false;
     }
-    n_bytes = (n_bytes + MICROPY_BYTES_PER_GC_BLOCK - 1) & ~(size_t)(MICROPY_BYTES_PER_GC_BLOCK - 1);
+    n_bytes = whole_blocks(n_bytes);
     if (n_bytes <= reserve) {
         reserve -= n_bytes;
         return false;
@@ -114,30 +132,76 @@ static bool fails(size_t n_bytes) {
 // Garbage is collected before each so many allocations; 0 is when the heap is full, as usual.
 static size_t stress_every;
 static size_t stress_count;
+// Whether valgrind is told of the blocks.
+static bool is_watched;
 
-// Fills each free block of the heap with bytes that no object has, so that who still uses one comes to grief.
-static void fill_free_blocks(void) {
+// Each run of free blocks of the heap is filled with bytes that no object has, so that who still uses one comes to grief. Under
+// valgrind nobody may touch it any more.
+static void spoil_free_blocks(void) {
     mp_state_mem_area_t *area = &MP_STATE_MEM(area);
-    for (size_t block = 0; block < area->gc_alloc_table_byte_len * 4; ++block) {
+    size_t count = area->gc_alloc_table_byte_len * 4;
+    for (size_t block = 0; block < count; ++block) {
+        size_t first = block;
         // Two bits for each block, which are 0 when it is free.
-        if ((area->gc_alloc_table_start[block / 4] >> 2 * (block % 4) & 3) == 0) {
-            memset(area->gc_pool_start + block * MICROPY_BYTES_PER_GC_BLOCK, 0xdb, MICROPY_BYTES_PER_GC_BLOCK);
+        while (block < count && (area->gc_alloc_table_start[block / 4] >> 2 * (block % 4) & 3) == 0) {
+            ++block;
+        }
+        byte *start = area->gc_pool_start + first * BLOCK_SIZE;
+        if (is_watched) {
+            VALGRIND_MAKE_MEM_NOACCESS(start, (block - first) * BLOCK_SIZE);
+        } else {
+            memset(start, 0xdb, (block - first) * BLOCK_SIZE);
         }
     }
+}
+
+// Of a new block only the bytes that were asked for may be touched.
+static void watch(void *block, size_t n_bytes) {
+    if (is_watched && block != NULL) {
+        VALGRIND_MAKE_MEM_DEFINED(block, n_bytes);
+        VALGRIND_MAKE_MEM_NOACCESS((byte *)block + n_bytes, whole_blocks(n_bytes) - n_bytes);
+    }
+}
+
+// The heap's own code may touch what is free: valgrind does not report what it does.
+void __real_gc_collect(void);
+void __wrap_gc_collect(void) {
+    VALGRIND_DISABLE_ERROR_REPORTING;
+    __real_gc_collect();
+    if (stress_every != 0) {
+        spoil_free_blocks();
+    }
+    VALGRIND_ENABLE_ERROR_REPORTING;
 }
 
 // The real allocation may collect here, too: whoever calls it holds what it needs.
 static void stress(void) {
     if (stress_every != 0 && ++stress_count % stress_every == 0 && !gc_is_locked()) {
         gc_collect();
-        fill_free_blocks();
     }
 }
 
 void *__real_gc_alloc(size_t n_bytes, unsigned int alloc_flags);
 void *__wrap_gc_alloc(size_t n_bytes, unsigned int alloc_flags) {
     stress();
-    return n_bytes != 0 && fails(n_bytes) ? NULL : __real_gc_alloc(n_bytes, alloc_flags);
+    if (n_bytes != 0 && fails(n_bytes)) {
+        return NULL;
+    }
+    VALGRIND_DISABLE_ERROR_REPORTING;
+    void *block = __real_gc_alloc(n_bytes, alloc_flags);
+    VALGRIND_ENABLE_ERROR_REPORTING;
+    watch(block, n_bytes);
+    return block;
+}
+
+void __real_gc_free(void *ptr);
+void __wrap_gc_free(void *ptr) {
+    size_t former = ptr == NULL ? 0 : gc_nbytes(ptr);
+    __real_gc_free(ptr);
+    // While the heap is locked nothing is freed.
+    if (is_watched && former != 0 && gc_nbytes(ptr) == 0) {
+        VALGRIND_MAKE_MEM_NOACCESS(ptr, former);
+    }
 }
 
 void *__real_gc_realloc(void *ptr, size_t n_bytes, bool allow_move);
@@ -148,7 +212,13 @@ void *__wrap_gc_realloc(void *ptr, size_t n_bytes, bool allow_move) {
     if (n_bytes > former && fails(n_bytes)) {
         return NULL;
     }
+    VALGRIND_DISABLE_ERROR_REPORTING;
     void *now = __real_gc_realloc(ptr, n_bytes, allow_move);
+    VALGRIND_ENABLE_ERROR_REPORTING;
+    if (is_watched && former != 0 && (now != NULL || n_bytes == 0)) {
+        VALGRIND_MAKE_MEM_NOACCESS(ptr, former);
+    }
+    watch(now, n_bytes);
     if (n_bytes + LARGE <= former) {
         reserve = former - gc_nbytes(now);
     }
@@ -194,11 +264,14 @@ static mp_obj_t faults_follow(mp_obj_t path) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(faults_follow_obj, faults_follow);
 
-// stress(n): from now on garbage is collected before each n-th allocation, and what is free is filled. Gives how many allocations there were.
+// stress(n): from now on garbage is collected before each n-th allocation, and what is free is filled, or under valgrind out of bounds. Gives how many
+// allocations there were.
 static mp_obj_t faults_stress(mp_obj_t every) {
     size_t seen = stress_count;
     stress_every = mp_obj_get_int(every);
     stress_count = 0;
+    is_watched = RUNNING_ON_VALGRIND && stress_every != 0;
+    gc_collect();
     return mp_obj_new_int_from_uint(seen);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(faults_stress_obj, faults_stress);
