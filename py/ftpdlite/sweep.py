@@ -15,6 +15,7 @@ _LATER = const(4)
 _DIRECTORY = const(0x4000)
 _ENOENT = const(2)
 _ENOSPC = const(28)
+_EROFS = const(30)
 _ENOTEMPTY = const(39)
 _EBUSY = const(16)
 # This process.
@@ -150,7 +151,8 @@ def close(server, path, names):
                     else:
                         os.remove(file)
                 except OSError as error:
-                    if error.errno != _ENOENT:
+                    # From a card that cannot be written nothing will ever be removed.
+                    if error.errno not in (_ENOENT, _EROFS):
                         server._litter = _LATER
                 yield
 

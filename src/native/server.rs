@@ -94,10 +94,11 @@ impl Host for Home<'_> {
 }
 
 impl Settings {
-    /// A time of `os.stat` or `time.time`, in Unix seconds.
+    /// A time of `os.stat` or `time.time`, in Unix seconds. Where the port counts from 2000, FAT's times before that are near the end of the 32 bits, so
+    /// this wraps around.
     #[inline(never)]
     pub fn unix_seconds(&self, time: Obj) -> u32 {
-        (time.to_u64() as u32).saturating_add(self.epoch)
+        (time.to_u64() as u32).wrapping_add(self.epoch)
     }
 
     /// Unix seconds as the port tells times.

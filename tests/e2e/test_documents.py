@@ -227,7 +227,7 @@ def failures():
 
 @pytest.mark.parametrize("reply", failures())
 def test_troubleshooting_has_each_reply(reply):
-    if reply == "550 Operation failed, error ":
+    if reply == "451 Operation failed, error ":
         reply += "NUMBER."
     assert is_told(reply), reply
 

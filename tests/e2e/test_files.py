@@ -277,3 +277,64 @@ def test_a_rename_from_one_file_system_to_another_does_no_harm(start_server, tmp
             control.expect(f"RNTO {new}", "550")
         assert {path: control.retrieve(f"RETR {path}") for path in contents} == contents
     assert server.files.names() == ["file"] and not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+# A file system each of whose calls fails, and gives the number that is the name.
+BROKEN = """\
+import os, vfs
+
+class Broken:
+    def mount(self, readonly, mkfs):
+        pass
+
+    def chdir(self, path):
+        pass
+
+    def stat(self, path):
+        # It does not take a name with a dot for the one without.
+        number = 2 if path.endswith(".") else int(path[1:] or "0")
+        if number != 18:
+            raise OSError(number)
+        return (0x8000, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+    def rename(self, old, new):
+        raise OSError(18)
+
+vfs.mount(Broken(), "/broken")
+"""
+
+
+def test_a_fault_of_the_disc_is_local_and_no_answer_about_the_file(start_server):
+    server = start_server(program=BROKEN + MAIN.replace("root={root!r}", 'root="/"'))
+    with server.login() as control:
+        for number in (5, 6, 19):
+            for command in ("SIZE", "RETR", "STOR", "CWD", "DELE"):
+                with control.data():
+                    assert control(f"{command} /broken/{number}") == f"451 Operation failed, error {number}."
+        # From one file system of Linux to another.
+        control.expect("RNFR /broken/18", "350")
+        control.expect("RNTO /broken/2", "550 Permission denied.")
+
+
+@pytest.mark.discs
+@pytest.mark.parametrize("file_system", ["VfsFat", "VfsLfs2"])
+def test_what_cannot_be_removed_from_a_read_only_card_is_not_looked_for_again_and_again(start_server, file_system):
+    program = """\
+import vfs
+from ftpdlite import FTPdLite
+
+with open({root!r} + "/.ftpdlite-7", "wb") as file:
+    file.write(b"unfinished")
+vfs.umount({root!r})
+vfs.mount(board_files.door.kind(board_files.door.disc), {root!r}, readonly=True)
+s = FTPdLite(host={host!r}, port={port}, root={root!r}, on_event=lambda kind, info: print(kind, "searches again:", s._litter))
+s.add_account("tester:secret")
+s.run()
+"""
+    server = start_server(program=program, file_system=file_system)
+    for _ in range(4):
+        with server.login() as control:
+            control.expect("DELE nothing", "550")
+            control.expect("QUIT", "221")
+    server.wait_for_output("disconnect")
+    assert "searches again: 0" in server.output() and "again: 1" not in server.output() and "again: 4" not in server.output()

@@ -1,12 +1,13 @@
 """Listings of directories that are large, strange, or changing."""
 
+import calendar
 import os
 import re
 import threading
 import time
 
 import pytest
-from server import MAIN
+from server import DIST, MAIN
 
 ENTRIES = 10_000
 LONG = re.compile(r"-rw-r--r--   1 owner group +0 \w{3} [ \d]\d \d\d:\d\d (.*)")
@@ -207,3 +208,41 @@ def test_mdtm_near_the_ends_of_time(server, seconds, stamp):
     os.utime(server.root / "file", (seconds, seconds))
     with server.login() as control:
         assert control("MDTM file") == f"213 {stamp}"
+
+
+# Modules of a port that counts its seconds from 2000, in 32 bits without a sign, as VfsFat does there.
+COUNTS_FROM_2000 = {
+    "time.py": """\
+from utime import *
+from utime import gmtime as _gmtime, time as _time
+
+def gmtime(seconds=None):
+    return _gmtime() if seconds is None else _gmtime(seconds + 946684800)
+
+def time():
+    return _time() - 946684800
+""",
+    "os.py": """\
+from uos import *
+from uos import stat as _stat
+
+def stat(path):
+    found = _stat(path)
+    return found[:7] + tuple([seconds - 946684800 & 0xffffffff for seconds in found[7:]])
+""",
+}
+
+
+@pytest.mark.parametrize("stamp", ["19800101000000", "19991231235959", "20000101000001", "20261128120000", "20991231235958"])
+def test_times_of_a_port_that_counts_from_2000(start_server, tmp_path, stamp):
+    for name, text in COUNTS_FROM_2000.items():
+        (tmp_path / name).write_text(text)
+    server = start_server(modules=f"{tmp_path}:{DIST}:.frozen")
+    seconds = calendar.timegm(time.strptime(stamp, "%Y%m%d%H%M%S"))
+    (server.root / "file").write_bytes(b"")
+    os.utime(server.root / "file", (seconds, seconds))
+    with server.login() as control:
+        assert control("MDTM file") == f"213 {stamp}"
+        assert f"modify={stamp};" in control.retrieve("MLSD").decode()
+        shown = time.strftime(" %b %e  %Y file", time.gmtime(seconds))
+        assert shown in control.retrieve("LIST").decode() or stamp.startswith("2026")

@@ -7,6 +7,8 @@ pub const EACCES: u32 = 13;
 /// Another session has the file open, or something in the folder.
 pub const EBUSY: u32 = 16;
 pub const EEXIST: u32 = 17;
+/// A rename from one file system to another.
+pub const EXDEV: u32 = 18;
 pub const ENOTDIR: u32 = 20;
 pub const EISDIR: u32 = 21;
 pub const EINVAL: u32 = 22;

@@ -57,7 +57,7 @@ impl<H: Host> Turn<'_, H> {
             ENOTDIR => NOT_A_DIRECTORY,
             EISDIR => IS_A_DIRECTORY,
             ENOTEMPTY | ENOTEMPTY_NEWLIB => text!("550 Directory not empty."),
-            EPERM | EACCES | EROFS => NO_PERMISSION,
+            EPERM | EACCES | EXDEV | EROFS => NO_PERMISSION,
             ENOSPC => NO_SPACE,
             ENAMETOOLONG => PATH_TOO_LONG,
             EINVAL => NAME_NOT_ALLOWED,
@@ -65,7 +65,7 @@ impl<H: Host> Turn<'_, H> {
             ENOMEM => text!("451 Not enough memory."),
             EADDRINUSE => NO_DATA_CONNECTION,
             _ => {
-                self.out.text(text!("550 Operation failed, error "));
+                self.out.text(text!("451 Operation failed, error "));
                 self.out.dec(error.into());
                 text!(".")
             }

@@ -89,6 +89,8 @@ impl Session {
     /// STOU: stores under a new name, made of the given one and a number.
     pub(super) fn stou(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.ask_for(Transfer::Unique, turn)?;
+        // The file is new, whatever REST said.
+        self.offset = 0;
         self.resolve(if argument.is_empty() { b"upload" } else { argument }, turn)?;
         self.store_unique(turn)
     }
