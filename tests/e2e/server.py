@@ -247,9 +247,13 @@ class Server:
         return pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1][0] == "S"
 
     def sessions(self, account="tester:secret"):
-        """The lines of SITE WHO, without the session that asks."""
-        with self.login(account) as control:
-            lines = control("SITE WHO").split("\n")
+        """The lines of SITE WHO, without the session that asks; the refusal, where others have all places still."""
+        with self.connect() as control:
+            greeting = control.reply()
+            if greeting.startswith("421 "):
+                return [greeting]
+            assert greeting.startswith("220 "), greeting
+            lines = control.authenticate(*account.split(":", 1))("SITE WHO").split("\n")
             control("QUIT")
         assert lines[0] == "211-Sessions:" and lines[-1] == "211 End of sessions.", lines
         return lines[2:-1]

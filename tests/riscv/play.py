@@ -284,7 +284,7 @@ def perform(cases, firmware, image):
                 right += 1
             except Exception as error:  # the board's end, too
                 FAILURES.append(name)
-                print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+                print(f"FAILED {name}: {type(error).__name__}: {error}", file=sys.stderr)
                 if board:
                     print(board.told(), file=sys.stderr)
                     board.close()

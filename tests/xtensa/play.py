@@ -713,14 +713,14 @@ def main():
             run(program, module, *case)
         except Exception as error:
             wrong_pumps += 1
-            print(f"{run.__name__} {case}: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"FAILED {run.__name__} {case}: {type(error).__name__}: {error}", file=sys.stderr)
         finally:
             signal.alarm(0)
             while LOADERS:
                 LOADERS.pop().kill()
     print(f"xtensawin: {len(cases) - wrong_pumps} of {len(cases)} cases of the pump and the functions are right")
     for failure in failures:
-        print(failure, file=sys.stderr)
+        print(f"FAILED {failure}", file=sys.stderr)
     print(f"xtensawin: {count - len(failures)} of {count} plays of the transcripts are right")
     return 1 if failures or wrong_pumps else 0
 

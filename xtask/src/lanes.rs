@@ -21,6 +21,8 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 /// How long a step may take to tidy up when it is told to end.
 const FAREWELL: Duration = Duration::from_secs(30);
 
+mod failures;
+
 /// How a step ended when nothing failed.
 pub enum Outcome {
     Done,
@@ -113,7 +115,8 @@ impl<'a> Step<'a> {
 /// How a step has ended, and after how long.
 enum End {
     Ok(Duration),
-    Failed(Duration),
+    /// With the lines that tell which of its cases failed.
+    Failed(Duration, Vec<String>),
     /// With the reason.
     Skipped(String),
 }
@@ -122,14 +125,14 @@ impl End {
     fn word(&self) -> &'static str {
         match self {
             End::Ok(_) => "ok",
-            End::Failed(_) => "FAILED",
+            End::Failed(..) => "FAILED",
             End::Skipped(_) => "skipped",
         }
     }
 
     fn seconds(&self) -> String {
         match self {
-            End::Ok(time) | End::Failed(time) => format!(" ({:.1} s)", time.as_secs_f32()),
+            End::Ok(time) | End::Failed(time, _) => format!(" ({:.1} s)", time.as_secs_f32()),
             End::Skipped(_) => String::new(),
         }
     }
@@ -210,8 +213,8 @@ impl<'a> Lanes<'a> {
                 None | Some(Ok(Outcome::Done)) => continue,
                 Some(Ok(Outcome::Skipped(reason))) => End::Skipped(reason),
                 Some(Err(error)) => {
-                    tell(error);
-                    End::Failed(start.elapsed())
+                    tell(&error);
+                    End::Failed(start.elapsed(), failures::failures(&error))
                 }
             };
             self.end(index, end);
@@ -235,7 +238,7 @@ impl<'a> Lanes<'a> {
         for index in self.waiting() {
             let undone = self.steps.iter().zip(0..).find_map(|(step, other)| match self.ends.get(&other) {
                 Some(End::Skipped(reason)) if self.steps[index].needs(&step.name) => Some(reason.clone()),
-                Some(End::Failed(_)) if self.steps[index].needs(&step.name) => Some(format!("{} failed", step.name)),
+                Some(End::Failed(..)) if self.steps[index].needs(&step.name) => Some(format!("{} failed", step.name)),
                 _ => None,
             });
             if let Some(reason) = undone {
@@ -293,7 +296,7 @@ impl<'a> Lanes<'a> {
                 let reason = printed.rsplit_once(REASON).map_or("", |(_, reason)| reason);
                 End::Skipped(reason.trim_end().into())
             }
-            _ => End::Failed(start.elapsed()),
+            _ => End::Failed(start.elapsed(), failures::failures(&printed)),
         };
         if !matches!(end, End::Skipped(_)) && !printed.trim().is_empty() {
             tell(format!("---- {} printed:\n{}\n----", self.title(index), printed.trim_end()));
@@ -340,8 +343,15 @@ impl<'a> Lanes<'a> {
                 tell(format!("NOT RUN: {}: {reason}", self.steps[*index].name));
             }
         }
-        let failures = self.ends.iter().filter(|(_, end)| matches!(end, End::Failed(_)));
-        let failures: Vec<_> = failures.map(|(index, _)| self.steps[*index].name.as_str()).collect();
+        let mut failures = Vec::new();
+        for (index, end) in &self.ends {
+            if let End::Failed(_, lines) = end {
+                let name = self.steps[*index].name.as_str();
+                tell(format!("FAILED: {name}"));
+                lines.iter().for_each(|line| tell(format!("    {line}")));
+                failures.push(name);
+            }
+        }
         if failures.is_empty() { Ok(()) } else { Err(format!("failed: {}", failures.join(", "))) }
     }
 }

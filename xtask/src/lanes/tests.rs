@@ -143,3 +143,18 @@ fn an_interruption_ends_what_runs() {
     assert!(all.running.is_empty());
     fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn the_summary_names_the_failed_cases() {
+    let steps = [step("echo 'FAILED test_one'; echo; echo more; false", 1, nothing)];
+    let folder = std::env::temp_dir().join(format!("ftpdlite-cases-{}", std::process::id()));
+    make_folder(&folder).unwrap();
+    let (sender, news) = mpsc::channel();
+    let mut all = Lanes::new(&steps);
+    all.start(0, &folder, shell(&steps[0].name), &sender).unwrap();
+    if let News::Ended(index, status) = news.recv().unwrap() {
+        all.ended(index, status);
+    }
+    assert!(matches!(&all.ends[&0], End::Failed(_, lines) if lines == &["FAILED test_one"]));
+    fs::remove_dir_all(&folder).unwrap();
+}
