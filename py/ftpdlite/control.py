@@ -75,7 +75,7 @@ def _control(server, s, sock):
                         outcome = yield from _once("hashpass", True).make(s.text)
                     else:
                         outcome = _act(server, s, action)
-                except (OSError, MemoryError) as error:
+                except (OSError, MemoryError, AttributeError) as error:
                     outcome = _errno_of(error)
             began = _OPEN_READ <= action <= _OPEN_LIST
             stepping = True
