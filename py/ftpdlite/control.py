@@ -43,6 +43,7 @@ _ALL = const(63)
 
 _EPERM = const(1)
 _EACCES = const(13)
+_ENOSPC = const(28)
 _EUSERS = const(87)
 
 # How many failed logins an address has while somebody guesses at an account: as many as one connection has.
@@ -75,7 +76,7 @@ def _control(server, s, sock):
                         outcome = yield from _once("hashpass", True).make(s.text)
                     else:
                         outcome = _act(server, s, action)
-                except (OSError, MemoryError) as error:
+                except (OSError, MemoryError, AttributeError) as error:
                     outcome = _errno_of(error)
             began = _OPEN_READ <= action <= _OPEN_LIST
             stepping = True
@@ -162,7 +163,10 @@ def _act(server, s, action):
         _unlisten(s)
     elif action == _MAKE_DIRECTORY:
         path = s.path
-        os.mkdir(path)
+        error = _firmly(os.mkdir, path)
+        if error:
+            # FAT denies it when it is full.
+            return _ENOSPC if error == _EACCES and not os.statvfs(s.parent)[3] else error
         _tell(server, "mkdir", s, path)
     elif action == _REMOVE_DIRECTORY:
         path = s.path

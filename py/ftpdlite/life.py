@@ -165,9 +165,10 @@ async def _stop(server, wait):
     tasks = server._tasks
     _cancel(server, tasks[:1])
     server._listener.close()
-    for _ in range(wait * 20):
+    wait *= 20
+    for turn in range(wait + 20):
         for s in server.sessions:
-            if not s.job:
+            if turn >= wait or not s.job:
                 _dismiss(s, _STOPPED)
         if not server.sessions:
             break
@@ -176,14 +177,6 @@ async def _stop(server, wait):
             # Somebody else has stopped it meanwhile.
             return
     _cancel(server, tasks[1:])
-    for s in server.sessions:
-        _dismiss(s, _STOPPED)
-    for _ in range(40):
-        if not server.sessions:
-            break
-        await core.sleep_ms(25)
-        if server._stop_event is not stopped:
-            return
     for s in server.sessions:
         s.task.cancel()
         if s.job:

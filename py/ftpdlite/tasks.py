@@ -15,6 +15,7 @@ except ImportError:
     sys.path.append(".frozen")
     from asyncio import core
 
+_EPERM = const(1)
 _EIO = const(5)
 _ENOMEM = const(12)
 # How many words of memory are kept for what must not fail.
@@ -148,7 +149,7 @@ def _firmly(function, path=None, target=None):
             return 0
         except MemoryError:
             gc.collect()
-        except OSError as error:
+        except (OSError, AttributeError) as error:
             return _errno_of(error)
         except Exception as error:
             _complain(error)
@@ -157,7 +158,10 @@ def _firmly(function, path=None, target=None):
 
 
 def _errno_of(error):
-    # The errno of an OSError or of a MemoryError. An OSError has no number when there was no memory for it.
+    # The errno of an OSError or of a MemoryError. An OSError has no number when there was no memory for it. An AttributeError says that a file system
+    # cannot do that at all: VfsRom has no mkdir.
+    if isinstance(error, AttributeError):
+        return _EPERM
     if isinstance(error, MemoryError) or error.errno is None:
         return _ENOMEM
     return error.errno if isinstance(error.errno, int) and error.errno else _EIO

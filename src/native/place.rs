@@ -1,7 +1,7 @@
 //! Paths of the host: what clients see lies below an account's home.
 
 use super::obj::{self, Obj};
-use crate::protocol::path::overlap;
+use crate::protocol::path::{name_start, overlap};
 
 /// A virtual path as the host knows it: below the account's home.
 pub fn real_path(home: Obj, path: &[u8]) -> Obj {
@@ -10,6 +10,13 @@ pub fn real_path(home: Obj, path: &[u8]) -> Obj {
         Some(_) if path == b"/" => home,
         Some(home_bytes) => obj::new_text_joined(home_bytes, path),
     }
+}
+
+/// The file of that name in the folder in which a virtual path is.
+pub fn beside(home: Obj, path: &[u8], name: &[u8]) -> Obj {
+    let folder = path.get(..name_start(path)).unwrap_or_default();
+    let folder = obj::new_bytes_joined(home.bytes().unwrap_or_default(), folder);
+    obj::new_text_joined(folder.bytes().unwrap_or_default(), name)
 }
 
 /// A path of the host that need not be in memory as one piece.

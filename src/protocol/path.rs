@@ -63,7 +63,7 @@ pub fn append(out: &mut Path, bytes: &[u8]) -> Result<(), PathError> {
 }
 
 /// Where the last component begins: behind its slash.
-fn name_start(path: &[u8]) -> usize {
+pub fn name_start(path: &[u8]) -> usize {
     path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1)
 }
 
@@ -81,11 +81,8 @@ pub fn name(path: &[u8]) -> &[u8] {
 /// How the names of unfinished uploads begin. Clients neither see nor use these names.
 const UNFINISHED: &[u8] = b".ftpdlite-";
 
-/// The file beside `path` that an upload goes to until it is whole: `.ftpdlite-OWNER-NUMBER`, or `.ftpdlite-NUMBER` when `owner` is 0.
-///
-/// # Errors
-/// When it is too long; `out` then holds a part of it.
-pub fn unfinished(path: &[u8], owner: u32, number: u32, out: &mut Path) -> Result<(), PathError> {
+/// The name of the file that an upload goes to until it is whole: `.ftpdlite-OWNER-NUMBER`, or `.ftpdlite-NUMBER` when `owner` is 0.
+pub fn unfinished(owner: u32, number: u32, out: &mut Path) {
     out.clear();
     let mut digits = [0; 21];
     let mut text = Writer::new(&mut digits);
@@ -94,10 +91,10 @@ pub fn unfinished(path: &[u8], owner: u32, number: u32, out: &mut Path) -> Resul
         text.byte(b'-');
     }
     text.dec(number.into());
-    for part in [path.get(..name_start(path)).unwrap_or_default(), UNFINISHED, text.bytes()] {
-        append(out, part)?;
+    for part in [UNFINISHED, text.bytes()] {
+        // It always fits.
+        let _ = append(out, part);
     }
-    Ok(())
 }
 
 /// Whether this is the name of an unfinished upload, or of the note beside one, in any case, because FAT ignores case.
@@ -238,19 +235,17 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_uploads_are_beside_their_file() {
+    fn unfinished_uploads_have_a_name() {
         let mut out = Path::new();
-        for (path, owner, number, expected) in [
-            ("/a/b", 0, 7, "/a/.ftpdlite-7"),
-            ("/b", 5, u32::MAX, "/.ftpdlite-5-4294967295"),
-            ("/a/b/c", u32::MAX, 0, "/a/b/.ftpdlite-4294967295-0"),
+        for (owner, number, expected) in [
+            (0, 7, ".ftpdlite-7"),
+            (5, u32::MAX, ".ftpdlite-5-4294967295"),
+            (u32::MAX, u32::MAX, ".ftpdlite-4294967295-4294967295"),
         ] {
-            assert_eq!(unfinished(path.as_bytes(), owner, number, &mut out), Ok(()));
+            unfinished(owner, number, &mut out);
             assert_eq!(out, expected.as_bytes());
-            assert!(is_unfinished(name(&out)));
+            assert!(is_unfinished(&out));
         }
-        let long = [b"/".as_slice(), &[b'x'; 250], b"/b"].concat();
-        assert_eq!(unfinished(&long, 0, 1, &mut out), Err(PathError::TooLong));
     }
 
     /// The characters that are the same to MicroPython's FAT. It was asked for each pair of bytes from 0x80 on.

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 from control import reset
@@ -338,3 +340,79 @@ s.run()
             control.expect("QUIT", "221")
     server.wait_for_output("disconnect")
     assert "searches again: 0" in server.output() and "again: 1" not in server.output() and "again: 4" not in server.output()
+
+
+# A ROMFS, as boards have it at /rom, and a file system that has only what it needs to be read.
+READ_ONLY = """\
+import io, vfs
+
+class Poor:
+    def mount(self, readonly, mkfs):
+        pass
+
+    def stat(self, path):
+        if path not in ("/", "", "/folder", "/file"):
+            raise OSError(2)
+        return (0x8000 if path == "/file" else 0x4000, 0, 0, 0, 0, 0, 7, 0, 0, 0)
+
+    def ilistdir(self, path):
+        return iter([(b"file", 0x8000, 0, 7), (b"folder", 0x4000, 0)])
+
+    def open(self, path, mode):
+        if mode != "rb":
+            raise OSError(30)
+        return io.BytesIO(b"content")
+
+vfs.mount(Poor(), "/poor")
+with open("ROM", "rb") as file:
+    vfs.mount(vfs.VfsRom(file.read()), "/rom")
+"""
+
+
+def test_a_file_system_that_cannot_be_written_says_so(start_server, tmp_path):
+    (tmp_path / "rom/folder").mkdir(parents=True)
+    (tmp_path / "rom/file").write_bytes(b"content")
+    image = tmp_path / "image"
+    subprocess.run([sys.executable, "-m", "mpremote", "romfs", "--no-mpy", "--output", image, "build", tmp_path / "rom"], check=True)
+    server = start_server(program=READ_ONLY.replace('"ROM"', f'"{image}"') + MAIN.replace("root={root!r}", 'root="/"'))
+    with server.login() as control:
+        for root in ("/poor", "/rom"):
+            control.expect(f"CWD {root}", "250")
+            for command in ("MKD new", "DELE file", "RMD folder"):
+                assert control(command) == "550 Permission denied.", (root, command)
+            control.expect("RNFR file", "350")
+            assert control("RNTO other") == "550 Permission denied.", root
+            control.expect("ALLO 5", "202" if root == "/poor" else "452")
+            control.expect("AVBL", "550" if root == "/poor" else "213 0")
+            for command in ("STOR new", "STOR file", "APPE file"):
+                with control.data():
+                    assert control(command) == "550 Permission denied.", (root, command)
+            assert control.retrieve("NLST").split() == [b"file", b"folder"]
+            assert control.retrieve("RETR file") == b"content"
+
+
+@pytest.mark.discs
+@pytest.mark.parametrize("file_system", ["VfsFat", "VfsLfs2"])
+def test_nothing_new_fits_on_a_full_disc(start_server, file_system):
+    server = start_server(file_system=file_system, disc_size=96 << 10)
+    with server.login() as control:
+
+        def store(command, content):
+            with control.data() as data:
+                reply = control(command)
+                if reply.startswith("150 "):
+                    data.sendall(content)
+                    data.close()
+                    reply = control.reply()
+            return reply
+
+        control.store("STOR old", b"content")
+        for size in (4096, 1):
+            fillers = [f"STOR filler{size}-{number}" for number in range(500)]
+            assert any(store(filler, b"x" * size) == "452 No space left on device." for filler in fillers)
+        for command in ("STOR new", "STOR old", "APPE new", "STOU"):
+            assert store(command, b"x" * 5000) == "452 No space left on device.", command
+        control.expect("MKD folder", "452")
+        control.expect("ALLO 1", "452")
+        assert control.retrieve("RETR old") == b"content"
+        control.expect("DELE old", "250")

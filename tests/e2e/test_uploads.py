@@ -266,3 +266,21 @@ def test_lines_survive_any_buffer(start_board, size):
         assert control.reply() == "226 Transfer complete."
     assert server.files.read("/again") == file
     server.assert_nothing_leaked()
+
+
+def test_the_longest_path_in_a_deep_folder(board):
+    folder = ("/" + "d" * 49) * 5
+    path = f"{folder}/file"
+    assert len(path) == 255
+    board.files.make_folders(folder)
+    with board.login() as control:
+        for content in (b"first", b"second"):
+            control.store(f"STOR {path}", content)
+            assert control.retrieve(f"RETR {path}") == content
+        control.store(f"APPE {path}", b" and more")
+        control.expect(f"CWD {folder}", "250")
+        control.expect("RNFR file", "350")
+        control.expect("RNTO elif", "250")
+        control.store("STOU x", b"unique")
+        assert sorted(control.retrieve("NLST").split()) == [b"elif", b"x.1"]
+    assert board.files.read(f"{folder}/elif") == b"second and more"

@@ -441,7 +441,8 @@ impl Host {
                 let kept = action == Action::OpenAppend || self.session.offset() > 0;
                 let old = self.files.content(&path).filter(|_| kept).unwrap_or_default();
                 let own = action == Action::OpenWrite && !self.work.text.is_empty();
-                let opened = if own { self.work.text.to_vec() } else { path.clone() };
+                let folder = &path[..path.len() - name(&path).len()];
+                let opened = if own { [folder, &self.work.text].concat() } else { path.clone() };
                 self.becomes = own.then_some(path);
                 self.open = Some(opened.clone());
                 self.files.add(&opened, (Some(old), NOW)).map(|()| {

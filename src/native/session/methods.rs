@@ -6,7 +6,7 @@ use crate::native::exceptions;
 use crate::native::ffi;
 use crate::native::holders::slot;
 use crate::native::obj::{self, Obj};
-use crate::native::place::real_path;
+use crate::native::place::{beside, real_path};
 use crate::native::pump::{Filled, Pumped};
 use crate::native::qstr::Qstr;
 use crate::native::stream;
@@ -192,7 +192,7 @@ impl Inside<'_> {
             Qstr::offset => Obj::from_u64(core.offset()),
             Qstr::parent => real_path(home, parent(&work.path)),
             Qstr::part if work.text.is_empty() => Obj::NULL,
-            Qstr::part => real_path(home, &work.text),
+            Qstr::part => beside(home, &work.path, &work.text),
             Qstr::path => real_path(home, &work.path),
             Qstr::peer => endpoint_tuple(core.peer()),
             Qstr::private => Obj::from_bool(core.protects_data()),

@@ -57,7 +57,7 @@ pub struct Config<'a> {
 pub struct Workspace {
     /// The virtual path that the action is about.
     pub path: Path,
-    /// A text that belongs to the action: the password, what comes before each name of a listing, the path of the unfinished upload, or the argument of SITE.
+    /// A text that belongs to the action: the password, what comes before each name of a listing, the name of the unfinished upload, or the argument of SITE.
     pub text: Path,
     /// The number of the next unfinished upload.
     pub(super) upload: u32,
@@ -133,7 +133,7 @@ pub enum Action {
     /// all that it needs for the transfer before it says so.
     OpenRead,
     /// Open `path` for writing, at [`Session::offset`](super::Session::offset) in the old file when that is not 0, and begin the transfer: `Done`. When `text` is not empty, open
-    /// that path instead; it becomes `path` when the transfer is `Complete`, and is removed when it is not.
+    /// the file of that name beside it; it becomes `path` when the transfer is `Complete`, and is removed when it is not.
     OpenWrite,
     /// Open `path` for appending and begin the transfer: `Done`.
     OpenAppend,

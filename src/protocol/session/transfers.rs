@@ -133,11 +133,8 @@ impl Session {
         let work = &mut *turn.work;
         work.text.clear();
         work.upload = work.upload.wrapping_add(1);
-        if turn.config.atomic_uploads
-            && self.offset == 0
-            && unfinished(&work.path, turn.config.owner, work.upload, &mut work.text).is_err()
-        {
-            return Break(PATH_TOO_LONG);
+        if turn.config.atomic_uploads && self.offset == 0 {
+            unfinished(turn.config.owner, work.upload, &mut work.text);
         }
         self.act(Action::OpenWrite, After::Stor)
     }
