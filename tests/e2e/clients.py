@@ -322,6 +322,27 @@ class Gvfs(CommandLine):
         return self.run("--", "sh", "-c", "\n".join(script))
 
 
+class Kio(CommandLine):
+    """kioclient5: at the command line what Dolphin and the other programs of KDE use."""
+
+    program = "kioclient5"
+    package = "kde-cli-tools"
+
+    def __init__(self, server, folder):
+        super().__init__(server, folder)
+        if not os.path.exists("/usr/bin/dbus-run-session"):
+            pytest.skip("the Debian package dbus is not installed")
+        runtime = folder / "runtime"
+        runtime.mkdir(mode=0o700)
+        self.environment = {"XDG_RUNTIME_DIR": str(runtime), "QT_QPA_PLATFORM": "offscreen"}
+        self.url = self.url.replace("//", "//tester:secret@")
+        self.program = "dbus-run-session"
+
+    def kio(self, *arguments):
+        """Runs the program on a bus of its own, which ends with it."""
+        return self.run("--", "kioclient5", "--noninteractive", *arguments)
+
+
 class NetFtp(CommandLine):
     """Perl's own."""
 

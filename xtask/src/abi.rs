@@ -82,7 +82,7 @@ pub fn check(project: &Project) -> Result {
                 println!("abi.h agrees with {name} ({suite})");
             }
             Err(error) => {
-                say(format!("leaves out {suite}, whose sources cannot be had"));
+                say(format!("leaves out {suite}, whose sources cannot be had: {error}"));
                 reasons.push(error);
             }
         }

@@ -169,7 +169,7 @@ pub fn perform(steps: &[Step], lanes: usize, folder: &Path, command: impl Fn(&st
     make_folder(folder)?;
     let beginning = Instant::now();
     let mut all = Lanes::new(steps);
-    all.first();
+    all.first(&news)?;
     loop {
         while let Some(index) = all.next(lanes) {
             all.start(index, folder, command(&steps[index].name), &sender)?;
@@ -205,11 +205,15 @@ impl<'a> Lanes<'a> {
         format!("[{} of {}] {}", index + 1, self.steps.len(), self.steps[index].name)
     }
 
-    /// Fetches what the steps need.
-    fn first(&mut self) {
+    /// Fetches what the steps need. Ctrl-C ends the program that fetches, and then nothing more is fetched.
+    fn first(&mut self, news: &mpsc::Receiver<News>) -> Result {
         for (index, step) in self.steps.iter().enumerate() {
             let start = Instant::now();
-            let end = match step.first.as_ref().map(|first| first()) {
+            let fetched = step.first.as_ref().map(|first| first());
+            if let Ok(News::Interrupted) = news.try_recv() {
+                return Err("interrupted".into());
+            }
+            let end = match fetched {
                 None | Some(Ok(Outcome::Done)) => continue,
                 Some(Ok(Outcome::Skipped(reason))) => End::Skipped(reason),
                 Some(Err(error)) => {
@@ -219,6 +223,7 @@ impl<'a> Lanes<'a> {
             };
             self.end(index, end);
         }
+        Ok(())
     }
 
     fn end(&mut self, index: usize, end: End) {
@@ -364,7 +369,7 @@ fn signal(name: &str, group: u32) {
 }
 
 fn tell(text: impl AsRef<str>) {
-    // Who does not listen any more, is told nothing.
+    // The reader may be gone (`cargo xtask test | head`). That is no failure.
     let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
 }
 

@@ -39,9 +39,12 @@ const CLIENTS: &[(&str, &str)] = &[
     ("rclone", "rclone"),
 ];
 
-/// Clients of several packages, which only work where they are installed: a file that they bring, and the packages.
+/// Clients that only work where they are installed: a file by which to see that, and their packages.
 const INSTALLED_CLIENTS: &[(&str, &[&str])] = &[
     ("/usr/lib/gvfs/gvfsd-ftp", &["gvfs-backends", "libglib2.0-bin", "dbus"]),
+    ("/usr/bin/kioclient5", &["kde-cli-tools", "kio", "dbus"]),
+    ("/usr/bin/php", &["php-cli"]),
+    ("/usr/bin/ruby", &["ruby", "ruby-net-ftp"]),
     ("/usr/bin/filezilla", &["filezilla"]),
     // The display that it is shown on, and what presses its keys.
     ("/usr/bin/Xvfb", &["xvfb"]),

@@ -144,7 +144,7 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
     for target in TARGETS {
         let name = build_of(target.name);
         let work = || build::build(project, target).map(drop);
-        all.push(step(&name, 55, work).uses(MODULE).first(|| toolchain::install(target.triple)));
+        all.push(step(&name, 55, work).uses(MODULE).first(|| toolchain::install_or_skip(target.triple)));
         whole = whole.after(name);
     }
     all.push(whole);

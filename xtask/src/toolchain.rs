@@ -89,6 +89,14 @@ pub fn install(triple: &str) -> Result {
     if is_host(triple) { Ok(()) } else { clang().map(drop) }
 }
 
+/// The same for `test`. A user who may not install anything is told why the build is left out. For root a missing compiler is a failure.
+pub fn install_or_skip(triple: &str) -> Result<Option<String>> {
+    match install(triple) {
+        Err(reason) if !may_install() => Ok(Some(reason)),
+        result => result.map(|()| None),
+    }
+}
+
 /// The versions of the compilers, by what they compile.
 pub fn versions() -> Result<Vec<(String, String)>> {
     let usual = std::env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from);
@@ -129,10 +137,12 @@ fn core_for(triple: &str) -> Result<Core> {
         Some((old_major, old_minor)) => format!(" ({DEBIAN_RUSTC} is {old_major}.{old_minor}, which is too old)"),
         None => String::new(),
     };
+    // Where the source of `core` is missing, clang mostly is, too. So this names both, and nobody needs to try twice.
+    let packages = DEBIAN_RUST.iter().chain(if find_clang().is_none() { DEBIAN_CLANG } else { &[] });
     Err(format!(
-        "there is no Rust core library of Rust {major}.{minor} or later for {triple}{too_old}; one of these brings it: \
-         rustup component add rust-src, or rustup target add {triple}, or as root on Debian: apt-get install {}",
-        DEBIAN_RUST.join(" ")
+        "there is no Rust core library of Rust {major}.{minor} or later for {triple}{too_old}; rustup component add rust-src \
+         brings it, or as root on Debian: apt-get install {}",
+        packages.copied().collect::<Vec<_>>().join(" ")
     ))
 }
 

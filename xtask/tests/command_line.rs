@@ -146,8 +146,8 @@ fn the_workflows_run_commands_that_there_are() {
 fn the_workflows_use_the_rust_that_the_project_names() {
     let manifest = include_str!("../../Cargo.toml");
     let oldest = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
-    let tested = include_str!("../../README.md").split_once(" is what it is tested with").expect("a version").0;
-    let tested = tested.rsplit(' ').next().expect("a version");
+    let tested = include_str!("../../README.md").split_once("The tests use Rust ").expect("a version").1;
+    let tested = tested.split(',').next().expect("a version");
     let images: Vec<_> = workflows().filter_map(|line| line.strip_prefix("image: ")).collect();
     let image = |version: &str| format!("rust:{}-bookworm", version.trim_matches('"'));
     assert_eq!(images, [image(tested), image(oldest), image(tested)]);

@@ -15,7 +15,7 @@ fn ends(folder: &str, steps: &[Step], lanes: usize) -> (Vec<String>, Result) {
     let (sender, news) = mpsc::channel();
     let mut all = Lanes::new(steps);
     let mut order = Vec::new();
-    all.first();
+    all.first(&news).unwrap();
     loop {
         while let Some(index) = all.next(lanes) {
             all.start(index, &folder, shell(&steps[index].name), &sender).unwrap();
@@ -119,7 +119,7 @@ fn nothing_that_a_step_has_started_is_left() {
     assert_eq!(ends("left", &steps, 1).1, Ok(()));
     let number: u32 = fs::read_to_string(&folder).unwrap().trim().parse().unwrap();
     fs::remove_file(&folder).unwrap();
-    // Killed it is, or waits for somebody who buries it.
+    // It has been killed when it is gone, or a zombie that nobody has waited for yet.
     let is_alive = || {
         fs::read_to_string(format!("/proc/{number}/stat"))
             .is_ok_and(|stat| !stat.rsplit(") ").next().is_some_and(|state| state.starts_with(['Z', 'X'])))
@@ -129,6 +129,20 @@ fn nothing_that_a_step_has_started_is_left() {
         assert!(Instant::now() < deadline, "{number} runs on");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn nothing_is_fetched_after_an_interruption() {
+    let fetched = std::cell::Cell::new(0);
+    let (sender, news) = mpsc::channel();
+    let fetch = || {
+        fetched.set(fetched.get() + 1);
+        sender.send(News::Interrupted).unwrap();
+        Err::<(), _>("the program that fetches was interrupted, too".into())
+    };
+    let steps = [step("true", 1, nothing).first(fetch), step("true 2", 1, nothing).first(fetch)];
+    assert_eq!(Lanes::new(&steps).first(&news), Err("interrupted".into()));
+    assert_eq!(fetched.get(), 1);
 }
 
 #[test]
