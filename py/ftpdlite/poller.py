@@ -24,8 +24,12 @@ def extend(queue):
     poller = select.poll()
     count += _ROOM
     # A number stands for a descriptor. All are out again before anything polls.
-    for number in range(count):
-        poller.register(number)
+    try:
+        for number in range(count):
+            poller.register(number)
+    except OSError:
+        # This poller has no array: it asks each stream.
+        return count
     for number in range(count):
         poller.unregister(number)
     for reader, writer, stream in streams:

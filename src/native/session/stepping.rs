@@ -224,7 +224,7 @@ impl Inside<'_> {
                     // The task has to wake for an action.
                     let waits = is_polled || is_over;
                     if waits || matches!(action, Action::Hash | Action::Checksum) {
-                        let is_kept = self.keep_work();
+                        let is_kept = !action.needs_workspace() || self.keep_work();
                         if waits && is_kept {
                             self.body.deferred = true;
                             return YIELD;

@@ -199,6 +199,26 @@ impl Action {
             _ => Access::None,
         }
     }
+
+    /// Whether it needs what is in the workspace. The others need no memory to be put off for a while, so they cannot fail for want of it: some of them come when
+    /// a reply of several lines has begun.
+    pub fn needs_workspace(self) -> bool {
+        !matches!(
+            self,
+            Action::StartTls
+                | Action::Reset
+                | Action::Passive
+                | Action::Unlisten
+                | Action::PassiveIpv4
+                | Action::Abort
+                | Action::CloseFile
+                | Action::ListHere
+                | Action::Memory
+                | Action::Collect
+                | Action::Uptime
+                | Action::Who
+        )
+    }
 }
 
 /// What came of an action.
