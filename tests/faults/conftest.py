@@ -6,9 +6,13 @@ import sys
 E2E = pathlib.Path(__file__).resolve().parents[1] / "e2e"
 sys.path.insert(0, str(E2E))
 
+import control  # noqa: E402
 from server import Server  # noqa: E402
 
 import pytest  # noqa: E402
+
+# A server that collects garbage at each allocation, or runs under valgrind, is slow: a hashed password alone takes seconds.
+control.PATIENCE = 120
 
 
 @pytest.fixture
