@@ -103,7 +103,8 @@ fn pack(texts: &mut [Vec<u8>]) -> Vec<[u8; 2]> {
 /// The source that is included.
 fn table(literals: &[String], texts: &[Vec<u8>], pairs: &[[u8; 2]]) -> String {
     let packed = texts.concat();
-    let starts: Vec<usize> = (0..texts.len()).step_by(GROUP).map(|first| texts[..first].concat().len()).collect();
+    let starts = (0..texts.len()).step_by(GROUP).map(|first| texts[..first].concat().len() as u16);
+    let groups: Vec<[u8; 2]> = starts.map(u16::to_le_bytes).collect();
     let mut source = String::from("macro_rules! text {\n");
     for (index, literal) in literals.iter().enumerate() {
         let number = index + 1;
@@ -112,10 +113,10 @@ fn table(literals: &[String], texts: &[Vec<u8>], pairs: &[[u8; 2]]) -> String {
     }
     source
         + &format!(
-            "}}\nconst DOT: u8 = {DOT};\nconst GROUP: usize = {GROUP};\nstatic PAIRS: [[u8; 2]; {}] = {pairs:?};\n\
-         static GROUPS: [u16; {}] = {starts:?};\nstatic PACKED: [u8; {}] = {packed:?};\n",
+            "}}\nconst DOT: u8 = {DOT};\nconst GROUP: usize = {GROUP};\nconst PAIRS: [[u8; 2]; {}] = {pairs:?};\n\
+         const GROUPS: [[u8; 2]; {}] = {groups:?};\nconst PACKED: [u8; {}] = {packed:?};\n",
             pairs.len(),
-            starts.len(),
+            groups.len(),
             packed.len()
         )
 }

@@ -223,9 +223,10 @@ typedef struct _mp_fun_table_t {
     const void *stream_write_obj;
 } mp_fun_table_t;
 
-// The linker step points these at the runtime's table and at the module's own names (src/native/qstr.rs).
+// The linker step points these at the runtime's table, at the module's own names (src/native/qstr.rs) and at its object (src/native/tables.rs).
 extern const mp_fun_table_t mp_fun_table __attribute__((visibility("default")));
 extern const qstr_short_t mp_qstr_table[] __attribute__((visibility("default")));
+extern const mp_obj_t mp_obj_table[] __attribute__((visibility("default")));
 
 // glue.c
 void *ftpdlite_try(void (*call)(void *context), void *context);

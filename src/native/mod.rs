@@ -16,6 +16,7 @@ mod runtime;
 mod server;
 mod session;
 mod stream;
+mod tables;
 mod types;
 
 use crate::protocol::path;

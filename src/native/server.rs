@@ -7,6 +7,7 @@ use super::obj::{self, Obj};
 use super::place::{Place, real_path};
 use super::pump::{Clock, Outlet};
 use super::qstr::Qstr;
+use super::tables::tables;
 use super::types;
 use crate::protocol::session::{Config, Host, REPLY_MAX, Stat, Tls, Workspace};
 use crate::protocol::turns::Turns;
@@ -179,6 +180,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         epoch: args[1].to_u64() as u32,
         listing_times: args[12].to_u64() as u32,
         config: Config {
+            tables: tables(),
             server_name: args[0].bytes().unwrap_or_default(),
             idle_timeout: args[2].to_u64() as u16,
             login_timeout: args[6].to_u64() as u16,

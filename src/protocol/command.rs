@@ -4,7 +4,6 @@
 
 use super::listing::Permission;
 use super::texts::{Text, text};
-use super::writer::Writer;
 use nom::bytes::complete::take_while1;
 use nom::combinator::rest;
 use nom::{IResult, Parser};
@@ -90,7 +89,7 @@ pub enum Verb {
 
 impl Verb {
     /// Whether the server does it, with TLS or without, with digests or without.
-    fn is_offered(self, tls: bool, digests: bool) -> bool {
+    pub(super) fn is_offered(self, tls: bool, digests: bool) -> bool {
         match self {
             Verb::Unavailable | Verb::Ccc => false,
             Verb::Auth | Verb::Pbsz | Verb::Prot => tls,
@@ -135,7 +134,7 @@ enum Syntax {
     User,
 }
 
-static SYNTAXES: &[Text] = &[
+pub(super) const SYNTAXES: [Text; 23] = [
     Text::NONE,
     text!(" <SP> account-information"),
     text!(" <SP> decimal-integer"),
@@ -162,7 +161,7 @@ static SYNTAXES: &[Text] = &[
 ];
 
 /// Bytes of the longest name.
-const NAME_MAX: usize = 7;
+pub(super) const NAME_MAX: usize = 7;
 
 /// A name of a table, filled with blanks, so that it needs no pointer and no length.
 pub(super) const fn filled<const N: usize>(name: &[u8]) -> [u8; N] {
@@ -178,7 +177,7 @@ pub(super) const fn filled<const N: usize>(name: &[u8]) -> [u8; N] {
 /// One row of the table.
 pub struct Command {
     /// Upper case, filled with blanks.
-    name: [u8; NAME_MAX],
+    pub(super) name: [u8; NAME_MAX],
     /// Who handles it.
     pub verb: Verb,
     /// What the account must be allowed to do; with [`ALWAYS`], that it is taken before login too.
@@ -210,11 +209,11 @@ impl Command {
     }
 
     /// Whether FEAT lists it by its name.
-    fn is_feature(&self) -> bool {
+    pub(super) fn is_feature(&self) -> bool {
         self.syntax & FEATURE != 0
     }
 
-    fn syntax(&self) -> usize {
+    pub(super) fn syntax(&self) -> usize {
         (self.syntax & !(FEATURE | REQUIRED)).into()
     }
 
@@ -226,20 +225,20 @@ impl Command {
 
 macro_rules! commands {
     ($($name:literal $verb:ident $when:ident $needs:ident $argument:ident $feature:literal $syntax:ident)*) => {
-        &[$(Command {
+        /// Every command, in the order in which HELP shows them.
+        pub const COMMANDS: [Command; [$(stringify!($name)),*].len()] = [$(Command {
             name: filled($name),
             verb: Verb::$verb,
             needs: Permission::$needs.bits() | if matches!(When::$when, When::Always) { ALWAYS } else { 0 },
             syntax: Syntax::$syntax as u8
                 | if matches!(Argument::$argument, Argument::Required) { REQUIRED } else { 0 }
                 | if $feature { FEATURE } else { 0 },
-        }),*]
+        }),*];
     };
 }
 
-/// Every command, in the order in which HELP shows them.
 #[rustfmt::skip]
-pub static COMMANDS: &[Command] = commands! {
+commands! {
     // name  handler      taken       needs   argument  FEAT   syntax
     b"ABOR"  Abor         LoggedIn    NONE    None      false  Nothing
     b"ACCT"  Acct         LoggedIn    NONE    Optional  false  Account
@@ -299,14 +298,6 @@ pub static COMMANDS: &[Command] = commands! {
     b"XPWD"  Pwd          LoggedIn    NONE    None      false  Nothing
     b"XRMD"  Rmd          LoggedIn    DELETE  Required  false  Path
     b"XSHA256" Xsha256    LoggedIn    READ    Required  true   Path
-};
-
-/// Finds a command by its name in any case.
-pub fn find(name: &[u8]) -> Option<&'static Command> {
-    let mut wanted = [b' '; NAME_MAX];
-    wanted.get_mut(..name.len())?.copy_from_slice(name);
-    wanted.make_ascii_uppercase();
-    COMMANDS.iter().find(|command| command.name == wanted)
 }
 
 /// Cuts a line into the verb and its argument. The argument is all that follows the one blank, further blanks included; it may be empty. `None` when the line does
@@ -322,49 +313,9 @@ pub fn parse(line: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// The body of HELP: the names in rows of eight, a `*` behind those that are not offered.
-pub fn write_names(tls: bool, digests: bool, out: &mut Writer<'_>) {
-    for row in COMMANDS.chunks(8) {
-        for command in row {
-            out.byte(b' ');
-            out.put(command.name());
-            out.byte(if command.verb.is_offered(tls, digests) { b' ' } else { b'*' });
-            out.put(command.name.get(command.name().len()..).unwrap_or_default());
-        }
-        out.text(text!("\r\n"));
-    }
-}
-
-/// `RETR <SP> pathname`.
-pub fn write_syntax(command: &Command, out: &mut Writer<'_>) {
-    out.put(command.name());
-    out.text(SYNTAXES.get(command.syntax()).copied().unwrap_or(Text::NONE));
-}
-
-/// FEAT's lines for the commands that are features by their name alone, and those for TLS (RFC 4217 6).
-pub fn write_features(tls: bool, digests: bool, out: &mut Writer<'_>) {
-    if tls {
-        out.text(text!(" AUTH TLS\r\n PBSZ\r\n PROT\r\n"));
-    }
-    for command in COMMANDS.iter().filter(|command| command.is_feature() && command.verb.is_offered(tls, digests)) {
-        out.byte(b' ');
-        out.put(command.name());
-        out.text(text!("\r\n"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn verbs_are_found_in_any_case() {
-        assert_eq!(find(b"rEtR").unwrap().verb, Verb::Retr);
-        assert_eq!(find(b"cwd").unwrap().verb, Verb::Cwd);
-        for unknown in [&b""[..], b"FOO", b"RETRX", b"CW", b"\xff"] {
-            assert!(find(unknown).is_none());
-        }
-    }
 
     #[test]
     fn the_table_is_sorted_and_has_no_name_twice() {

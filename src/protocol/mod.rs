@@ -9,7 +9,7 @@
 //!    [`Session::received`](session::Session::received). [`input`] takes out the Telnet sequences and cuts the bytes into lines.
 //! 2. The host calls [`Session::next`](session::Session::next) with a [`Turn`](session::Turn). The turn holds the settings, room for the reply, and the
 //!    [`Host`](session::Host), whose files the session may look at. `next` takes one line.
-//! 3. [`command`] has the table that says who may send what, and when. [`arguments`] and [`address`] parse what follows the verb. [`path`] resolves names, so
+//! 3. [`command`] has the table that says who may send what, and when; the host lends it to the session ([`tables`]). [`arguments`] and [`address`] parse what follows the verb. [`path`] resolves names, so
 //!    that no client leaves its folder or uses a name that a file system would read as another one.
 //! 4. The command's function in [`session`] writes its reply through a [`Writer`](writer::Writer). The [`Step`](session::Step) says what the host does next:
 //!    read more, close, or do an [`Action`](session::Action), such as to remove a file or to begin a transfer.
@@ -101,6 +101,7 @@ pub mod path;
 mod security;
 pub mod session;
 mod sockets;
+pub mod tables;
 mod texts;
 pub mod time;
 pub mod turns;

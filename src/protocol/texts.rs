@@ -18,44 +18,53 @@ impl Text {
     }
 }
 
-// The macro `text!`; the table PACKED, in which bytes below END stand for one or two letters, see PAIRS, and others end a text, DOT with a dot; and GROUPS, where
+// The macro `text!`; the table PACKED, in which bytes above DOT stand for one or two letters, see PAIRS, and others end a text, DOT with a dot; and GROUPS, where
 // each GROUP of texts begins in it.
 include!(concat!(env!("OUT_DIR"), "/texts.rs"));
 pub(crate) use text;
 
-impl Writer<'_> {
-    /// A text of the table.
+/// All texts. Its numbers are bytes, so that it may begin anywhere in memory.
+pub(super) struct Texts {
+    groups: [[u8; 2]; GROUPS.len()],
+    pairs: [[u8; 2]; PAIRS.len()],
+    packed: [u8; PACKED.len()],
+}
+
+pub(super) const TEXTS: Texts = Texts { groups: GROUPS, pairs: PAIRS, packed: PACKED };
+
+impl Texts {
+    /// Writes a text.
     #[inline(never)]
-    pub fn text(&mut self, text: Text) {
-        let before = self.len();
+    pub(super) fn write(&self, text: Text, out: &mut Writer<'_>) {
+        let before = out.len();
         let number = usize::from(text.0.get() - 1);
-        let start = GROUPS.get(number / GROUP).copied().unwrap_or_default();
+        let start = self.groups.get(number / GROUP).copied().map_or(0, u16::from_le_bytes);
         let mut others = number % GROUP;
-        for &byte in PACKED.get(usize::from(start)..).unwrap_or_default() {
+        for &byte in self.packed.get(usize::from(start)..).unwrap_or_default() {
             if others > 0 {
                 others -= usize::from(byte <= DOT);
             } else if byte > DOT {
-                self.unpack(byte);
+                self.unpack(byte, out);
             } else {
                 if byte == DOT {
-                    self.byte(b'.');
+                    out.byte(b'.');
                 }
                 break;
             }
         }
-        if self.overflowed() {
-            self.leave_out(before);
+        if out.overflowed() {
+            out.leave_out(before);
         }
     }
 
     /// A letter, or the pair that stands for, of which each may be a pair.
-    fn unpack(&mut self, byte: u8) {
-        match PAIRS.get(usize::from(byte).wrapping_sub(0x80)) {
+    fn unpack(&self, byte: u8, out: &mut Writer<'_>) {
+        match self.pairs.get(usize::from(byte).wrapping_sub(0x80)) {
             Some(&[first, second]) => {
-                self.unpack(first);
-                self.unpack(second);
+                self.unpack(first, out);
+                self.unpack(second, out);
             }
-            None => self.byte(byte),
+            None => out.byte(byte),
         }
     }
 }
@@ -67,7 +76,7 @@ mod tests {
     fn said(text: Text, room: usize) -> (String, bool) {
         let mut buffer = [0; 80];
         let mut out = Writer::new(&mut buffer[..room]);
-        out.text(text);
+        TEXTS.write(text, &mut out);
         (String::from_utf8_lossy(out.bytes()).into_owned(), out.overflowed())
     }
 

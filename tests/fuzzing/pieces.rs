@@ -10,6 +10,7 @@ use ftpdlite::protocol::arguments::{
 };
 use ftpdlite::protocol::listing::{Entry, Facts, Kind, Permission, facts_line, list_line, name_line};
 use ftpdlite::protocol::path::{self, Path, PathError};
+use ftpdlite::protocol::tables::TABLES;
 use ftpdlite::protocol::writer::Writer;
 use ftpdlite::protocol::{ascii as conversion, command, glob, time};
 use std::net::IpAddr;
@@ -32,7 +33,7 @@ pub fn commands(bytes: &[u8]) {
     if let Some((verb, argument)) = command::parse(bytes) {
         let blank = usize::from(bytes.len() > verb.len());
         assert_eq!(verb.len() + blank + argument.len(), bytes.len());
-        if let Some(found) = command::find(verb) {
+        if let Some(found) = TABLES.find(verb) {
             assert!(found.name().eq_ignore_ascii_case(verb));
         }
     }

@@ -15,6 +15,7 @@ use ftpdlite::protocol::path::{is_reserved, is_unfinished, name, parent};
 use ftpdlite::protocol::session::{
     self, Access, Action, Config, Dismissal, End, Outcome, REPLY_MAX, Session, Stat, Step, Tick, Tls, Turn, Workspace,
 };
+use ftpdlite::protocol::tables::TABLES;
 use std::collections::VecDeque;
 
 /// The numbers of events. The arguments of an event follow its number.
@@ -122,6 +123,7 @@ impl Server {
             if flag(5) { Ip::v6([32, 1, 13, 184, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]) } else { Ip::V4([127, 0, 0, 1]) };
         let limit = |bit: u8| if times >> bit & 1 != 0 { 3 } else { 60 };
         let config = Config {
+            tables: &TABLES,
             server_name: b"FTPdLite",
             idle_timeout: limit(0),
             login_timeout: limit(1),
@@ -221,7 +223,7 @@ impl Server {
     /// Looks at the next command.
     fn heard(&mut self) {
         let parsed = self.session.peek(&self.line).and_then(command::parse);
-        let verb = parsed.and_then(|(verb, _)| command::find(verb)).map(|command| command.verb);
+        let verb = parsed.and_then(|(verb, _)| TABLES.find(verb)).map(|command| command.verb);
         self.is_transfer = self.session.logged_in() && verb.is_some_and(Verb::transfers);
     }
 
@@ -384,7 +386,7 @@ impl Server {
             (Action::Who, _) => {
                 let mut bytes = [0; 256];
                 let mut out = ftpdlite::protocol::writer::Writer::new(&mut bytes);
-                self.session.describe(&mut out);
+                self.session.describe(&TABLES, &mut out);
                 self.replies.read(out.bytes());
                 Outcome::Done
             }

@@ -10,6 +10,7 @@ use ftpdlite::protocol::path::{is_unfinished, name, overlap, parent};
 use ftpdlite::protocol::session::{
     self, Access, Action, Config, End, Outcome, Session, Stat, Step, Tls, Transfer, Turn, Workspace,
 };
+use ftpdlite::protocol::tables::TABLES;
 use ftpdlite::protocol::time;
 use ftpdlite::protocol::writer::Writer;
 use sha2::{Digest, Sha256};
@@ -215,6 +216,7 @@ impl Host {
 
     fn config(&self) -> Config<'static> {
         Config {
+            tables: &TABLES,
             server_name: b"FTPdLite (MicroPython)",
             idle_timeout: 300,
             login_timeout: 30,
@@ -462,7 +464,7 @@ impl Host {
             Action::Who => {
                 let mut bytes = [0; 256];
                 let mut out = Writer::new(&mut bytes);
-                self.session.describe(&mut out);
+                self.session.describe(&TABLES, &mut out);
                 self.replies.extend(out.bytes());
                 Ok(Outcome::Done)
             }

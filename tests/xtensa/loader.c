@@ -799,7 +799,7 @@ static void relocate(const uint8_t *file, size_t text_size, size_t rodata_size) 
         } else if (op == 8) {
             added = (size_t)&mp_fun_table;
         } else if (op == 7) {
-            die("loader: a relocation to the objects");
+            added = (size_t)STATE->context.constants.obj_table;
         } else {
             added = ((const size_t *)&mp_fun_table)[op - 9];
         }
@@ -820,9 +820,7 @@ static mp_obj_t load(const uint8_t *file, size_t size) {
     }
     file += 4;
     size_t names = file_number(&file);
-    if (file_number(&file)) {
-        die("loader: the file has objects");
-    }
+    size_t object_count = file_number(&file);
     qstr_short_t *table = allocate(names * sizeof(qstr_short_t));
     for (size_t i = 0; i < names; ++i) {
         size_t length = file_number(&file);
@@ -831,6 +829,16 @@ static mp_obj_t load(const uint8_t *file, size_t size) {
         }
         table[i] = intern((const char *)file, length >> 1);
         file += (length >> 1) + 1;
+    }
+    mp_obj_t *objects = allocate(object_count * sizeof(mp_obj_t));
+    for (size_t i = 0; i < object_count; ++i) {
+        // The number of bytes in py/persistentcode.h.
+        if (*file++ != 6) {
+            die("loader: a constant object that is not bytes");
+        }
+        size_t length = file_number(&file);
+        objects[i] = new_text(&type_bytes, file, length);
+        file += length + 1;
     }
     size_t head = file_number(&file);
     size_t text_size = head >> 3;
@@ -853,6 +861,7 @@ static mp_obj_t load(const uint8_t *file, size_t size) {
     STATE->context.module.base.type = &type_module;
     STATE->context.module.globals = new_dict(0);
     STATE->context.constants.qstr_table = table;
+    STATE->context.constants.obj_table = objects;
     relocate(file, text_size, rodata_size);
     if (end[-1] != 0xff) {
         die("loader: the file does not end in its relocations");

@@ -343,7 +343,7 @@ impl Inside<'_> {
             }
             let mut out = Writer::new(&mut self.shared.replies[self.shared.collected..]);
             if let Some(core) = core_of(other, self.head, &self.body.core, self.settings) {
-                core.describe(&mut out);
+                core.describe(self.settings.config.tables, &mut out);
             }
             self.shared.collected += out.len();
         }

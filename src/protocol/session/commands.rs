@@ -39,7 +39,7 @@ impl Session {
     /// Looks the command up and checks what the table demands.
     fn admit(&mut self, line: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         let renaming = core::mem::take(&mut self.rename_pending);
-        let found = command::parse(line).and_then(|(verb, argument)| Some((command::find(verb)?, argument)));
+        let found = command::parse(line).and_then(|(verb, argument)| Some((turn.config.tables.find(verb)?, argument)));
         let always = found.is_some_and(|(command, _)| command.when() == When::Always);
         let Some((command, argument)) = found.filter(|_| always || self.logged_in()) else {
             return Break(if self.logged_in() {

@@ -83,11 +83,11 @@ impl Session {
             return Break(text!("425 Can't open passive connection."));
         };
         let line = if extended {
-            turn.out.text(text!("229 Entering Extended Passive Mode (|||"));
+            turn.text(text!("229 Entering Extended Passive Mode (|||"));
             turn.out.dec(port.into());
             text!("|).")
         } else if let Some(Ip::V4(address)) = parse_ip(address) {
-            turn.out.text(text!("227 Entering Passive Mode ("));
+            turn.text(text!("227 Entering Passive Mode ("));
             write_passive(address, port, &mut turn.out);
             text!(").")
         } else {

@@ -20,7 +20,7 @@ impl Session {
             return Break(text!("550 SIZE not allowed in ASCII mode."));
         }
         self.find_file(argument, turn)?;
-        turn.out.text(text!("213 "));
+        turn.text(text!("213 "));
         turn.out.dec(turn.found.size);
         Break(Text::NONE)
     }
@@ -35,7 +35,7 @@ impl Session {
         if turn.found.modified == 0 {
             return Break(text!("550 The file system does not know its time."));
         }
-        turn.out.text(text!("213 "));
+        turn.text(text!("213 "));
         write_stamp(turn.found.modified, &mut turn.out);
         Break(Text::NONE)
     }
@@ -62,9 +62,9 @@ impl Session {
 
     /// The time is set.
     pub(super) fn set_time_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.text(text!("213 Modify="));
+        turn.text(text!("213 Modify="));
         write_stamp(self.time(), &mut turn.out);
-        turn.out.text(text!("; "));
+        turn.text(text!("; "));
         turn.out.name(&turn.work.path);
         Break(Text::NONE)
     }
@@ -72,7 +72,7 @@ impl Session {
     /// MLST.
     pub(super) fn mlst(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.find(argument, turn)?;
-        turn.out.text(text!("250-Listing "));
+        turn.text(text!("250-Listing "));
         turn.out.name(&turn.work.path);
         turn.end();
         let kind = if turn.found.directory { Kind::Directory } else { Kind::File };
@@ -92,7 +92,7 @@ impl Session {
     /// The file system is measured.
     pub(super) fn avbl_done(&self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
         let Outcome::Space(free, _) = outcome else { return Break(LOCAL_ERROR) };
-        turn.out.text(text!("213 "));
+        turn.text(text!("213 "));
         turn.out.dec(free);
         Break(Text::NONE)
     }
@@ -128,11 +128,11 @@ impl Session {
     pub(super) fn hash_done(&self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
         let Outcome::Text(digest) = outcome else { return Break(LOCAL_ERROR) };
         if self.hash == Verb::Hash {
-            turn.out.text(text!("213 SHA-256 0-"));
+            turn.text(text!("213 SHA-256 0-"));
             turn.out.dec(self.number);
             turn.out.byte(b' ');
         } else {
-            turn.out.text(text!("250 "));
+            turn.text(text!("250 "));
         }
         digest.iter().for_each(|&byte| turn.out.hex2(byte));
         if self.hash == Verb::Hash {

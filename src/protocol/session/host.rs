@@ -2,6 +2,7 @@
 
 use crate::protocol::listing::Permission;
 use crate::protocol::path::Path;
+use crate::protocol::tables::Tables;
 use crate::protocol::texts::{Text, text};
 use crate::protocol::writer::Writer;
 
@@ -21,6 +22,8 @@ pub enum Tls {
 
 /// What the server's settings mean to a session.
 pub struct Config<'a> {
+    /// The commands and texts, which are [`TABLES`](crate::protocol::tables::TABLES) wherever the host keeps them.
+    pub tables: &'a Tables,
     /// What the greeting and STAT call the server.
     pub server_name: &'a [u8],
     /// Seconds without a command until 421; 0 is never.

@@ -84,7 +84,7 @@ impl Session {
 
     /// The directory is open.
     pub(super) fn stat_opened(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.text(text!("213-Listing "));
+        turn.text(text!("213-Listing "));
         turn.out.name(&turn.work.path);
         turn.end();
         self.act(Action::ListHere, After::StatList)

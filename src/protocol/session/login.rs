@@ -39,7 +39,7 @@ impl Session {
             return self.act(Action::Login, After::Login);
         }
         self.user_given = true;
-        turn.out.text(text!("331 Password required for "));
+        turn.text(text!("331 Password required for "));
         turn.out.name(argument);
         Break(text!("."))
     }
@@ -67,7 +67,7 @@ impl Session {
                 self.permission = Some(permission);
                 self.failures = 0;
                 self.anonymous = 0;
-                turn.out.text(text!("230 User "));
+                turn.text(text!("230 User "));
                 turn.out.name(&self.user);
                 Break(text!(" logged in."))
             }
@@ -97,9 +97,9 @@ impl Session {
 
     /// QUIT.
     pub(super) fn quit(&mut self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.text(text!("221 Bye"));
+        turn.text(text!("221 Bye"));
         if self.logged_in() {
-            turn.out.text(text!(", "));
+            turn.text(text!(", "));
             turn.out.name(&self.user);
         }
         turn.say(text!("."));

@@ -300,7 +300,7 @@ impl Session {
 
     /// The 220 that a client meets first.
     pub fn greet(&mut self, turn: &mut Turn<'_, impl Host>) {
-        turn.out.text(text!("220 "));
+        turn.text(text!("220 "));
         turn.out.name(turn.config.server_name);
         turn.end();
     }

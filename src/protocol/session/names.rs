@@ -39,7 +39,7 @@ impl Session {
 
     /// PWD.
     pub(super) fn pwd(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.text(text!("257 "));
+        turn.text(text!("257 "));
         turn.out.quoted(turn.host.cwd());
         Break(text!(" is the current directory."))
     }
@@ -53,7 +53,7 @@ impl Session {
         if let Err(error) = turn.host.set_cwd(&turn.work.path) {
             return Break(turn.failure(error));
         }
-        turn.out.text(text!("250 Directory changed to "));
+        turn.text(text!("250 Directory changed to "));
         turn.out.quoted(turn.host.cwd());
         Break(text!("."))
     }
@@ -66,7 +66,7 @@ impl Session {
 
     /// The folder is made.
     pub(super) fn mkd_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.text(text!("257 "));
+        turn.text(text!("257 "));
         turn.out.quoted(&turn.work.path);
         Break(text!(" created."))
     }

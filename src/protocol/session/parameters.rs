@@ -29,7 +29,7 @@ impl Session {
     pub(super) fn rest(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         let Some(offset) = parse_offset(argument) else { return Break(BAD_ARGUMENT) };
         self.offset = offset;
-        turn.out.text(text!("350 Restarting at "));
+        turn.text(text!("350 Restarting at "));
         turn.out.dec(offset);
         Break(text!("."))
     }
@@ -42,7 +42,7 @@ impl Session {
             Ok(Opts::Hash) => text!("200 SHA-256"),
             Ok(Opts::Mlst(facts)) => {
                 self.facts = facts;
-                turn.out.text(text!("200 MLST OPTS"));
+                turn.text(text!("200 MLST OPTS"));
                 if facts != Facts::NONE {
                     turn.out.byte(b' ');
                 }

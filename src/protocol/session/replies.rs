@@ -26,15 +26,20 @@ pub(super) const NOT_OFFERED: Text = text!("502 Command not implemented.");
 pub(super) const NO_DATA_CONNECTION: Text = text!("425 Can't open data connection.");
 
 impl<H: Host> Turn<'_, H> {
+    /// A text.
+    pub(super) fn text(&mut self, text: Text) {
+        self.config.tables.texts.write(text, &mut self.out);
+    }
+
     /// One reply line, or the end of one.
     pub(super) fn say(&mut self, line: Text) {
-        self.out.text(line);
+        self.text(line);
         self.end();
     }
 
     /// The end of a reply line.
     pub(super) fn end(&mut self) {
-        self.out.text(text!("\r\n"));
+        self.text(text!("\r\n"));
     }
 
     /// Looks at the path of the workspace, where something must be.
@@ -64,7 +69,7 @@ impl<H: Host> Turn<'_, H> {
             ENOMEM => text!("451 Not enough memory."),
             EADDRINUSE => NO_DATA_CONNECTION,
             _ => {
-                self.out.text(text!("451 Operation failed, error "));
+                self.text(text!("451 Operation failed, error "));
                 self.out.dec(error.into());
                 text!(".")
             }

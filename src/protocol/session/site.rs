@@ -116,9 +116,9 @@ impl Session {
     pub(super) fn site_done(&self, after: After, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
         match outcome {
             Outcome::Space(free, total) => {
-                turn.out.text(text!("211 "));
+                turn.text(text!("211 "));
                 turn.out.dec(free);
-                turn.out.text(text!(" free of "));
+                turn.text(text!(" free of "));
                 turn.out.dec(total);
                 Break(if after == After::Df { text!(" bytes on the file system.") } else { text!(" bytes of heap.") })
             }
@@ -128,12 +128,12 @@ impl Session {
             }
             Outcome::Number(0) => Break(text!("550 No such session.")),
             Outcome::Number(count) => {
-                turn.out.text(text!("200 Sessions ended: "));
+                turn.text(text!("200 Sessions ended: "));
                 turn.out.dec(count);
                 Break(text!("."))
             }
             Outcome::Text(text) => {
-                turn.out.text(text!("211 "));
+                turn.text(text!("211 "));
                 turn.out.name(text);
                 Break(Text::NONE)
             }
@@ -149,9 +149,9 @@ impl Session {
 /// `211 Up 3 days, 04:05:06`
 fn say_uptime(turn: &mut Turn<'_, impl Host>, seconds: u64) {
     let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-    turn.out.text(text!("211 Up "));
+    turn.text(text!("211 Up "));
     turn.out.dec((seconds / 86400).into());
-    turn.out.text(text!(" days, "));
+    turn.text(text!(" days, "));
     turn.out.dec2(seconds / 3600 % 24);
     turn.out.byte(b':');
     turn.out.dec2(seconds / 60 % 60);

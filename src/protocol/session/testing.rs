@@ -4,6 +4,7 @@ use super::Session;
 use super::host::{Config, Host, Outcome, Stat, Step, Tick, Tls, Turn, Workspace};
 use crate::protocol::address::{Endpoint, Ip};
 use crate::protocol::input::LINE_MAX;
+use crate::protocol::tables::TABLES;
 
 /// The only file.
 pub(super) const FILE: &[u8] = b"/file";
@@ -56,6 +57,7 @@ impl Server {
             work: Workspace::new(0),
             files: Files { cwd: b"/".to_vec(), memory: true },
             config: Config {
+                tables: &TABLES,
                 server_name: b"",
                 idle_timeout: 5,
                 login_timeout: 0,

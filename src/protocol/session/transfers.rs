@@ -44,13 +44,13 @@ impl Session {
 
     /// The file is open.
     pub(super) fn retr_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
-        turn.out.text(text!("150 Opening data connection for "));
+        turn.text(text!("150 Opening data connection for "));
         turn.out.name(name(&turn.work.path));
         // When it is converted, its size will be different.
         if !self.converts() {
-            turn.out.text(text!(" ("));
+            turn.text(text!(" ("));
             turn.out.dec(self.number);
-            turn.out.text(text!(" bytes)"));
+            turn.text(text!(" bytes)"));
         }
         turn.say(text!("."));
         SAID
@@ -147,7 +147,7 @@ impl Session {
             Outcome::Failed(errno::EBUSY) if unique => self.store_unique(turn),
             Outcome::Failed(error) => Break(turn.failure(error)),
             _ => {
-                turn.out.text(if unique { text!("150 FILE: ") } else { text!("150 Opening data connection for ") });
+                turn.text(if unique { text!("150 FILE: ") } else { text!("150 Opening data connection for ") });
                 turn.out.name(name(&turn.work.path));
                 turn.say(if unique { Text::NONE } else { text!(".") });
                 SAID

@@ -1,11 +1,13 @@
 //! The settings that a host begins with.
 
 use super::host::{Config, Tls};
+use crate::protocol::tables::TABLES;
 
 /// The usual times. The host need not be able to do anything special: no TLS, no setting of times, and no digests.
 impl Default for Config<'_> {
     fn default() -> Self {
         Config {
+            tables: &TABLES,
             server_name: b"FTPdLite",
             idle_timeout: 300,
             login_timeout: 30,

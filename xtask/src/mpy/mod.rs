@@ -1,6 +1,6 @@
 //! Turns the linked module (an ELF file) into a `.mpy` file, format 6.3, and refuses what a board could not load.
 //!
-//! The format is MicroPython's (py/persistentcode.c): a header, the table of names, the machine code with its constants, and a stream of relocations, each of
+//! The format is MicroPython's (py/persistentcode.c): a header, the tables of names and of constant objects, the machine code with its constants, and a stream of relocations, each of
 //! which says which word to add what to.
 
 mod floats;
@@ -30,6 +30,8 @@ pub enum Destination {
     Rodata,
     /// The table of the module's names.
     QstrTable,
+    /// The table of the module's constant objects.
+    ObjectTable,
     /// The runtime's function table.
     FunctionTable,
 }
@@ -39,6 +41,8 @@ pub enum Destination {
 pub struct Module {
     /// The names, without that of the file.
     pub names: Vec<String>,
+    /// The constant objects: bytes, which the loader leaves in a ROMFS if the file is in one.
+    pub objects: Vec<Vec<u8>>,
     /// Code and constants; execution starts at the first byte.
     pub text: Vec<u8>,
     /// How many bytes at the end of the text are constants and pointers.

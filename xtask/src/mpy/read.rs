@@ -64,6 +64,7 @@ impl Module {
         }
         let mut text = Vec::new();
         let mut names = Vec::new();
+        let mut objects = Vec::new();
         for section in file.sections() {
             let name = section.name().unwrap_or("?");
             let (header, start, size) = (section.elf_section_header(), section.address(), section.size());
@@ -79,6 +80,7 @@ impl Module {
                     let list = std::str::from_utf8(bytes).map_err(|_| "section .mpy_qstr is not text")?;
                     names = list.split_terminator('\0').map(str::to_owned).collect();
                 }
+                ".mpy_object" => objects.push(bytes.to_vec()),
                 _ if is_loaded && is_content && size > 0 => {
                     let symbol = name_in(start..start + size);
                     return Err(format!(
@@ -135,7 +137,15 @@ impl Module {
             }
             relocations.insert(at / word as usize, destination);
         }
-        Ok(Module { names, text, constants, relocations, rodata: Vec::new(), rodata_relocations: BTreeMap::new() })
+        Ok(Module {
+            names,
+            objects,
+            text,
+            constants,
+            relocations,
+            rodata: Vec::new(),
+            rodata_relocations: BTreeMap::new(),
+        })
     }
 }
 
@@ -144,6 +154,7 @@ fn destination(symbol: &str) -> Option<Destination> {
     match symbol {
         "mp_fun_table" => Some(Destination::FunctionTable),
         "mp_qstr_table" => Some(Destination::QstrTable),
+        "mp_obj_table" => Some(Destination::ObjectTable),
         _ => None,
     }
 }

@@ -7,6 +7,8 @@ const VERSION: u8 = 6;
 const SUB_VERSION: u8 = 3;
 /// Bits of the small integers in the file: there are none.
 const SMALL_INT_BITS: u8 = 31;
+/// The kind of a constant object that is bytes.
+const OBJECT_BYTES: u8 = 6;
 /// The kind "viper": machine code with an entry at its start.
 const KIND_VIPER: usize = 2;
 const FLAG_RELOCATIONS: u8 = 0x10;
@@ -21,6 +23,7 @@ impl Destination {
             Destination::Text => (0, true),
             Destination::Rodata => (1, true),
             Destination::QstrTable => (6, false),
+            Destination::ObjectTable => (7, false),
             Destination::FunctionTable => (8, false),
         }
     }
@@ -41,6 +44,14 @@ fn put_number(out: &mut Vec<u8>, number: usize) {
 fn put_name(out: &mut Vec<u8>, name: &str) {
     put_number(out, name.len() << 1);
     out.extend_from_slice(name.as_bytes());
+    out.push(0);
+}
+
+/// A bytes object. A zero follows its bytes, as it does in memory, so that the loader can use them where they are.
+fn put_object(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(OBJECT_BYTES);
+    put_number(out, bytes.len());
+    out.extend_from_slice(bytes);
     out.push(0);
 }
 
@@ -77,10 +88,13 @@ impl Module {
     pub fn encode(&self, arch: Arch, file_name: &str) -> Vec<u8> {
         let mut out = vec![b'M', VERSION, (arch as u8) << 2 | SUB_VERSION, SMALL_INT_BITS];
         put_number(&mut out, self.names.len() + 1);
-        put_number(&mut out, 0);
+        put_number(&mut out, self.objects.len());
         put_name(&mut out, file_name);
         for name in &self.names {
             put_name(&mut out, name);
+        }
+        for object in &self.objects {
+            put_object(&mut out, object);
         }
         put_number(&mut out, self.text.len() << 3 | KIND_VIPER);
         out.extend_from_slice(&self.text);
@@ -131,6 +145,7 @@ mod tests {
     fn a_module_starts_with_its_header_and_names() {
         let mut module = Module {
             names: vec!["os".into()],
+            objects: Vec::new(),
             text: vec![1, 2, 3],
             constants: 0,
             relocations: BTreeMap::new(),
@@ -139,6 +154,10 @@ mod tests {
         };
         let bytes = module.encode(Arch::X64, "a.mpy");
         assert_eq!(bytes, b"M\x06\x0b\x1f\x02\x00\x0aa.mpy\0\x04os\0\x1a\x01\x02\x03\x10\xff");
+        module.objects = vec![vec![7, 8]];
+        let bytes = module.encode(Arch::X64, "a.mpy");
+        assert_eq!(bytes, b"M\x06\x0b\x1f\x02\x01\x0aa.mpy\0\x04os\0\x06\x02\x07\x08\0\x1a\x01\x02\x03\x10\xff");
+        module.objects.clear();
         module.rodata = vec![9, 0, 0, 0];
         module.rodata_relocations.insert(0, Destination::Rodata);
         let bytes = module.encode(Arch::XtensaWin, "a.mpy");

@@ -159,6 +159,7 @@ impl Objects<'_> {
             }
             Target::Section(id) => (Destination::Text, starts[id] + value),
             Target::Table(Table::Names) => (Destination::QstrTable, value),
+            Target::Table(Table::Objects) => (Destination::ObjectTable, value),
             Target::Table(Table::Functions) | Target::Missing(_) => (Destination::FunctionTable, value),
         };
         let mut slots = BTreeMap::new();
@@ -206,7 +207,15 @@ impl Objects<'_> {
         text[..3].copy_from_slice(&((distance << 6 | 6) as u32).to_le_bytes()[..3]);
         text.resize(text.len().next_multiple_of(4), 0);
         let constants = literals.len() * 4;
-        Ok(Module { names: self.names.clone(), text, constants, relocations, rodata, rodata_relocations })
+        Ok(Module {
+            names: self.names.clone(),
+            objects: self.constants.clone(),
+            text,
+            constants,
+            relocations,
+            rodata,
+            rodata_relocations,
+        })
     }
 }
 

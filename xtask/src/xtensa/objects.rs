@@ -42,6 +42,7 @@ pub enum Target {
 pub enum Table {
     Functions,
     Names,
+    Objects,
 }
 
 /// All that the objects hold.
@@ -49,6 +50,8 @@ pub struct Objects<'a> {
     files: Vec<ElfFile32<'a>>,
     pub sections: BTreeMap<Id, Section<'a>>,
     pub names: Vec<String>,
+    /// The module's constant objects.
+    pub constants: Vec<Vec<u8>>,
     /// The section of `mpy_init`, and where in it.
     pub entry: Option<(Id, usize)>,
 }
@@ -73,7 +76,13 @@ fn kind(name: &str, flags: elf::SectionFlags) -> Kind {
 
 impl<'a> Objects<'a> {
     pub fn read(objects: &'a [Vec<u8>]) -> Result<Self> {
-        let mut all = Objects { files: Vec::new(), sections: BTreeMap::new(), names: Vec::new(), entry: None };
+        let mut all = Objects {
+            files: Vec::new(),
+            sections: BTreeMap::new(),
+            names: Vec::new(),
+            constants: Vec::new(),
+            entry: None,
+        };
         for bytes in objects {
             all.files.push(ElfFile32::parse(&bytes[..]).map_err(|error| error.to_string())?);
         }
@@ -110,6 +119,10 @@ impl<'a> Objects<'a> {
                     self.names.extend(list.split_terminator('\0').map(str::to_owned));
                     continue;
                 }
+                if name == ".mpy_object" {
+                    self.constants.push(bytes.to_vec());
+                    continue;
+                }
                 let mut relocations = BTreeMap::new();
                 for (offset, relocation) in section.relocations() {
                     let RelocationFlags::Elf { r_type } = relocation.flags() else { continue };
@@ -126,6 +139,7 @@ impl<'a> Objects<'a> {
                         (None, Some(&(id, start)), _) => (Target::Section(id), start),
                         (None, None, "mp_fun_table") => (Target::Table(Table::Functions), 0),
                         (None, None, "mp_qstr_table") => (Target::Table(Table::Names), 0),
+                        (None, None, "mp_obj_table") => (Target::Table(Table::Objects), 0),
                         _ => (Target::Missing(symbol_name.to_owned()), 0),
                     };
                     let value = (start as i64 + relocation.addend()) as u32 as usize;
