@@ -129,8 +129,8 @@ pub enum Action {
     Passive,
     /// Close the passive listener: `Done`.
     Unlisten,
-    /// Open `path` for reading at [`Session::offset`](super::Session::offset) and begin the transfer, in a task of its own that ends with [`Session::finish`](super::Session::finish): `Done`. The host has
-    /// all that it needs for the transfer before it says so.
+    /// Open `path` for reading at [`Session::offset`](super::Session::offset) and begin the transfer, in a task of its own that ends with [`Session::finish`](super::Session::finish): `Number` with the file's size, or `Done`
+    /// when that is not known. The host has all that it needs for the transfer before it says so. A folder is not opened (`EISDIR`, or another error).
     OpenRead,
     /// Open `path` for writing, at [`Session::offset`](super::Session::offset) in the old file when that is not 0, and begin the transfer: `Done`. When `text` is not empty, open
     /// that path instead; it becomes `path` when the transfer is `Complete`, and is removed when it is not.
