@@ -156,8 +156,13 @@ impl Client {
                 let mut options = File::options();
                 options.read(action == Action::OpenRead).append(action == Action::OpenAppend).write(writes);
                 let mut file = options.create(action != Action::OpenRead).truncate(writes && from == 0).open(place)?;
+                let found = file.metadata()?;
+                if found.is_dir() {
+                    return Err(ErrorKind::IsADirectory.into());
+                }
                 file.seek(SeekFrom::Start(from))?;
                 self.file = Some(file);
+                return Ok(if action == Action::OpenRead { Outcome::Number(found.len()) } else { Outcome::Done });
             }
             Action::OpenList => self.listing = files::list(&place, session, work)?,
             Action::ListHere => self.control.write_all(&self.listing)?,

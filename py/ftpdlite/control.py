@@ -150,7 +150,7 @@ def _act(server, s, action):
         _unlisten(s)
     elif _OPEN_READ <= action <= _OPEN_LIST:
         if action != _OPEN_LIST or s.transfer:
-            _begin(server, s, action)
+            return _begin(server, s, action)
         else:
             _open_list(s)
     elif action == _ABORT:

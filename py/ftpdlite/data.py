@@ -50,7 +50,7 @@ def _begin(server, s, action):
             address = address[-1]
         path = server.on_event and s.path
         job = core.create_task(_transfer(server, s, action, path, buffer, sock, address))
-        _open_file(s, action)
+        outcome = _open_file(s, action)
     except Exception:
         if job:
             core._task_queue.remove(job)
@@ -70,6 +70,7 @@ def _begin(server, s, action):
             # An ESP32 that had no socket for it has closed it. No other connection will come.
             if error.errno != _EAGAIN:
                 _unlisten(s)
+    return outcome
 
 
 def _listen(server, s, ipv4):

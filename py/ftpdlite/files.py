@@ -4,7 +4,7 @@ import os
 import time
 from micropython import const
 
-from .tasks import _firmly
+from .tasks import _firmly, _is_linux
 
 _OPEN_READ = const(18)
 _OPEN_WRITE = const(19)
@@ -18,6 +18,7 @@ _ABORTED = const(5)
 
 _ENOENT = const(2)
 _EIO = const(5)
+_EISDIR = const(21)
 _ENOMEM = const(12)
 _ENOSPC = const(28)
 _DIRECTORY = const(0x4000)
@@ -26,27 +27,50 @@ _SEGMENT = const(800)
 
 
 def _open_file(s, action):
-    # From here on the session holds the file: others may not change it.
-    path = s.path
+    # From here on the session holds the file: others may not change it. Gives the outcome of the action: of a file that is read (size,).
     if action == _OPEN_LIST:
-        _open_list(s)
-    elif action == _OPEN_WRITE and not s.offset:
-        # With `part` it is a file beside the old one, until it is complete. Without, the target is "" for a new file, and False where there was one.
-        part = s.part
-        if part:
-            s.claim(part, path)
-        else:
-            s.claim(path, "" if _firmly(os.stat, path) else False)
-            # LittleFS frees what the old file had only when the empty one is closed.
-            error = _firmly(open(path, "wb"))
-            if error:
-                raise OSError(error)
-        s.file = open(part or path, "wb")
+        return _open_list(s)
+    path = s.path
+    if action == _OPEN_WRITE and not s.offset:
+        return _open_upload(s, path)
+    s.claim(path, None)
+    reads = action == _OPEN_READ
+    s.file = file = open(path, "rb" if reads else "ab" if action == _OPEN_APPEND else "r+b")
+    size = _size_of(file, path) if reads else None
+    if s.offset and action != _OPEN_APPEND:
+        file.seek(s.offset)
+    return size
+
+
+def _size_of(file, path):
+    # As the outcome of an action: (size,), or None if it is not known. To look at the file would often take as long as to open it.
+    if _is_linux:
+        # There a folder can be opened, too, and looking is cheap.
+        found = os.stat(path)
+        if found[0] & _DIRECTORY:
+            raise OSError(_EISDIR)
+        return (found[6],)
+    try:
+        size = (file.seek(0, 2),)
+    except Exception:
+        # A file of a file system in Python may have only what a stream needs.
+        return None
+    file.seek(0)
+    return size
+
+
+def _open_upload(s, path):
+    # With `part` it is a file beside the old one, until it is complete. Without, the target is "" for a new file, and False where there was one.
+    part = s.part
+    if part:
+        s.claim(part, path)
     else:
-        s.claim(path, None)
-        s.file = open(path, "rb" if action == _OPEN_READ else "ab" if action == _OPEN_APPEND else "r+b")
-        if s.offset and action != _OPEN_APPEND:
-            s.file.seek(s.offset)
+        s.claim(path, "" if _firmly(os.stat, path) else False)
+        # LittleFS frees what the old file had only when the empty one is closed.
+        error = _firmly(open(path, "wb"))
+        if error:
+            raise OSError(error)
+    s.file = open(part or path, "wb")
 
 
 def _open_list(s):

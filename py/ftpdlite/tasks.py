@@ -20,6 +20,8 @@ _EIO = const(5)
 _ENOMEM = const(12)
 # How many words of memory are kept for what must not fail.
 _SPARE = const(48)
+# How many words a socket takes at most: 15 on modlwip.
+_SOCKET = const(16)
 # select.POLLIN and POLLOUT: the numbers of MicroPython's streams, the same on every port.
 _POLL_IN = const(1)
 _POLL_OUT = const(4)
@@ -191,7 +193,11 @@ def _make_sure():
     # collector looks for memory from the last freed place on: what was kept lies far from the free memory, so freeing it makes the next allocations slow.
     # If it raises MemoryError, no socket may be made.
     try:
-        ([None] * _SPARE).clear()
+        # Two pieces are found much sooner than one of their length. A socket is shorter than one of them.
+        first = [None] * _SOCKET
+        second = [None] * _SOCKET
+        first.clear()
+        second.clear()
     except MemoryError:
         _fill(_spare)
         _spare.clear()

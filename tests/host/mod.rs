@@ -434,10 +434,14 @@ impl Host {
             Action::Passive | Action::PassiveIpv4 => return (Outcome::Passive(50001, b""), Vec::new()),
             Action::OpenRead => {
                 self.downloaded.clear();
-                let bytes = self.files.content(&path).unwrap()[self.session.offset() as usize..].to_vec();
-                self.listing = if self.session.converts() { on_the_wire(&bytes) } else { bytes };
-                self.transfer();
-                Ok(Outcome::Done)
+                // Like FAT, it does not say that it is a folder.
+                let found = self.files.stat(&path).map(|_| self.files.content(&path));
+                found.and_then(|content| content.ok_or(NOT_FOUND)).map(|content| {
+                    let bytes = content[self.session.offset() as usize..].to_vec();
+                    self.listing = if self.session.converts() { on_the_wire(&bytes) } else { bytes };
+                    self.transfer();
+                    Outcome::Number(content.len() as u64)
+                })
             }
             Action::OpenWrite | Action::OpenAppend => {
                 let kept = action == Action::OpenAppend || self.session.offset() > 0;

@@ -296,7 +296,11 @@ class Host:
 
     def open_read(self):
         content = self.files.find(self.path())[0]
+        if content is None:
+            # A folder. Like FAT, it does not say so.
+            raise OSError(ENOENT, "")
         self.open(content[self.loader.get(self.session, "offset") :])
+        return (len(content),)
 
     def open(self, content):
         # A file gives less than asked, but does not block.
@@ -353,9 +357,10 @@ class Host:
 
     def begin(self, opens):
         """Opens what the transfer is about and begins it; STAT only lists."""
-        opens(self)
+        outcome = opens(self)
         if self.loader.get(self.session, "transfer") is not None:
             self.transfer()
+        return outcome
 
     def transfer(self):
         self.downloaded = b""

@@ -298,7 +298,7 @@ impl Inside<'_> {
             Action::Space | Action::Memory | Action::Collect => {
                 Outcome::Space(value.item(0).to_u64(), value.item(1).to_u64())
             }
-            Action::Uptime | Action::Kick => Outcome::Number(value.item(0).to_u64()),
+            Action::OpenRead | Action::Uptime | Action::Kick => Outcome::Number(value.item(0).to_u64()),
             Action::HashPassword | Action::Hash | Action::Checksum => Outcome::Text(value.bytes().unwrap_or_default()),
             _ => Outcome::Done,
         };

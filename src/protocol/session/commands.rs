@@ -133,6 +133,7 @@ impl Session {
             (After::Login, _) => self.login_done(outcome, turn),
             (After::Passive, _) => self.passive_done(false, outcome, turn),
             (After::ExtendedPassive, _) => self.passive_done(true, outcome, turn),
+            (After::Retr, _) => self.retr_done(outcome, turn),
             (After::Stor, _) => self.stor_done(outcome, turn),
             (After::Df | After::HashPassword | After::Kick | After::Memory | After::Uptime, _) => {
                 self.site_done(after, outcome, turn)
@@ -146,7 +147,6 @@ impl Session {
             (After::Avbl, _) => self.avbl_done(outcome, turn),
             (After::Hash, _) => self.hash_done(outcome, turn),
             (After::Mkd, _) => self.mkd_done(turn),
-            (After::Retr, _) => self.retr_done(turn),
             (After::SetTime, _) => self.set_time_done(turn),
             (After::StatOpen, _) => self.stat_opened(turn),
             (After::StatList, _) => self.stat_done(),

@@ -1,6 +1,7 @@
 //! The data connection: PASV, EPSV, PORT, EPRT (RFC 959 4.1.2, RFC 2428).
 
-use super::host::{Action, Config, Host, Outcome, Turn};
+use super::actions::Action;
+use super::host::{Config, Host, Outcome, Turn};
 use super::replies::{Answer, BAD_ARGUMENT};
 use super::{After, Data, Session};
 use crate::protocol::address::{

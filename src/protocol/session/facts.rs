@@ -1,6 +1,7 @@
 //! What is known about a file: SIZE, MDTM, MLST (RFC 3659), MFMT, AVBL, and its digest by HASH, XSHA256 and XCRC.
 
-use super::host::{Action, Host, Outcome, Turn};
+use super::actions::Action;
+use super::host::{Host, Outcome, Turn};
 use super::replies::{Answer, BAD_ARGUMENT, LOCAL_ERROR, NO_PERMISSION, NO_SPACE, NOT_OFFERED};
 use super::{After, Session};
 use crate::protocol::arguments::{Representation, parse_allo, split_time, unquote};

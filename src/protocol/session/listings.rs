@@ -1,7 +1,8 @@
 //! Listings: LIST, NLST, MLSD on the data connection, STAT with a path on the control connection (RFC 959 4.1.3, RFC 3659 7).
 
+use super::actions::Action;
 use super::errno;
-use super::host::{Action, Host, Outcome, Transfer, Turn};
+use super::host::{Host, Outcome, Transfer, Turn};
 use super::replies::{Answer, NO_PERMISSION, PATH_TOO_LONG, SAID};
 use super::{After, Session, set};
 use crate::protocol::arguments::list_path;

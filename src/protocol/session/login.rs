@@ -1,7 +1,8 @@
 //! Who the client is: USER, PASS, REIN and QUIT (RFC 959 4.1.1).
 
+use super::actions::Action;
 use super::errno;
-use super::host::{Action, Host, Outcome, Step, Turn};
+use super::host::{Host, Outcome, Step, Turn};
 use super::replies::{Answer, SAID};
 use super::{After, Data, Session, set};
 use crate::protocol::arguments::Representation;

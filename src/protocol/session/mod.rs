@@ -6,6 +6,7 @@
 //! [`Host`], and then says its reply or asks for one action. What comes after the action is next to it: a line to say, or a function of the same name with
 //! `_done` behind it. `commands.rs` finds the function for a line and for an outcome.
 
+mod actions;
 mod commands;
 mod data;
 mod errno;
@@ -24,9 +25,8 @@ mod tls;
 mod transfers;
 mod usual;
 
-pub use host::{
-    Access, Action, Config, Dismissal, End, Host, Outcome, REPLY_MAX, Stat, Step, Tick, Tls, Transfer, Turn, Workspace,
-};
+pub use actions::{Access, Action};
+pub use host::{Config, Dismissal, End, Host, Outcome, REPLY_MAX, Stat, Step, Tick, Tls, Transfer, Turn, Workspace};
 
 use super::address::Endpoint;
 use super::arguments::Representation;

@@ -2,7 +2,8 @@
 //!
 //! A path is resolved first, then looked at. These are two steps, so that a name that nobody may use never looks like a free one.
 
-use super::host::{Action, Host, Turn};
+use super::actions::Action;
+use super::host::{Host, Turn};
 use super::replies::{
     Answer, IS_A_DIRECTORY, NAME_NOT_ALLOWED, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, PATH_TOO_LONG, SAID,
 };

@@ -1,7 +1,8 @@
 //! SITE: the subcommands of the original, and two that clients try (RFC 959 4.1.3).
 
+use super::actions::Action;
 use super::errno;
-use super::host::{Action, Host, Outcome, Turn};
+use super::host::{Host, Outcome, Turn};
 use super::replies::{ARGUMENT_REQUIRED, Answer, BAD_ARGUMENT, LOCAL_ERROR, NO_PERMISSION};
 use super::{After, Session, set};
 use crate::protocol::arguments::{parse_utime, word};

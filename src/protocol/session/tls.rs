@@ -1,6 +1,7 @@
 //! TLS for the control connection and for data connections, and what the policy refuses: AUTH, PBSZ, PROT (RFC 2228, RFC 4217).
 
-use super::host::{Action, Config, Host, Outcome, Step, Tls, Turn};
+use super::actions::Action;
+use super::host::{Config, Host, Outcome, Step, Tls, Turn};
 use super::replies::{Answer, BAD_ARGUMENT, NOT_OFFERED, SAID};
 use super::{After, Session};
 use crate::protocol::arguments::{one_of, parse_offset};

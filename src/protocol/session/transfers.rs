@@ -1,7 +1,8 @@
 //! Files over the data connection: RETR, STOR, STOU, APPE, and what a client may do while one is on its way: ABOR, STAT, NOOP (RFC 959 4.1.3).
 
+use super::actions::Action;
 use super::errno;
-use super::host::{Action, End, Host, Outcome, Step, Transfer, Turn};
+use super::host::{End, Host, Outcome, Step, Transfer, Turn};
 use super::replies::{Answer, IS_A_DIRECTORY, LOCAL_ERROR, NO_DATA_CONNECTION, NO_SPACE, PATH_TOO_LONG, SAID};
 use super::{After, Data, Session};
 use crate::protocol::input::Line;
@@ -34,22 +35,32 @@ impl Session {
     /// RETR: a file goes to the client, from the place of REST on.
     pub(super) fn retr(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.ask_for(Transfer::Retrieve, turn)?;
-        self.find_file(argument, turn)?;
-        if self.offset > turn.found.size {
-            return Break(PAST_THE_END);
+        self.resolve(argument, turn)?;
+        // To look at a file takes as long as to open it, so that is only done when it must be.
+        if self.offset > 0 {
+            turn.look()?;
+            if self.offset > turn.found.size && !turn.found.directory {
+                return Break(PAST_THE_END);
+            }
         }
-        self.number = turn.found.size;
         self.act(Action::OpenRead, After::Retr)
     }
 
-    /// The file is open.
-    pub(super) fn retr_done(&self, turn: &mut Turn<'_, impl Host>) -> Answer {
+    /// The file is open, or cannot be.
+    pub(super) fn retr_done(&self, outcome: Outcome<'_>, turn: &mut Turn<'_, impl Host>) -> Answer {
+        if let Outcome::Failed(error) = outcome {
+            // Not every file system says so when it is a folder.
+            turn.look()?;
+            return Break(if turn.found.directory { IS_A_DIRECTORY } else { turn.failure(error) });
+        }
         turn.text(text!("150 Opening data connection for "));
         turn.out.name(name(&turn.work.path));
-        // When it is converted, its size will be different.
-        if !self.converts() {
+        if let Outcome::Number(size) = outcome
+            // When it is converted, its size will be different.
+            && !self.converts()
+        {
             turn.text(text!(" ("));
-            turn.out.dec(self.number);
+            turn.out.dec(size);
             turn.text(text!(" bytes)"));
         }
         turn.say(text!("."));

@@ -29,7 +29,8 @@ class poll:
     def _ready(self):
         found = []
         for stream, flags in self._streams.values():
-            flags = stream.ioctl(_MP_STREAM_POLL, flags)
+            # A session has no ioctl for Python. It would ask its control connection.
+            flags = (stream.sock if hasattr(stream, "sock") else stream).ioctl(_MP_STREAM_POLL, flags)
             if flags:
                 found.append((stream, flags))
         return found
