@@ -11,6 +11,7 @@ import io
 import os
 import pathlib
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -55,6 +56,19 @@ def case(*boards):
 def session():
     """A session that is logged in."""
     return Control(tap.BOARD, 21).login()
+
+
+def let_in():
+    """A session that is logged in, when there is a place for it."""
+    end = time.monotonic() + SETTLING
+    while True:
+        control = Control(tap.BOARD, 21)
+        greeting = control.reply()
+        if greeting.startswith("220"):
+            return control.authenticate()
+        control.close()
+        assert time.monotonic() < end, greeting
+        time.sleep(0.5)
 
 
 def client():
@@ -471,15 +485,27 @@ def two_downloads_at_once(board):
 
 @case("littlefs", "ipv4")
 def a_third_session(board):
+    for _ in range(10):
+        with session() as first, session() as second:
+            # Both were used just now, so the third client is refused. If the machine stood still meanwhile, the answer means nothing.
+            start = time.monotonic()
+            first.expect("NOOP", "200")
+            second.expect("NOOP", "200")
+            with Control(tap.BOARD, 21) as third:
+                reply = third.reply()
+                if time.monotonic() - start > 1:
+                    continue
+                assert reply.startswith("421"), reply
+                hangs_up(third)
+            break
+    else:
+        raise AssertionError("the machine stands still all the time")
+    settle(board)
     with session() as first, session() as second:
-        # Both were used just now, so the third client is refused.
-        with Control(tap.BOARD, 21) as third:
-            replies(third, "421")
-            hangs_up(third)
+        first.expect("NOOP", "200")
         second.expect("NOOP", "200")
-        time.sleep(4)
-        # A session that has been idle for a while makes room, the longest idle one first.
-        with session() as third:
+        # A session that has been idle for a while makes room, the longest idle one first. The board counts the seconds, and may be slow.
+        with let_in() as third:
             replies(first, "421")
             hangs_up(first)
             second.expect("NOOP", "200")
@@ -629,9 +655,8 @@ def the_link_down_and_up(board):
 LINK_SIZE = 384 << 10
 LINK_DATA = (DATA * 2)[:LINK_SIZE]
 FLOOR_PORT = 2001
-# So many rounds at most, and at least.
-ROUNDS = 12
-FIRST_ROUNDS = 2
+# The rounds in which a transfer is compared with a bare one, at least and at most.
+ROUNDS = range(2, 17)
 
 
 def connected(port):
@@ -682,6 +707,15 @@ def download(control):
     assert len(control.retrieve("RETR large.bin")) == LINK_SIZE
 
 
+def is_slow(with_server, without):
+    """Whether the server's best try is more than 10 % slower than the best without a server.
+
+    Whatever else the machine does makes a try slower, never faster. On a machine on which the tries differ by more than that, the server's best one need only be as good as
+    the middle one of the others. A server that is too slow is too slow in each round.
+    """
+    return min(with_server) > max(1.1 * min(without), statistics.median_low(without))
+
+
 @case("even link")
 def transfers_beside_a_bare_socket(board):
     board.ask(f"[fill('/files/large.bin', {LINK_SIZE}), exec('import floor', globals())] and None")
@@ -692,14 +726,13 @@ def transfers_beside_a_bare_socket(board):
             "STOR stored.bin": (f"floor.take('/files/bare.bin', 8000, {FLOOR_PORT})", seconds_of_upload),
         }
         for command, (expression, what) in ways.items():
-            # Whatever else the machine does can only make a try slower, so the best ones are compared. A server that is too slow is too slow in each round.
             taken = [], []
-            while len(taken[0]) < ROUNDS and (len(taken[0]) < FIRST_ROUNDS or min(taken[0]) > 1.1 * min(taken[1])):
+            while len(taken[0]) < ROUNDS.start or len(taken[0]) < ROUNDS.stop - 1 and is_slow(*taken):
                 taken[0].append(served(control, command, what))
                 taken[1].append(bare(board, expression, what))
             speeds = (f"{word} {LINK_SIZE / 1024 / min(times):.0f} KiB/s" for word, times in zip(("served", "bare"), taken))
             print(f"    {command}: {', '.join(speeds)}, rounds: {len(taken[0])}")
-            if min(taken[0]) > 1.1 * min(taken[1]):
+            if is_slow(*taken):
                 slow.append(f"{command}: seconds with the server and without {taken}")
         board.ask("floor.close()")
         for name in "large.bin", "stored.bin", "bare.bin":
@@ -908,7 +941,8 @@ def play(board, function, heap):
         raise Left(f"{heap - after} bytes of heap less are free")
 
 
-HASTY = {"login_timeout": 2, "idle_timeout": 3, "data_timeout": 2, "stall_timeout": 3}
+# What a client does in time takes milliseconds. The rest is for a machine that stands still meanwhile.
+HASTY = {"login_timeout": 3, "idle_timeout": 4, "data_timeout": 3, "stall_timeout": 4}
 BOARDS = {
     "littlefs": {"disc_blocks": 384},
     "fat": {"files": "fat", "disc_blocks": 384},

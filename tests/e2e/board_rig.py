@@ -19,7 +19,7 @@ from board_works import BYSTANDER, BYSTANDERS, ROOT, path_of, read, told, work, 
 
 # What was in the clusters before.
 GARBAGE = "garbageofoldfiles"
-PATIENCE = 5
+PATIENCE = 20
 EIO, ENOSPC, EEXIST = 5, 28, 17
 
 

@@ -6,6 +6,7 @@ Where the runtime and the package are is told by the environment, FTPDLITE_RUNTI
 
 import os
 import pathlib
+import platform
 import random
 import shutil
 import signal
@@ -70,6 +71,9 @@ def environment(modules=DIST):
     """The environment of a MicroPython process that looks for modules there."""
     return {"MICROPYPATH": str(modules), "PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 
+
+# The system calls of x86_64 in which a process waits: poll, ppoll, epoll_wait, and the first of them when it goes on after a stop.
+WAITING = ("7", "271", "232", "219")
 
 # Ports are given away in blocks of so many, of this range.
 BLOCK = 64
@@ -244,7 +248,41 @@ class Server:
 
     def is_asleep(self):
         """Whether it waits for something to do."""
-        return pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1][0] == "S"
+        return self.state() == "S"
+
+    def state(self):
+        """The letter that Linux has for what the process does: R, S, T, Z and so on."""
+        return pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1][0]
+
+    def computed(self):
+        """The seconds that the process has computed so far, whatever else the machine did."""
+        return int(pathlib.Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+    def interrupt(self):
+        """Does what Ctrl-C does, while the process waits for something to do, if it ever does.
+
+        The Unix port raises KeyboardInterrupt wherever it is, also in the middle of asyncio's own work or of a garbage collection. So the process is stopped, and gets the
+        signal if it was stopped while it waited; else it runs on for a moment.
+        """
+        # Not by Popen.send_signal, which forgets a process that has just ended.
+        number = self.process.pid
+        for _ in range(100):
+            was_asleep = self.is_asleep()
+            os.kill(number, signal.SIGSTOP)
+            wait_until(lambda: self.state() in "TtZX", self.describe)
+            try:
+                call = pathlib.Path(f"/proc/{number}/syscall").read_text().split()[0]
+                is_at_rest = was_asleep if platform.machine() != "x86_64" else call in WAITING
+            except OSError:
+                # Not every machine tells.
+                is_at_rest = was_asleep
+            if is_at_rest:
+                os.kill(number, signal.SIGINT)
+            os.kill(number, signal.SIGCONT)
+            if is_at_rest or self.state() in "ZX":
+                return
+            time.sleep(0.02)
+        os.kill(number, signal.SIGINT)
 
     def sessions(self, account="tester:secret"):
         """The lines of SITE WHO, without the session that asks; the refusal, where others have all places still."""
@@ -293,12 +331,7 @@ class Server:
         if self.process is None:
             return
         if self.process.poll() is None:
-            # The Unix port raises KeyboardInterrupt wherever it is, also in the middle of asyncio's own work. So this waits until the process is at rest, if it ever is.
-            for _ in range(100):
-                if self.is_asleep():
-                    break
-                time.sleep(0.02)
-            self.process.send_signal(signal.SIGINT)
+            self.interrupt()
         try:
             code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

@@ -430,7 +430,7 @@ def test_who_reads_what_is_written_in_place_is_waited_for(start_board, command):
 
 
 def test_who_never_reads_does_not_hold_up_what_is_written_in_place(start_board):
-    server = start_board(data_timeout=60, stall_timeout=1)
+    server = start_board(data_timeout=60, stall_timeout=2)
     server.files.write("/file", OLD)
     with server.login() as writer, server.login() as reader:
         data = writer.data()
@@ -443,7 +443,7 @@ def test_who_never_reads_does_not_hold_up_what_is_written_in_place(start_board):
 
 
 def test_who_never_reads_keeps_the_old_file(start_board):
-    server = start_board(data_timeout=60, stall_timeout=1)
+    server = start_board(data_timeout=60, stall_timeout=2)
     server.files.write("/file", OLD)
     with server.login() as writer, server.login() as reader:
         data = begin_to_replace(server, writer)

@@ -1,5 +1,7 @@
 """A client that goes away at any point leaves nothing behind, and the next one is served. (The `server` fixture checks both.)"""
 
+import signal
+
 import pytest
 from control import reset
 from server import wait_until
@@ -152,6 +154,9 @@ def test_100_clients_come_and_go(start_server):
 
 def test_commands_of_a_client_that_has_gone_are_not_worked_through(server):
     with server.login() as control:
+        # It stands still until the client has gone: else a fast server would be done before.
+        server.process.send_signal(signal.SIGSTOP)
         control.send(b"".join(b"MKD %d\r\n" % index for index in range(20_000)))
+    server.process.send_signal(signal.SIGCONT)
     wait_until(lambda: not server.sessions(), server.describe)
     assert len(list(server.root.iterdir())) < 20_000

@@ -110,7 +110,7 @@ def test_stop_waits_for_transfers_or_cuts_them(start_server, how):
         data = control.data()
         control.expect("STOR file", "150")
         data.sendall(b"x" * 100_000)
-        wait_until(lambda: any(kind == "transfer_progress" and info["bytes"] > 0 for kind, info in events(server)), server.describe)
+        wait_until(lambda: any(kind == "transfer_progress" and info["bytes"] == 100_000 for kind, info in events(server)), server.describe)
         (server.root / how).touch()
         assert idle.reply().startswith("421")
         assert "('tester', 'STOR', True)" in server.output() and "('guest', None, False)" in server.output()

@@ -52,8 +52,14 @@ def fuzz(server, seed, seconds):
     free = []
     while len(free) < 2 or len(free) < 6 and free[-1] < free[-2] - 4096:
         end = time.monotonic() + seconds / 2
+        # On a slow machine this takes longer.
+        enough = sum(client.commands for client in clients) + 10 * seconds
+
+        def is_over():
+            return time.monotonic() > end and sum(client.commands for client in clients) >= enough
+
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-            for future in [pool.submit(client.run, lambda: time.monotonic() > end) for client in clients]:
+            for future in [pool.submit(client.run, is_over) for client in clients]:
                 future.result()
         server.assert_nothing_leaked()
         free.append(free_heap(server))
@@ -83,11 +89,11 @@ def test_random_clients_leave_everything_as_it_was(start_board):
     server = start_board(**SETTINGS)
     commands = fuzz(server, SEED, SECONDS)
     print(f"{commands} commands were answered")
-    assert commands > 20 * SECONDS
+    assert commands >= 20 * SECONDS
 
 
 def test_random_clients_in_a_heap_of_64_kib(start_server):
     server = start_server(heap="64k", **SETTINGS | {"max_connections": 6})
     commands = fuzz(server, SEED, SECONDS)
     print(f"{commands} commands were answered")
-    assert commands > 20 * SECONDS
+    assert commands >= 20 * SECONDS

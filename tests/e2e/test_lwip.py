@@ -23,7 +23,7 @@ def board(start_server):
 
     yield start
     for server in servers:
-        wait_until(lambda: places(server) == (0, 0), server.describe, seconds=5)
+        wait_until(lambda: places(server) == (0, 0), server.describe)
         assert server.output().count("Warning") == 0, server.describe()
         assert server.output().count("without TCP_NODELAY") == 0, server.describe()
 

@@ -305,7 +305,7 @@ ENDLESS = {
 
 @once
 def test_a_login_that_takes_too_long_is_421_whatever_dribbles_in(start_server):
-    server = start_server(login_timeout=2)
+    server = start_server(login_timeout=5)
     with server.login() as logged_in, contextlib.ExitStack() as stack:
         controls = [stack.enter_context(server.connect()) for _ in ENDLESS]
         with concurrent.futures.ThreadPoolExecutor(len(ENDLESS)) as pool:
@@ -334,7 +334,7 @@ def test_a_login_timeout_that_cannot_be_names_itself(tmp_path, value):
 
 @once
 def test_a_login_through_tls_that_takes_too_long(start_server):
-    server = start_server(login_timeout=2, **certificates.settings())
+    server = start_server(login_timeout=5, **certificates.settings())
     with contextlib.ExitStack() as stack:
         controls = [stack.enter_context(server.connect()) for _ in range(4)]
         for control in controls:

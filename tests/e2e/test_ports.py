@@ -31,7 +31,7 @@ def esp32(start_server):
 
     yield start
     for server in started:
-        wait_until(lambda: sockets(server) == 1, server.describe, seconds=5)
+        wait_until(lambda: sockets(server) == 1, server.describe)
         assert server.output().count("Warning") == 0, server.describe()
         assert server.output().count("without TCP_NODELAY") == 0, server.describe()
 

@@ -61,7 +61,7 @@ ENDINGS = ["ABOR", "break", "stall", "kick", "vanish", "break both", "stop"]
 
 
 def settings_of(ending):
-    return {"stall_timeout": 1} if ending in ("stall", "vanish") else {}
+    return {"stall_timeout": 2} if ending in ("stall", "vanish") else {}
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -72,7 +72,7 @@ def test_what_has_arrived_of_a_new_file_stays(start_board, ending):
         end_early(server, control, data, ending)
         wait_until(lambda: server.files.names() == ["file"], server.describe)
         data.close()
-    wait_until(lambda: server.files.read("/file") == NEW[:ARRIVED], lambda: f"{len(server.files.read('/file'))} bytes\n{server.describe()}", 5)
+    wait_until(lambda: server.files.read("/file") == NEW[:ARRIVED], lambda: f"{len(server.files.read('/file'))} bytes\n{server.describe()}")
     if ending == "stop":
         server.wait()
         return
@@ -213,8 +213,7 @@ def test_lines_that_were_converted_stay_too(board):
         data = control.data()
         control.expect("STOR file", "150")
         data.sendall(lines[:40_001])
-        wait_until(lambda: moved(control) >= 30_000, board.describe)
-        time.sleep(0.1)
+        wait_until(lambda: moved(control) == 40_001, board.describe)
         reset(data)
         assert control.reply().startswith("426")
     content = board.files.read("/file")
@@ -255,7 +254,7 @@ def test_what_arrived_as_a_whole_is_kept_when_the_client_hangs_up_at_once(start_
 
 
 def test_an_upload_goes_on_while_bytes_come(start_board):
-    server = start_board(stall_timeout=1)
+    server = start_board(stall_timeout=2)
     with server.login() as control:
         data = begin(server, control)
         control.reset()
@@ -274,24 +273,22 @@ def test_a_client_that_vanishes_is_gone_in_seconds(start_server, stall_timeout):
     with server.login() as control:
         data = begin(server, control)
         control.reset()
-        start = time.monotonic()
+        # This waits for less than `stall_timeout`.
         wait_until(lambda: not server.sessions(), server.describe)
-        assert time.monotonic() - start < 10
         data.close()
     assert server.files.read("/file") == NEW[:ARRIVED]
     server.assert_nothing_leaked()
 
 
 def test_a_download_is_cut_when_the_client_is_gone(start_server):
-    server = start_server()
+    # Nothing else would end it.
+    server = start_server(stall_timeout=0, idle_timeout=0)
     with open(server.root / "big", "wb") as file:
         file.truncate(64 << 20)
     with server.login() as control, control.data(receive_buffer=4096):
         control.expect("RETR big", "150")
         control.reset()
-        start = time.monotonic()
         wait_until(lambda: not server.sessions(), server.describe)
-        assert time.monotonic() - start < 3
     server.assert_nothing_leaked()
 
 

@@ -186,11 +186,11 @@ def test_all_leftovers_are_found_in_many_folders(start_server, tmp_path):
         slowest = 0
         # It answers meanwhile.
         while any(path.exists() for path in leftovers):
-            start = time.monotonic()
+            start = server.computed()
             control.expect("NOOP", "200")
-            slowest = max(slowest, time.monotonic() - start)
-            assert start < server_deadline(server), [str(path) for path in leftovers if path.exists()][:10]
-        # On a busy machine a NOOP alone may take long.
+            slowest = max(slowest, server.computed() - start)
+            assert time.monotonic() < server_deadline(server), [str(path) for path in leftovers if path.exists()][:10]
+        # Of the server's own computing: on a busy machine a NOOP alone may take long.
         assert slowest < 1
     assert (deep / "kept").read_bytes() == b"kept"
     server.assert_nothing_leaked()

@@ -1,4 +1,4 @@
-"""Time-outs. The limits are set to a second; no test measures how long it took."""
+"""Time-outs. No test measures how long it took. A limit is a second where nothing must be done in time, else longer, for a machine that stands still meanwhile."""
 
 import time
 
@@ -20,7 +20,7 @@ def test_a_data_connection_that_never_comes_gets_425(start_server):
 
 
 def test_a_client_that_says_nothing_gets_421(start_server):
-    server = start_server(idle_timeout=1)
+    server = start_server(idle_timeout=3)
     with server.connect() as silent, server.login() as idle:
         assert silent.reply().startswith("220 ")
         for control in (silent, idle):
@@ -30,7 +30,7 @@ def test_a_client_that_says_nothing_gets_421(start_server):
 
 
 def test_a_client_that_sends_half_a_line_and_no_more_gets_421(start_server):
-    server = start_server(idle_timeout=1)
+    server = start_server(idle_timeout=3)
     with server.login() as control:
         control.send(b"NOO")
         assert control.reply().startswith("421 ")
@@ -39,7 +39,7 @@ def test_a_client_that_sends_half_a_line_and_no_more_gets_421(start_server):
 
 
 def test_an_upload_that_stands_still_gets_426(start_server):
-    server = start_server(stall_timeout=1)
+    server = start_server(stall_timeout=2)
     with server.login() as control:
         with control.data() as data:
             control.expect("STOR new", "150")
@@ -64,7 +64,7 @@ def test_a_download_that_nobody_reads_gets_426(start_server):
 
 def test_a_slow_transfer_is_not_a_stalled_one_and_its_session_is_not_idle(start_server):
     # Each byte comes before the limit, the last one long after it.
-    server = start_server(stall_timeout=4, idle_timeout=1)
+    server = start_server(stall_timeout=4, idle_timeout=3)
     with server.login() as control:
         with control.data() as data:
             control.expect("STOR new", "150")

@@ -259,7 +259,7 @@ def test_a_handshake_that_stands_still_is_cut(start_server, part):
 
 
 def test_a_session_that_is_secured_has_the_usual_time(start_server):
-    server = start_server(**certificates.settings(), handshake_timeout=1, idle_timeout=4)
+    server = start_server(**certificates.settings(), handshake_timeout=3, idle_timeout=5)
     with secure_login(server) as control:
         for _ in range(3):
             threading.Event().wait(2)
@@ -542,7 +542,7 @@ def test_a_data_connection_in_clear_gets_522_where_tls_is_due(server, neighbour,
 
 @pytest.mark.parametrize("command", ["RETR big", "STOR new"])
 def test_a_data_connection_that_never_shakes_hands_gets_426(start_server, command):
-    server = start_server(**certificates.settings(), stall_timeout=1)
+    server = start_server(**certificates.settings(), stall_timeout=3)
     (server.root / "big").write_bytes(b"content")
     with secure_login(server) as control:
         with control.data():

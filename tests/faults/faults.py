@@ -16,7 +16,7 @@ from server import REPOSITORY, Server
 RUNTIME = REPOSITORY / ".xtask/bin/micropython-faults"
 
 # Seconds after which an answer that did not come is taken for one that never will. The server's own limits are below it.
-PATIENCE = 6
+PATIENCE = 20
 # Seconds that a client waits before there is memory again.
 SHORT = 0.1
 # From the n-th allocation on.

@@ -139,7 +139,7 @@ def test_every_client_is_answered_in_a_heap_of_any_size(start_server, smallest, 
 
     def compare():
         # Sessions that were cut off may take a moment to end.
-        wait_until(lambda: visit(server) in ("", alone), server.describe, 5)
+        wait_until(lambda: visit(server) in ("", alone), server.describe)
 
     for count in (4, 10):
         print(f"{count} at once:", [told or "served" for told in visits(server, count)])

@@ -7,6 +7,7 @@ import contextlib
 import faults
 import pytest
 import transcript
+import wire_fuzzer
 from control import read_all, reset
 from server import MAIN, run_micropython
 from test_fuzz import SECONDS, SEED, SETTINGS, fuzz
@@ -103,5 +104,7 @@ def test_clients_that_go_in_the_middle(stressed):
     server.assert_nothing_leaked()
 
 
-def test_random_clients(stressed):
+def test_random_clients(stressed, monkeypatch):
+    # A password's hash takes ten seconds and more here, and a client would send it again and again. The transcripts have it once.
+    monkeypatch.setattr(wire_fuzzer, "PLAIN", [command for command in wire_fuzzer.PLAIN if "HASHPASS" not in command])
     assert fuzz(stressed(**SETTINGS), SEED, SECONDS) > 0

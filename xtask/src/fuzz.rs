@@ -159,7 +159,7 @@ fn fuzz_target(project: &Project, program_path: &Path, target: &str, time: Durat
     command.arg(format!("-max_total_time={}", time.as_secs().max(1))).arg(format!("-max_len={longest}"));
     command.arg(format!("-dict={}", folder.join("dictionary").display()));
     // An input that takes seconds is a session that is stuck.
-    command.args(["-timeout=10", "-rss_limit_mb=1024"]).arg(format!("-artifact_prefix={}/", found.display()));
+    command.args(["-timeout=60", "-rss_limit_mb=1024"]).arg(format!("-artifact_prefix={}/", found.display()));
     let mut child =
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|error| format!("{target}: {error}"))?;
     let lines =
