@@ -69,7 +69,7 @@ pub const MEMORY_HELP: &str = "Usage: cargo xtask test-memory
 
 Runs the server on x64 in heaps of many sizes. Then runs it in a MicroPython in which the tests collect garbage at
 each allocation, and let each fail in turn: its Unix port with the module in tests/faults/module. The first time that
-is built from Debian's source package into .xtask. `cargo xtask test` does that too.
+is built from Debian's source packages, with Mbed TLS, into .xtask. `cargo xtask test` does that too.
 
 It needs make, gcc and libc6-dev; as root on Debian it installs them.";
 
