@@ -1,18 +1,32 @@
-"""Calls of sockets fail, one after the other, once or from then on. The clock jumps and wraps around. After each of these nothing may be open, the next client must be
-served, and the server may print no exception.
+"""Calls of sockets fail, one after the other, once or from then on, in clear and in TLS. The clock jumps and wraps around. After each of these nothing may be open, the next
+client must be served, and the server may print no exception.
 
-The server and its client run in one MicroPython program (board_rig.py). The server uses the sockets of board_sockets.py. The tests try a sample of the points;
-with FTPDLITE_EVERY_POINT=1 they try all.
+The server and its client run in one MicroPython program (board_rig.py). The server uses the sockets of board_sockets.py. The tests try a share of the points, which another
+commit has other ones of; with FTPDLITE_EVERY_POINT=1 they try all.
 """
 
 import os
 import pathlib
 import shutil
+import subprocess
 
+import certificates
 import pytest
-from server import bring_rig, free_ports, run_micropython
+from server import REPOSITORY, bring_rig, free_ports, run_micropython
 
 EVERY = bool(os.environ.get("FTPDLITE_EVERY_POINT"))
+
+
+def share():
+    """Which points are tried: a number that the commit decides, so that a failure comes again and all points have their turn. FTPDLITE_SHARE sets it."""
+    given = os.environ.get("FTPDLITE_SHARE")
+    if given is not None:
+        return int(given)
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True)
+    # An archive of the sources has no commit.
+    return int(found.stdout[:8], 16) if found.returncode == 0 else 0
+
+
 
 PROGRAM = """\
 import sys
@@ -24,8 +38,44 @@ OLD = b"0123456789" * 2000
 NEW = b"abcdefghij" * 2000
 
 async def login(client):
-    for command in ("USER tester", "PASS secret", "TYPE I"):
+    for command in client.before + ("USER tester", "PASS secret", "TYPE I"):
         await client(command)
+
+class Clear(rig.Client):
+    before = ()
+
+    async def arrive(self):
+        # Before the login.
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
+        await self.reply()
+
+class Secure(Clear):
+    before = ("PBSZ 0", "PROT P")
+
+    def wrap(self, sock):
+        # TLS lets go of its socket when a handshake fails.
+        self.socks.append(sock)
+        stream = asyncio.StreamReader(context.wrap_socket(sock, do_handshake_on_connect=False))
+        # This begins the handshake. Otherwise a read would wait for the server first.
+        stream.s.read(1)
+        return stream
+
+    async def arrive(self):
+        self.socks = []
+        await super().arrive()
+        answer = await self("AUTH TLS")
+        if not answer.startswith("234"):
+            raise rig.Gone
+        self.reader = self.writer = self.wrap(self.writer.s)
+
+    async def data(self):
+        streams = await super().data()
+        return streams and (self.wrap(streams[0].s),) * 2
+
+    def close(self):
+        super().close()
+        for sock in self.socks:
+            sock.close()
 
 async def download(client):
     await client.get("RETR /file")
@@ -86,25 +136,29 @@ async def served(it):
         client.close()
 
 async def relent(plan):
-    # Now the network works again, so the server must serve its client.
+    # A while after the first failure the network works again, so the server must serve its client.
+    while not plan.struck:
+        await asyncio.sleep_ms(5)
     await asyncio.sleep_ms(150)
     plan.disarm()
 
-async def broken(it, step, stride):
+async def broken(it, step, kind, stride, ways, share):
+    # Each `stride`-th call, and each of `ways` ways to fail: another share has others.
     plan = sockets.plan = rig.Plan()
     points = most = 0
-    for index, error in enumerate((104, 107, 5, 110, 100, MemoryError)):
+    # An exception cannot pass through TLS.
+    for index, error in enumerate((104, 107, 5, 110, 100, MemoryError if kind is Clear else 12)):
         for lasts in (False, True):
-            n = (index + lasts) % stride
+            if (2 * index + lasts + share) % ways:
+                continue
+            n = 1 + (share + index + lasts) % stride
             while True:
-                n += stride if n else 1
-                client = rig.Client(it.port)
+                client = kind(it.port)
                 where = "%s, %s %s, at call %d" % (step.__name__, error, "from then on" if lasts else "once", n)
                 plan.arm(n, error, lasts)
                 relenting = asyncio.create_task(relent(plan)) if lasts else None
                 try:
-                    client.reader, client.writer = await asyncio.open_connection("127.0.0.1", it.port)
-                    await client.reply()
+                    await client.arrive()
                     if step is not login:
                         await login(client)
                     await step(client)
@@ -126,6 +180,7 @@ async def broken(it, step, stride):
                 except (AssertionError, OSError, rig.Gone, asyncio.TimeoutError) as fault:
                     raise AssertionError("%s (%s): afterwards %s %s" % (where, plan.trace, type(fault).__name__, fault))
                 points += 1
+                n += stride
                 if not struck:
                     most = max(most, calls)
                     break
@@ -143,15 +198,23 @@ async def main(it):
     rig.sys.modules["gc"].collect() if "gc" in rig.sys.modules else None
     assert descriptors() <= before, (before, descriptors())
 
-rig.run(main, {port}, data_timeout=1, stall_timeout=1)
+rig.run(main, {port}, data_timeout=1, stall_timeout=1{settings})
+"""
+
+CONTEXT = """\
+import tls
+
+context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+context.verify_mode = tls.CERT_NONE
 """
 
 
-def play(folder, lines, before=""):
+def play(folder, lines, before="", **settings):
     """Runs a program and returns its output as lists."""
     bring_rig(folder)
     shutil.copy(pathlib.Path(__file__).with_name("board_sockets.py"), folder)
     program = before + PROGRAM.replace("{lines}", "\n".join("    " + line for line in lines)).replace("{port}", str(free_ports(43)))
+    program = program.replace("{settings}", "".join(f", {name}={value!r}" for name, value in settings.items()))
     code, output = run_micropython(folder, program, heap="16m", seconds=600)
     assert code == 0 and output.endswith("Done.\n"), output[-4000:]
     assert "Traceback" not in output and "Warning" not in output, output[-4000:]
@@ -159,13 +222,28 @@ def play(folder, lines, before=""):
     return [eval(line) for line in output.splitlines() if line.startswith("[")]
 
 
+def fails(folder, step, kind, stride, ways, *more, **settings):
+    """Plays a step with a failure at each call whose turn it is."""
+    if EVERY:
+        stride = ways = 1
+    part = share() % (stride * ways)
+    print(f"{step} {kind}: share {part} of {stride * ways}; again with FTPDLITE_SHARE={part}")
+    [[points, calls]] = play(folder, [f"print(list(await broken(it, {step}, {kind}, {stride}, {ways}, {part})))"], *more, **settings)
+    print(f"{step} {kind}: {points} points, {calls} calls")
+    assert calls > 10 and points >= 12 // ways * (calls // stride)
+
+
 @pytest.mark.clients
 @pytest.mark.parametrize("step", ["login", "download", "upload", "append", "listing", "active"])
 def test_every_call_of_a_socket_fails(tmp_path, step):
-    stride = 1 if EVERY else 7
-    [[points, calls]] = play(tmp_path, [f"print(list(await broken(it, {step}, {stride})))"])
-    print(f"{step}: {points} points, {calls} calls")
-    assert calls > 10 and points >= 12 * (calls // stride)
+    fails(tmp_path, step, "Clear", 7, 1)
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("step", ["login", "download", "upload", "append", "listing"])
+def test_every_call_of_a_socket_fails_in_tls(tmp_path, step):
+    # A point takes ten times as long as in clear. The two numbers have no common factor, so the shares have all points between them.
+    fails(tmp_path, step, "Secure", 13, 4, CONTEXT, **certificates.settings())
 
 
 CLOCK = """\

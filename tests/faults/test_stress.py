@@ -3,19 +3,30 @@ nobody holds it any more, would show. The transcripts are played so, and what th
 
 import concurrent.futures
 import contextlib
+import threading
 
+import certificates
 import faults
 import pytest
 import transcript
 import wire_fuzzer
-from control import read_all, reset
+from control import PATIENCE, read_all, reset
 from server import MAIN, run_micropython
 from test_fuzz import SECONDS, SEED, SETTINGS, fuzz
+from test_tls import hello, secure_data, secure_login
 
-STRESSED = "import faults\n\nfaults.stress(1)\n" + MAIN
+# A hash takes 10,000 rounds, and each would collect garbage many times.
+STRESSED = """\
+import faults
+from ftpdlite import hashpass
 
-# This MicroPython has no ssl. A disc takes the time of a file, a folder of this machine is asked by another program for it.
-PLAYED = [path for path in transcript.transcripts() if "tls" not in path.stem and path.stem != "set-times"]
+whole = hashpass._pbkdf2
+hashpass._pbkdf2 = lambda password, salt, rounds: whole(password, salt, 10)
+faults.stress(1)
+""" + MAIN
+
+# A disc takes the time of a file, a folder of this machine is asked by another program for it.
+PLAYED = [path for path in transcript.transcripts() if path.stem != "set-times"]
 
 
 @pytest.fixture
@@ -81,6 +92,49 @@ def test_several_sessions_at_once(stressed):
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert all(pool.map(client, range(4)))
+    server.assert_nothing_leaked()
+
+
+def test_several_sessions_begin_tls_at_once(stressed):
+    server = stressed(**certificates.settings())
+    content = bytes(range(256)) * 100
+    begin = threading.Barrier(6)
+
+    def client(number):
+        begin.wait(PATIENCE)
+        for name in (f"first{number}", f"second{number}"):
+            with secure_login(server) as control:
+                with secure_data(control, f"STOR {name}") as data:
+                    data.sendall(content)
+                assert control.reply().startswith("226")
+                for command, wanted in ((f"RETR {name}", content), (f"NLST {name}", name.encode() + b"\r\n")):
+                    with secure_data(control, command) as data:
+                        assert read_all(data) == wanted
+                    assert control.reply().startswith("226")
+        return True
+
+    def leaver(ends):
+        # In the handshake of the control connection, and in that of a data connection.
+        begin.wait(PATIENCE)
+        for part in (0, 3, 100, None):
+            with server.connect() as control:
+                control.reply()
+                control.expect("AUTH TLS", "234")
+                control.send(hello()[:part])
+                ends(control.socket)
+            with secure_login(server) as control:
+                data = control.data()
+                # Nobody else has this name.
+                control.expect("STOU", "150")
+                data.sendall(hello()[:part])
+                ends(data)
+        return True
+
+    # One waits in TLS before the others come.
+    with secure_login(server), concurrent.futures.ThreadPoolExecutor(6) as pool:
+        clients = [pool.submit(client, number) for number in range(4)]
+        leavers = [pool.submit(leaver, ends) for ends in (reset, lambda connection: connection.close())]
+        assert all(future.result() for future in clients + leavers)
     server.assert_nothing_leaked()
 
 

@@ -98,6 +98,7 @@ struct SourcePackage {
 
 const MICROPYTHON: SourcePackage = SourcePackage { name: "micropython", has: "py/nativeglue.h" };
 const LWIP: SourcePackage = SourcePackage { name: "lwip", has: "src/include/lwip/opt.h" };
+const MBEDTLS: SourcePackage = SourcePackage { name: "mbedtls", has: "library/ssl_tls12_server.c" };
 
 /// What `fetch` gives for the first Debian suite for which it gives something.
 ///
@@ -122,6 +123,11 @@ pub fn source(project: &Project, suite: &str) -> Result<PathBuf> {
 /// The folder with the sources of a suite's lwIP.
 pub fn lwip_source(project: &Project, suite: &str) -> Result<PathBuf> {
     LWIP.fetch(project, suite, &project.tools.join("lwip").join(suite))
+}
+
+/// The folder with the sources of a suite's Mbed TLS, of version 3 as MicroPython has it.
+pub fn mbedtls_source(project: &Project, suite: &str) -> Result<PathBuf> {
+    MBEDTLS.fetch(project, suite, &project.tools.join("mbedtls").join(suite))
 }
 
 impl SourcePackage {

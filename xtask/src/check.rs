@@ -75,8 +75,8 @@ pub const MEMORY_HELP: &str = "Usage: cargo xtask test-memory
 
 Runs the server on x64 in heaps of many sizes. Then runs it in a MicroPython in which the tests collect garbage at
 each allocation, and let each fail in turn: its Unix port with the module in tests/faults/module. The first time that
-is built from Debian's source package into .xtask. The same runs under valgrind, which sees each access to memory that
-is free. `cargo xtask test` does that too.
+is built from Debian's source packages, with Mbed TLS, into .xtask. The same runs under valgrind, which sees each
+access to memory that is free. `cargo xtask test` does that too.
 
 It needs make, gcc, libc6-dev and valgrind; as root on Debian it installs them. Without valgrind the rest is run.";
 

@@ -1,5 +1,5 @@
 //! MicroPython's Unix port with the module `faults` (`tests/faults/module`), in which a test lets allocations fail: built from Debian's source
-//! package.
+//! packages, with the Mbed TLS of the same suite.
 
 use crate::abi;
 use crate::debian::install_missing;
@@ -7,13 +7,13 @@ use crate::project::{
     Project, Result, output, program, quoted, read, run_quietly, say, which, write_executable, write_if_changed,
 };
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::{fs, thread};
 
 /// The Debian suites whose MicroPython is taken, the first that can be had.
 const SUITES: &[&str] = &["sid", "trixie"];
 
-/// Arguments of make: leave out what needs sources that are not in Debian's package, and leave the names of functions in for valgrind's reports.
-const OPTIONS: &[&str] = &["MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "MICROPY_PY_FFI=0", "STRIP=true"];
+/// Arguments of make: leave out what needs sources that are not in Debian's packages, and leave the names of functions in for valgrind's reports.
+const OPTIONS: &[&str] = &["MBEDTLS_DIR=lib/mbedtls-sources", "MICROPY_PY_BTREE=0", "MICROPY_PY_FFI=0", "STRIP=true"];
 
 /// With this header the runtime tells valgrind what it may touch.
 const VALGRIND_HEADER: &str = "/usr/include/valgrind/memcheck.h";
@@ -48,7 +48,16 @@ pub fn runtime(project: &Project) -> Result<PathBuf> {
 /// The sources and what builds them.
 pub fn fetch(project: &Project) -> Result<PathBuf> {
     install_missing(missing)?;
-    abi::first_suite(SUITES, |suite| abi::source(project, suite))
+    abi::first_suite(SUITES, |suite| {
+        let source = abi::source(project, suite)?;
+        let mbedtls = abi::mbedtls_source(project, suite)?;
+        // Debian's MicroPython comes without it. make finds its files by a path below the sources only.
+        let link = source.join("lib/mbedtls-sources");
+        if !fs::read_link(&link).is_ok_and(|former| former == mbedtls) {
+            run_quietly(program("ln").arg("-sfn").args([&mbedtls, &link]))?;
+        }
+        Ok(source)
+    })
 }
 
 /// Installs valgrind, where that may be done. The runtime is built again when it was built without.
@@ -97,7 +106,8 @@ fn build(project: &Project, source: &Path) -> Result<PathBuf> {
     run_quietly(&mut make)?;
     write_executable(&wrapper, &format!("#!/bin/sh\nexec {} \"$@\"\n", quoted(&program_built)))?;
     // It must load the module for x64.
-    let probe = output(program(&wrapper).args(["-c", "import sys, faults, asyncio; print(sys.implementation._mpy)"]))?;
+    let probe =
+        output(program(&wrapper).args(["-c", "import sys, faults, asyncio, tls; print(sys.implementation._mpy)"]))?;
     if probe.trim().parse::<u32>().map(|mpy| (mpy & 0xff, mpy >> 8 & 3, mpy >> 10 & 15)) != Ok((6, 3, 2)) {
         return Err(format!("it loads other .mpy files than those for x64: {probe}"));
     }
