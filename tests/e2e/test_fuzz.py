@@ -30,9 +30,9 @@ def names(server, folder=""):
     for line in lines:
         facts, _, name = line.partition(" ")
         path = f"{folder}/{name}".lstrip("/")
-        if "Type=dir;" in facts:
+        if "type=dir;" in facts:
             found += names(server, path)
-        elif "Type=file;" in facts:
+        elif "type=file;" in facts:
             found.append(path)
     return found
 
@@ -66,7 +66,11 @@ def fuzz(server, seed, seconds):
     assert "Traceback" not in server.output(), server.output()[server.output().index("Traceback") :][:3000]
     # The collector is conservative: a few blocks may seem to be in use.
     assert free[-1] >= free[-2] - 4096, f"{free} bytes of heap are free\n{server.describe()}"
-    for name in names(server):
+    with server.login() as control:
+        control.store("STOR last", b"")
+    found = names(server)
+    assert "last" in found, "the files are not looked at"
+    for name in found:
         assert not name.rpartition("/")[2].lower().startswith(".ftpdlite"), name
         if name in WHOLE:
             with server.login() as control:
