@@ -174,7 +174,7 @@ impl Client {
     }
 }
 
-/// Serves all who come.
+/// Serves each client that connects.
 pub fn serve(listener: TcpListener, site: &'static Site) {
     for control in listener.incoming().flatten() {
         let (cwd, listing, old_place) = (b"/".to_vec(), Vec::new(), PathBuf::new());
@@ -195,7 +195,7 @@ fn main() -> Result<(), lexopt::Error> {
         }
     }
     if !root.is_dir() {
-        return Err("name a folder to serve".into());
+        return Err(format!("there is no folder {root:?}: std_server DIR [--port N] [--user NAME:PASSWORD]").into());
     }
     let listener = TcpListener::bind(("127.0.0.1", port)).map_err(|error| format!("port {port}: {error}"))?;
     println!("{} is at ftp://127.0.0.1:{port}/", root.display());

@@ -13,8 +13,8 @@ const DEBIAN_CC: &[&str] = &["gcc", "libc6-dev"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 /// The oldest Rust that compiles the project, as Cargo.toml says it.
 const OLDEST_RUST: (u32, u32) = (1, 88);
-/// The versions of clang that are looked for under names with a number, the newest first.
-const CLANG_VERSIONS: std::ops::RangeInclusive<u32> = 14..=24;
+/// The versions of clang and lld that are looked for, under names with a number.
+pub const CLANG_VERSIONS: std::ops::RangeInclusive<u32> = 14..=24;
 
 /// Where `core` for an architecture comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
