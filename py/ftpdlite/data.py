@@ -75,7 +75,8 @@ def _begin(server, s, action):
 
 def _listen(server, s, ipv4):
     # Makes a listener for the next data connection. Gives (port, address), or the errno when no port is free. The address is only for PASV.
-    _unlisten(s)
+    if s.listener:
+        _unlisten(s)
     ports = server.pasv_port_range
     for i in range(len(ports)):
         port = ports[(server._port_at + i) % len(ports)]
@@ -124,14 +125,15 @@ def _unlisten(s):
 
 def _accept_data(s):
     # Takes the data connection if it is there; others are closed. Raises OSError.
-    sock, address = _next_connection(s.listener)
+    s.data, stranger = _next_connection(s.listener)
     try:
-        if s.accepts(address):
-            _tune(sock)
-            s.data = sock
+        if s.accepts(stranger):
+            _tune(s.data)
+            stranger = None
     finally:
-        if s.data is not sock:
-            _firmly(sock)
+        if stranger:
+            _firmly(s.data)
+            s.data = None
 
 
 def _error_of(sock):
@@ -243,7 +245,8 @@ def _transfer(server, s, action, path, buffer, sock, peer):
             s.data = None
             if sock:
                 _firmly(sock)
-            _unlisten(s)
+            if s.listener:
+                _unlisten(s)
             end = _close_file(server, s, end)
             if start >= 0 and path:
                 _tell(server, "transfer_end", s, path, None, end, start)

@@ -19,6 +19,7 @@ _ABORTED = const(5)
 _ENOENT = const(2)
 _EIO = const(5)
 _EISDIR = const(21)
+_EINVAL = const(22)
 _ENOMEM = const(12)
 _ENOSPC = const(28)
 _DIRECTORY = const(0x4000)
@@ -144,7 +145,7 @@ def _end_of(error):
 
 def _put(server, path, target):
     # A complete upload takes the place of the old file. Gives 0, or the errno of what went wrong. It is negative when the upload must stay, because the old file may be gone.
-    error = _firmly(_folds, path)
+    error = _folds(path)
     if error and error != _ENOMEM:
         return _firmly(os.rename, path, target)
     # FAT's rename removes the old file first. The note tells the sweep that the upload is whole.
@@ -171,8 +172,9 @@ def _like(path, text):
 
 
 def _folds(path):
-    # Raises OSError when the file system distinguishes the name from the same name with a dot behind it. FAT does not.
-    os.stat(path + _like(path, b"."))
+    # 0 where the file system is FAT, elsewhere an errno. FAT refuses the name, though all of it only means the folder. LittleFS need not look for the name.
+    error = _firmly(os.stat, path + _like(path, b"*/.."))
+    return 0 if error == _EINVAL else error or _ENOENT
 
 
 def _note(path, target=None):
@@ -218,16 +220,15 @@ def _take_buffer(server):
 
 
 def _give_buffer(server, buffer):
-    if buffer:
+    # There are never more buffers than sessions, and one is kept for the next.
+    if buffer and len(server._buffers) < max(1, len(server.sessions)):
         try:
             server._buffers.append(buffer)
         except MemoryError:
             pass
-        _trim_buffers(server, max(1, len(server.sessions)))
 
 
 def _trim_buffers(server, count):
-    # There are never more buffers than sessions, and one is kept for the next.
     while len(server._buffers) > count:
         try:
             server._buffers.pop()
