@@ -3,7 +3,7 @@ import socket
 from micropython import const
 
 from .files import _close_file, _give_buffer, _open_file, _take_buffer
-from .tasks import _complain, _errno_of, _firmly, _make_sure, _next_connection, _once, _queued, _say, _tell, _tune, _wake, acquire, core, release
+from .tasks import _complain, _errno_of, _firmly, _len, _make_sure, _next_connection, _once, _queued, _say, _tell, _tune, _wake, acquire, core, release
 
 # What Session.pump() asks for.
 _WAIT_WRITE = const(2)
@@ -78,21 +78,18 @@ def _listen(server, s, ipv4):
     if s.listener:
         _unlisten(s)
     ports = server.pasv_port_range
-    for i in range(len(ports)):
-        port = ports[(server._port_at + i) % len(ports)]
+    family, host, rest = server._address
+    for _ in ports:
+        port = ports[server._port_at % _len(ports)]
+        server._port_at += 1
         _make_sure()
         state = acquire()
         try:
-            listener = socket.socket(server._address[0], socket.SOCK_STREAM)
+            listener = socket.socket(family, socket.SOCK_STREAM)
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                address = server._address[-1]
                 # A raw sockaddr has the port in its third and fourth byte.
-                listener.bind(
-                    (address[0], port)
-                    if isinstance(address, tuple)
-                    else address[:2] + bytes((port >> 8, port & 255)) + address[4:]
-                )
+                listener.bind(host + bytes((port >> 8, port & 255)) + rest if rest else (host, port))
                 # With less, modlwip forgets a connection that nobody has accepted when the listener closes, and its place is gone.
                 listener.listen(2)
                 listener.setblocking(False)
@@ -105,7 +102,6 @@ def _listen(server, s, ipv4):
         finally:
             release(state)
         s.listener = listener
-        server._port_at = (server._port_at + i + 1) % len(ports)
         address = ipv4 and server.masquerade_address
         if ipv4 and not address:
             # It stays the same as long as the session lasts, and takes long to find.

@@ -29,49 +29,45 @@ _SEGMENT = const(800)
 
 def _open_file(s, action):
     # From here on the session holds the file: others may not change it. Gives the outcome of the action: of a file that is read (size,).
-    if action == _OPEN_LIST:
-        return _open_list(s)
     path = s.path
-    if action == _OPEN_WRITE and not s.offset:
-        return _open_upload(s, path)
-    s.claim(path, None)
-    reads = action == _OPEN_READ
-    s.file = file = open(path, "rb" if reads else "ab" if action == _OPEN_APPEND else "r+b")
-    size = _size_of(file, path) if reads else None
-    if s.offset and action != _OPEN_APPEND:
-        file.seek(s.offset)
-    return size
+    if action == _OPEN_LIST:
+        _open_list(s)
+    elif action == _OPEN_WRITE and not s.offset:
+        # With `part` it is a file beside the old one, until it is complete. Without, the target is "" for a new file, and False where there was one.
+        part = s.part
+        if part:
+            s.claim(part, path)
+        else:
+            s.claim(path, "" if _firmly(os.stat, path) else False)
+            # LittleFS frees what the old file had only when the empty one is closed.
+            error = _firmly(open(path, "wb"))
+            if error:
+                raise OSError(error)
+        s.file = open(part or path, "wb")
+    else:
+        s.claim(path, None)
+        s.file = file = open(path, "rb" if action == _OPEN_READ else "ab" if action == _OPEN_APPEND else "r+b")
+        size = _size_of(file, path) if action == _OPEN_READ else None
+        if s.offset and action != _OPEN_APPEND:
+            file.seek(s.offset)
+        return size
 
 
-def _size_of(file, path):
-    # As the outcome of an action: (size,), or None if it is not known. To look at the file would often take as long as to open it.
+def _size_of(file, found):
+    # The size of an open file as the outcome of an action: (size,), or None if it is not known. To look at the path would often take as long as to open it.
     if _is_linux:
         # There a folder can be opened, too, and looking is cheap.
-        found = os.stat(path)
+        found = os.stat(found)
         if found[0] & _DIRECTORY:
             raise OSError(_EISDIR)
         return (found[6],)
     try:
-        size = (file.seek(0, 2),)
+        found = (file.seek(0, 2),)
     except Exception:
         # A file of a file system in Python may have only what a stream needs.
         return None
     file.seek(0)
-    return size
-
-
-def _open_upload(s, path):
-    # With `part` it is a file beside the old one, until it is complete. Without, the target is "" for a new file, and False where there was one.
-    part = s.part
-    if part:
-        s.claim(part, path)
-    else:
-        s.claim(path, "" if _firmly(os.stat, path) else False)
-        # LittleFS frees what the old file had only when the empty one is closed.
-        error = _firmly(open(path, "wb"))
-        if error:
-            raise OSError(error)
-    s.file = open(part or path, "wb")
+    return found
 
 
 def _open_list(s):

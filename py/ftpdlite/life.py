@@ -6,7 +6,7 @@ from micropython import const
 from .control import _control, _dismiss, _forget, _is_locked, _report
 from .data import _cut
 from .files import _trim_buffers
-from .tasks import _complain, _firmly, _is_linux, _next_connection, _once, _queued, _refill, _reserve, _say, _tell, _tune, _wake, core, native
+from .tasks import _complain, _fill, _firmly, _is_linux, _next_connection, _once, _queued, _reserve, _say, _tell, _tune, _wake, core, native
 
 _EAGAIN = const(11)
 _SO_OOBINLINE = const(10)
@@ -131,7 +131,7 @@ def _tick(server):
         last = now
         server._uptime += past // 1000
         past %= 1000
-        _refill(_reserve)
+        _fill(_reserve)
         for s in server.sessions:
             if s.job and s.data:
                 _tell(server, "transfer_progress", s)

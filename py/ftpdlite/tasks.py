@@ -84,17 +84,12 @@ def _wake(task):
 
 
 def _fill(items):
-    # Keeps memory in a list. Raises MemoryError. It adds many words at a time, because each append costs 900 instructions.
-    while _len(items) < _SPARE:
-        items.extend(_reserve or items or range(12))
-
-
-def _refill(items):
-    # The same, as far as there is memory.
+    # Keeps memory in a list. True when there was too little. It adds many words at a time, because each append costs 900 instructions.
     try:
-        _fill(items)
+        while _len(items) < _SPARE:
+            items.extend(_reserve or items or range(12))
     except MemoryError:
-        pass
+        return True
 
 
 def _queued(stream, write):
@@ -201,7 +196,8 @@ def _make_sure():
         first.clear()
         second.clear()
     except MemoryError:
-        _fill(_spare)
+        if _fill(_spare):
+            raise
         _spare.clear()
 
 
@@ -212,7 +208,7 @@ def _next_connection(listener):
         return listener.accept()
     finally:
         if not _spare:
-            _refill(_spare)
+            _fill(_spare)
 
 
 def _say(server, line, value=None):

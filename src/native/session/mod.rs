@@ -169,8 +169,8 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         exceptions::raise(Qstr::ValueError, c"ftpdlite: unknown form of address");
     };
     let line_length = (args[3].to_u64() as usize).max(LINE_MAX);
-    // In one block, because each search of the heap takes long.
-    let memory = types::allocate(size_of::<SessionObj>() + line_length).cast::<SessionObj>();
+    let line = types::allocate(line_length);
+    let memory = types::allocate(size_of::<SessionObj>()).cast::<SessionObj>();
     // SAFETY: `memory` is a fresh block of that size, aligned for any object; nothing with a destructor is overwritten. Zero is a value for all that is not written:
     // numbers, flags, and objects that are not there.
     unsafe {
@@ -179,7 +179,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         (*memory).head.set(Qstr::sock, args[1]);
         (*memory).server = args[0].as_ptr();
         let body = &raw mut (*memory).body;
-        (*body).line = memory.add(1).cast();
+        (*body).line = line;
         (*body).line_length = line_length;
         (&raw mut (*body).outstanding).write(None);
         (&raw mut (*body).core).write(Session::new(peer));
