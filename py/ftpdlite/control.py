@@ -48,8 +48,6 @@ _EUSERS = const(87)
 
 # How many failed logins an address has while somebody guesses at an account: as many as one connection has.
 _FEW = const(3)
-# Addresses and accounts whose failed logins are remembered.
-_REMEMBERED = const(64)
 
 
 # async
@@ -68,7 +66,11 @@ def _control(server, s, sock):
                 yield from core.sleep_ms(0 if action == _YIELD else 20)
             else:
                 try:
-                    if action == _LOGIN:
+                    if action == _PASSIVE or action == _PASSIVE_IPV4:
+                        outcome = _listen(server, s, action == _PASSIVE_IPV4)
+                    elif _OPEN_READ <= action <= _OPEN_LIST and (action < _OPEN_LIST or s.transfer):
+                        outcome = _begin(server, s, action)
+                    elif action == _LOGIN:
                         outcome = yield from _log_in(server, s)
                     elif action == _HASH or action == _CHECKSUM:
                         outcome = yield from _once("site").digest(server, s, action == _CHECKSUM)
@@ -119,15 +121,16 @@ def _control(server, s, sock):
 
 
 def _report(server, s, done):
-    # Tells the log and the program that a session begins or has ended.
+    # Tells the log and the program that a session begins or has ended. The line is made as bytes: a str is looked for among all names.
     try:
         if done:
-            _say(server, "INFO: Session disconnected: %s@%s", (s.user or "-", s.peer[0]))
+            _say(server, b"INFO: Session disconnected: %s@%s", (s.user or "-", s.peer[0]))
         else:
-            _say(server, "INFO: Connection from client: %s:%d", s.peer)
+            _say(server, b"INFO: Connection from client: %s:%d", s.peer)
     except MemoryError:
         pass
-    _tell(server, "disconnect" if done else "connect", s)
+    if server.on_event:
+        _tell(server, "disconnect" if done else "connect", s)
 
 
 # async
@@ -135,10 +138,14 @@ def _log_in(server, s):
     start = core.ticks()
     outcome = yield from _login(server, s)
     if outcome == _EACCES:
-        _failed(server, s)
+        try:
+            _once("failures").add(server, s)
+        except Exception:
+            # Without memory the session ends, so that every guess is counted.
+            s.dismiss(_BLOCKED)
         _tell(server, "login_failed", s)
         yield from core.sleep_ms(server.login_delay - core.ticks_diff(core.ticks(), start))
-    elif not isinstance(outcome, int):
+    elif server.on_event and not isinstance(outcome, int):
         _tell(server, "login", s)
     return outcome
 
@@ -148,17 +155,12 @@ def _act(server, s, action):
     if action == _START_TLS:
         s.tls = server._tls.wrap(s.sock)
         _unlisten(s)
-    elif _OPEN_READ <= action <= _OPEN_LIST:
-        if action != _OPEN_LIST or s.transfer:
-            return _begin(server, s, action)
-        else:
-            _open_list(s)
+    elif action == _OPEN_LIST:
+        _open_list(s)
     elif action == _ABORT:
         _cut(s, _ABORTED)
     elif action == _CLOSE_FILE:
         _close_file(server, s, _ABORTED)
-    elif action == _PASSIVE or action == _PASSIVE_IPV4:
-        return _listen(server, s, action == _PASSIVE_IPV4)
     elif action == _UNLISTEN or action == _RESET:
         _unlisten(s)
     elif action == _MAKE_DIRECTORY:
@@ -213,26 +215,31 @@ def _login(server, s):
     user = s.user
     password = s.text
     home = server.root
-    if _is_locked(server, s.peer[0], user):
+    if server._failures and _is_locked(server, s.peer[0], user):
         s.dismiss(_BLOCKED)
         return _EPERM
     if _is_anonymous(server, user):
         return _admit(server, s, user, _READ, server.anonymous, None)
     if not server._entries and server.anonymous is None:
         return _admit(server, s, user, _ALL if user == "ftpadmin" else _READ, home, None)
-    same = [a for a in server._entries if native.same(user, a[0])]
+    entries = server._entries
     kinds = []
-    for i, (name, secret, permissions, home, sessions) in enumerate(same + server._entries):
+    for i in range(2 * len(entries)):
+        # First those of that name, then the others for their time.
+        own = i < len(entries)
+        name, secret, permissions, home, sessions = entries[i % len(entries)]
+        if own and not native.same(user, name):
+            continue
         # The algorithm and its rounds, which are what takes time.
-        kind = secret.split("$")[1:3]
-        if i >= len(same) and kind in kinds:
+        kind = secret.split("$")[1:3] if secret.startswith("$") else None
+        if not own and kind in kinds:
             continue
         kinds.append(kind)
-        if secret.startswith(("$5a$", "$pbkdf2-sha256$")):
+        if kind and secret.startswith(("$5a$", "$pbkdf2-sha256$")):
             right = yield from _once("hashpass", True).matches(native, password, secret)
         else:
             right = native.same(password, secret)
-        if right and i < len(same):
+        if right and own:
             return _admit(server, s, user, permissions, home or server.root, sessions)
     return _EACCES
 
@@ -251,29 +258,6 @@ def _admit(server, s, user, permissions, home, sessions):
             if name == user or anonymous and _is_anonymous(server, name):
                 most -= 1
     return (permissions, home.rstrip("/")) if most > 0 else _EUSERS
-
-
-def _failed(server, s):
-    # Counts a failed login. When there is no memory for that, the session ends, so that every guess is counted. When too many are remembered, one is
-    # forgotten whose time is over, else a name, because anyone can invent names, else an address; never what is counted now.
-    try:
-        keys = s.peer[0], "@%s" % s.user
-        failures = server._failures
-        for key in keys:
-            count = _failures_of(server, key) + 1
-            if key not in failures and len(failures) >= _REMEMBERED:
-                least = fewest = None
-                for other in failures:
-                    if other not in keys:
-                        rank = _failures_of(server, other)
-                        if rank and other[0] != "@":
-                            rank += 1000
-                        if least is None or rank < fewest:
-                            least, fewest = other, rank
-                del failures[least]
-            failures[key] = count, server._uptime + server.lockout
-    except MemoryError:
-        s.dismiss(_BLOCKED)
 
 
 def _failures_of(server, key):

@@ -3,7 +3,7 @@ import socket
 from micropython import const
 
 from .files import _close_file, _give_buffer, _open_file, _take_buffer
-from .tasks import _complain, _errno_of, _firmly, _make_sure, _next_connection, _once, _queued, _say, _tell, _tune, _wake, acquire, core, release
+from .tasks import _complain, _errno_of, _firmly, _len, _make_sure, _next_connection, _once, _queued, _say, _tell, _tune, _wake, acquire, core, release
 
 # What Session.pump() asks for.
 _WAIT_WRITE = const(2)
@@ -75,23 +75,21 @@ def _begin(server, s, action):
 
 def _listen(server, s, ipv4):
     # Makes a listener for the next data connection. Gives (port, address), or the errno when no port is free. The address is only for PASV.
-    _unlisten(s)
+    if s.listener:
+        _unlisten(s)
     ports = server.pasv_port_range
-    for i in range(len(ports)):
-        port = ports[(server._port_at + i) % len(ports)]
+    family, host, rest = server._address
+    for _ in ports:
+        port = ports[server._port_at % _len(ports)]
+        server._port_at += 1
         _make_sure()
         state = acquire()
         try:
-            listener = socket.socket(server._address[0], socket.SOCK_STREAM)
+            listener = socket.socket(family, socket.SOCK_STREAM)
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                address = server._address[-1]
                 # A raw sockaddr has the port in its third and fourth byte.
-                listener.bind(
-                    (address[0], port)
-                    if isinstance(address, tuple)
-                    else address[:2] + bytes((port >> 8, port & 255)) + address[4:]
-                )
+                listener.bind(host + bytes((port >> 8, port & 255)) + rest if rest else (host, port))
                 # With less, modlwip forgets a connection that nobody has accepted when the listener closes, and its place is gone.
                 listener.listen(2)
                 listener.setblocking(False)
@@ -104,7 +102,6 @@ def _listen(server, s, ipv4):
         finally:
             release(state)
         s.listener = listener
-        server._port_at = (server._port_at + i + 1) % len(ports)
         address = ipv4 and server.masquerade_address
         if ipv4 and not address:
             # It stays the same as long as the session lasts, and takes long to find.
@@ -124,14 +121,15 @@ def _unlisten(s):
 
 def _accept_data(s):
     # Takes the data connection if it is there; others are closed. Raises OSError.
-    sock, address = _next_connection(s.listener)
+    s.data, stranger = _next_connection(s.listener)
     try:
-        if s.accepts(address):
-            _tune(sock)
-            s.data = sock
+        if s.accepts(stranger):
+            _tune(s.data)
+            stranger = None
     finally:
-        if s.data is not sock:
-            _firmly(sock)
+        if stranger:
+            _firmly(s.data)
+            s.data = None
 
 
 def _error_of(sock):
@@ -243,7 +241,8 @@ def _transfer(server, s, action, path, buffer, sock, peer):
             s.data = None
             if sock:
                 _firmly(sock)
-            _unlisten(s)
+            if s.listener:
+                _unlisten(s)
             end = _close_file(server, s, end)
             if start >= 0 and path:
                 _tell(server, "transfer_end", s, path, None, end, start)

@@ -19,6 +19,7 @@ _ABORTED = const(5)
 _ENOENT = const(2)
 _EIO = const(5)
 _EISDIR = const(21)
+_EINVAL = const(22)
 _ENOMEM = const(12)
 _ENOSPC = const(28)
 _DIRECTORY = const(0x4000)
@@ -28,49 +29,45 @@ _SEGMENT = const(800)
 
 def _open_file(s, action):
     # From here on the session holds the file: others may not change it. Gives the outcome of the action: of a file that is read (size,).
-    if action == _OPEN_LIST:
-        return _open_list(s)
     path = s.path
-    if action == _OPEN_WRITE and not s.offset:
-        return _open_upload(s, path)
-    s.claim(path, None)
-    reads = action == _OPEN_READ
-    s.file = file = open(path, "rb" if reads else "ab" if action == _OPEN_APPEND else "r+b")
-    size = _size_of(file, path) if reads else None
-    if s.offset and action != _OPEN_APPEND:
-        file.seek(s.offset)
-    return size
+    if action == _OPEN_LIST:
+        _open_list(s)
+    elif action == _OPEN_WRITE and not s.offset:
+        # With `part` it is a file beside the old one, until it is complete. Without, the target is "" for a new file, and False where there was one.
+        part = s.part
+        if part:
+            s.claim(part, path)
+        else:
+            s.claim(path, "" if _firmly(os.stat, path) else False)
+            # LittleFS frees what the old file had only when the empty one is closed.
+            error = _firmly(open(path, "wb"))
+            if error:
+                raise OSError(error)
+        s.file = open(part or path, "wb")
+    else:
+        s.claim(path, None)
+        s.file = file = open(path, "rb" if action == _OPEN_READ else "ab" if action == _OPEN_APPEND else "r+b")
+        size = _size_of(file, path) if action == _OPEN_READ else None
+        if s.offset and action != _OPEN_APPEND:
+            file.seek(s.offset)
+        return size
 
 
-def _size_of(file, path):
-    # As the outcome of an action: (size,), or None if it is not known. To look at the file would often take as long as to open it.
+def _size_of(file, found):
+    # The size of an open file as the outcome of an action: (size,), or None if it is not known. To look at the path would often take as long as to open it.
     if _is_linux:
         # There a folder can be opened, too, and looking is cheap.
-        found = os.stat(path)
+        found = os.stat(found)
         if found[0] & _DIRECTORY:
             raise OSError(_EISDIR)
         return (found[6],)
     try:
-        size = (file.seek(0, 2),)
+        found = (file.seek(0, 2),)
     except Exception:
         # A file of a file system in Python may have only what a stream needs.
         return None
     file.seek(0)
-    return size
-
-
-def _open_upload(s, path):
-    # With `part` it is a file beside the old one, until it is complete. Without, the target is "" for a new file, and False where there was one.
-    part = s.part
-    if part:
-        s.claim(part, path)
-    else:
-        s.claim(path, "" if _firmly(os.stat, path) else False)
-        # LittleFS frees what the old file had only when the empty one is closed.
-        error = _firmly(open(path, "wb"))
-        if error:
-            raise OSError(error)
-    s.file = open(part or path, "wb")
+    return found
 
 
 def _open_list(s):
@@ -144,7 +141,7 @@ def _end_of(error):
 
 def _put(server, path, target):
     # A complete upload takes the place of the old file. Gives 0, or the errno of what went wrong. It is negative when the upload must stay, because the old file may be gone.
-    error = _firmly(_folds, path)
+    error = _folds(path)
     if error and error != _ENOMEM:
         return _firmly(os.rename, path, target)
     # FAT's rename removes the old file first. The note tells the sweep that the upload is whole.
@@ -171,8 +168,9 @@ def _like(path, text):
 
 
 def _folds(path):
-    # Raises OSError when the file system distinguishes the name from the same name with a dot behind it. FAT does not.
-    os.stat(path + _like(path, b"."))
+    # 0 where the file system is FAT, elsewhere an errno. FAT refuses the name, though all of it only means the folder. LittleFS need not look for the name.
+    error = _firmly(os.stat, path + _like(path, b"*/.."))
+    return 0 if error == _EINVAL else error or _ENOENT
 
 
 def _note(path, target=None):
@@ -218,16 +216,15 @@ def _take_buffer(server):
 
 
 def _give_buffer(server, buffer):
-    if buffer:
+    # There are never more buffers than sessions, and one is kept for the next.
+    if buffer and len(server._buffers) < max(1, len(server.sessions)):
         try:
             server._buffers.append(buffer)
         except MemoryError:
             pass
-        _trim_buffers(server, max(1, len(server.sessions)))
 
 
 def _trim_buffers(server, count):
-    # There are never more buffers than sessions, and one is kept for the next.
     while len(server._buffers) > count:
         try:
             server._buffers.pop()

@@ -54,7 +54,7 @@ def _welcome(server, sock, peer):
         except OSError:
             pass
     s = native.Session(server._hub, sock, peer, server.request_buffer_size)
-    why = _objection(server, s.peer[0])
+    why = _objection(server, s)
     if why:
         s.dismiss(why)
         s.step(None)
@@ -69,11 +69,12 @@ def _welcome(server, sock, peer):
     _report(server, s, False)
 
 
-def _objection(server, peer):
-    # Why a newcomer from that address cannot be served, or None. An idle session may lose its place to it.
-    if _is_locked(server, peer):
+def _objection(server, s):
+    # Why a newcomer cannot be served, or None. An idle session may lose its place to it. To ask for the peer takes long.
+    if server._failures and _is_locked(server, s.peer[0]):
         return _BLOCKED
     if server.max_per_address:
+        peer = s.peer[0]
         room = server.max_per_address
         for s in server.sessions:
             if s.peer[0] == peer:
@@ -130,10 +131,7 @@ def _tick(server):
         last = now
         server._uptime += past // 1000
         past %= 1000
-        try:
-            _fill(_reserve)
-        except MemoryError:
-            pass
+        _fill(_reserve)
         for s in server.sessions:
             if s.job and s.data:
                 _tell(server, "transfer_progress", s)

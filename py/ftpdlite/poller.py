@@ -16,7 +16,8 @@ def extend(queue):
     streams = queue.map.values()
     count = len(queue.map)
     for _, _, stream in streams:
-        if not hasattr(stream, "fileno"):
+        # A session asks its control connection.
+        if not hasattr(getattr(stream, "sock", stream), "fileno"):
             break
     else:
         # It grows by itself.

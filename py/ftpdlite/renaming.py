@@ -51,7 +51,7 @@ def replace(server, old, new, replaces=None, is_same=0):
 
     replaces: whether there is a file of the new name. is_same: whether the file system may not tell the two names apart.
     """
-    error = _firmly(_folds, old)
+    error = _folds(old)
     if error:
         if error != _ENOMEM:
             error = _firmly(os.rename, old, new)

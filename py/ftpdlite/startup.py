@@ -87,7 +87,7 @@ def _listen(server, host):
     server._entries = _accounts(server)
     if time.gmtime()[0] < 2023:
         _say(server, "WARNING: The clock is not set: files will have wrong times.")
-    server._address = found = socket.getaddrinfo(host, server.port, 0, socket.SOCK_STREAM)[0]
+    found = socket.getaddrinfo(host, server.port, 0, socket.SOCK_STREAM)[0]
     address = found[-1]
     open_to_all = not server._entries and server.anonymous is None
     try:
@@ -123,6 +123,11 @@ def _listen(server, host):
     if address is None:
         # An ESP32 finds an IPv6 address, but it cannot use it.
         raise ValueError("host must be an IPv4 address: this firmware's sockets know no other")
+    # For data connections: the family, the address, and what comes behind the port in a raw sockaddr.
+    if isinstance(address, tuple):
+        server._address = found[0], address[0], None
+    else:
+        server._address = found[0], address[:2], address[4:]
     guards()
     state = acquire()
     try:

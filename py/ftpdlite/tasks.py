@@ -84,9 +84,12 @@ def _wake(task):
 
 
 def _fill(items):
-    # Keeps memory in a list. Raises MemoryError. It adds many words at a time, because each append costs 900 instructions.
-    while _len(items) < _SPARE:
-        items.extend(_reserve or items or range(12))
+    # Keeps memory in a list. True when there was too little. It adds many words at a time, because each append costs 900 instructions.
+    try:
+        while _len(items) < _SPARE:
+            items.extend(_reserve or items or range(12))
+    except MemoryError:
+        return True
 
 
 def _queued(stream, write):
@@ -97,19 +100,13 @@ def _queued(stream, write):
     try:
         if not _kept:
             _kept.extend(range(12))
-        # An address above 1 GiB is a large integer of 32-bit ports, which takes memory.
-        key = _id(stream)
-        count = _len(queue.map)
-        queue.map[key] = [None, core.cur_task, stream] if write else [core.cur_task, None, stream]
-        if count >= _peak:
+        if _len(queue.map) >= _peak:
             # The poller's tables of all streams will grow. There must be memory for that before it begins. Clearing a list gives its memory back at once.
             # From the fifth stream on, the Unix port needs more than memory.
-            try:
-                ([None] * (26 + 4 * count)).clear()
-                _peak = _once("poller").extend(queue) if _is_linux and count > 3 else count + 1
-            except MemoryError:
-                del queue.map[key]
-                return False
+            ([None] * (26 + 4 * _len(queue.map))).clear()
+            _peak = _once("poller").extend(queue) if _is_linux and _len(queue.map) > 3 else _len(queue.map) + 1
+        # An address above 1 GiB is a large integer of 32-bit ports, which takes memory. It is made before the map changes.
+        queue.map[_id(stream)] = [None, core.cur_task, stream] if write else [core.cur_task, None, stream]
         queue.poller.register(stream, _POLL_OUT if write else _POLL_IN)
     except MemoryError:
         if not _rescued(stream, write):
@@ -184,7 +181,7 @@ def _tune(sock):
     if TCP_NODELAY:
         try:
             sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        except (OSError, ValueError, MemoryError):
+        except Exception:
             pass
 
 
@@ -199,7 +196,8 @@ def _make_sure():
         first.clear()
         second.clear()
     except MemoryError:
-        _fill(_spare)
+        if _fill(_spare):
+            raise
         _spare.clear()
 
 
@@ -210,10 +208,7 @@ def _next_connection(listener):
         return listener.accept()
     finally:
         if not _spare:
-            try:
-                _fill(_spare)
-            except MemoryError:
-                pass
+            _fill(_spare)
 
 
 def _say(server, line, value=None):
@@ -226,10 +221,10 @@ def _say(server, line, value=None):
         _complain(error)
 
 
-def _tell(server, kind, s, path=None, old_path=None, end=None, start=0):
+def _tell(server, *what):
     # Tells the program what happened, if it wants to know (events.py).
     if server.on_event:
         try:
-            _once("events", True).tell(server, kind, s, path, old_path, end, start)
+            _once("events", True).tell(server, *what)
         except Exception as error:
             _complain(error)

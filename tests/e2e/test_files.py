@@ -299,6 +299,9 @@ class Broken:
             raise OSError(number)
         return (0x8000, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
+    def open(self, path, mode):
+        raise OSError(int(path[1:]))
+
     def rename(self, old, new):
         raise OSError(18)
 
