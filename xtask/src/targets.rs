@@ -30,13 +30,16 @@ pub const TARGETS: &[Target] = &[
 pub const XTENSA: &str = "xtensa-esp32-none-elf";
 
 /// The compiler flags of Thumb. The loader can put addresses into the words between the functions, where the code takes them with one instruction: so the code
-/// need not be position independent, nor take `mp_fun_table` from a GOT. Small constants stand there themselves, and registers are spilled for size.
+/// need not be position independent, nor take `mp_fun_table` from a GOT. Small constants stand there themselves, and registers are spilled for size. Blocks of code
+/// lie so that the jumps between them are short. What is computed twice is not kept in between, because with eight registers it would be kept on the stack.
 const ARM_FLAGS: &[&str] = &[
     "-Crelocation-model=static",
     "-Cllvm-args=--arm-promote-constant",
     "-Cllvm-args=--arm-promote-constant-max-size=32",
     "-Cllvm-args=--arm-promote-constant-max-total=1024",
     "-Cllvm-args=--split-spill-mode=size",
+    "-Cllvm-args=--apply-ext-tsp-for-size",
+    "-Cllvm-args=--disable-machine-cse",
 ];
 
 impl Target {
