@@ -22,6 +22,8 @@ def extend(queue):
         # It grows by itself.
         return count
     poller = select.poll()
+    # The first call takes memory, and in asyncio's loop it must not fail.
+    poller.ipoll(0)
     count += _ROOM
     # A number stands for a descriptor. All are out again before anything polls.
     for number in range(count):
