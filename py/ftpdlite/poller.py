@@ -1,4 +1,4 @@
-# Room in asyncio's poller. Only the Unix port loads this, when more streams wait than ever before; boards do not need it.
+# Room in asyncio's poller. Only the Unix port loads this: when a server with TLS starts, and when more streams wait than ever before. Boards do not need it.
 import select
 from micropython import const
 
@@ -7,8 +7,10 @@ _ROOM = const(32)
 _OTHERS = const(16)
 
 
-def extend(queue):
+def extend(queue, anyway=False):
     """Makes sure that the poller of asyncio's queue can take all streams of the queue. Gives the number of streams at which to call it again. Raises MemoryError.
+
+    anyway: also if all of them have a descriptor.
 
     The Unix port keeps all file descriptors of a poller in one array. When the array grows while a stream without a descriptor waits, such as one of TLS, the
     next poll crashes (docs/ports.md). So then the array grows in a new poller, before that has such a stream.
@@ -17,8 +19,8 @@ def extend(queue):
     count = len(queue.map)
     for _, _, stream in streams:
         if not hasattr(stream, "fileno"):
-            break
-    else:
+            anyway = True
+    if not anyway:
         # It grows by itself.
         return count
     poller = select.poll()
