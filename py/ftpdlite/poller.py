@@ -1,4 +1,4 @@
-# Room in asyncio's poller. Only the Unix port loads this, when more streams wait than ever before; boards do not need it.
+# Room in asyncio's poller. Only the Unix port loads this: when a server with TLS starts, and when more streams wait than ever before. Boards do not need it.
 import select
 from micropython import const
 
@@ -7,8 +7,10 @@ _ROOM = const(32)
 _OTHERS = const(16)
 
 
-def extend(queue):
+def extend(queue, anyway=False):
     """Makes sure that the poller of asyncio's queue can take all streams of the queue. Gives the number of streams at which to call it again. Raises MemoryError.
+
+    anyway: also if all of them have a descriptor.
 
     The Unix port keeps all file descriptors of a poller in one array. When the array grows while a stream without a descriptor waits, such as one of TLS, the
     next poll crashes (docs/ports.md). So then the array grows in a new poller, before that has such a stream.
@@ -18,11 +20,13 @@ def extend(queue):
     for _, _, stream in streams:
         # A session asks its control connection.
         if not hasattr(getattr(stream, "sock", stream), "fileno"):
-            break
-    else:
+            anyway = True
+    if not anyway:
         # It grows by itself.
         return count
     poller = select.poll()
+    # The first call takes memory, and in asyncio's loop it must not fail.
+    poller.ipoll(0)
     count += _ROOM
     # A number stands for a descriptor. All are out again before anything polls.
     try:

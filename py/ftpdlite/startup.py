@@ -155,8 +155,8 @@ def start(server):
     """Listens, and makes the tasks that serve. Raises OSError when the address cannot be had, and MemoryError."""
     if server._stop_event:
         raise RuntimeError("the server runs already")
-    # An earlier event loop may have had more room in its poller than this one.
-    sys.modules["ftpdlite"]._peak = 0
+    # An earlier event loop may have had more room in its poller than this one. With TLS there is room before the first client, for streams of the program, too.
+    sys.modules["ftpdlite"]._peak = _once("poller").extend(core._io_queue, True) if server._tls and _is_linux else 0
     host = server._host if server.host is None else server.host or "0.0.0.0"
     server._listener = listener = _listen(server, host)
     server._uptime = 0

@@ -316,13 +316,49 @@ async def main():
 
 asyncio.run(main())""")
 
+# The program waits for sockets of its own when somebody has logged in. There is no free memory behind the array of descriptors, so it cannot grow in its place.
+BESIDE_LISTENERS = MAIN.replace("s.run()", """\
+import asyncio
+import gc
+import socket
 
-@pytest.mark.parametrize("program", [MAIN, BESIDE_A_FLAG], ids=["alone", "beside a flag"])
-def test_many_in_clear_come_while_one_waits_in_tls(start_server, program):
+listeners = [socket.socket() for _ in range(12)]
+taken = []
+
+
+async def wait(listener):
+    listener.listen(1)
+    queue = asyncio.core._io_queue
+    # Until a stream of TLS waits.
+    while all([hasattr(stream, "fileno") for _, _, stream in queue.map.values()]):
+        await asyncio.sleep_ms(1)
+    if listener is listeners[-1]:
+        print("All wait.")
+    yield queue.queue_read(listener)
+
+
+def login(kind, _):
+    if kind == "login" and not taken:
+        gc.collect()
+        taken.extend([bytearray(16) for _ in range(3000)])
+        for listener in listeners:
+            asyncio.create_task(wait(listener))
+
+
+s.on_event = login
+s.run()""")
+
+
+@pytest.mark.parametrize(
+    "program, says", [(MAIN, "Listening"), (BESIDE_A_FLAG, "Listening"), (BESIDE_LISTENERS, "All wait.")], ids=["alone", "beside a flag", "beside listeners"]
+)
+def test_many_in_clear_come_while_one_waits_in_tls(start_server, program, says):
     # The array of descriptors of the Unix port's poller grows some times, at first with the fifth descriptor. The next poll crashed then.
     server = start_server(program=program, heap="1m", max_connections=100, **certificates.settings())
     with contextlib.ExitStack() as stack:
         control = stack.enter_context(secure_login(server))
+        server.wait_for_output(says)
+        control.expect("NOOP", "200")
         others = []
         for _ in range(90):
             others.append(stack.enter_context(server.connect()))

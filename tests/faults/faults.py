@@ -8,9 +8,11 @@ import mmap
 import os
 import select
 import socket
+import ssl
 import struct
 import time
 
+import certificates
 from server import REPOSITORY, Server
 
 RUNTIME = REPOSITORY / ".xtask/bin/micropython-faults"
@@ -99,7 +101,7 @@ class Client:
                 self.bench.plan.disarm()
                 if time.monotonic() > deadline:
                     raise Fault(f"no answer to {what}") from None
-            except ConnectionError:
+            except (ConnectionError, ssl.SSLError):
                 return b""
 
     def line(self, what):
@@ -122,7 +124,7 @@ class Client:
         return lines
 
     def send(self, command):
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             self.socket.sendall(command.encode() + b"\r\n")
 
     def __call__(self, command):
@@ -162,10 +164,15 @@ class Client:
             if time.monotonic() > deadline:
                 raise Fault("no data connection, and no answer")
 
+    def secured(self, connection):
+        """A data connection as the transfer uses it."""
+        return connection
+
     def retrieve(self, command):
         """A download; gives the bytes."""
         with self.data() as data:
             self(command)
+            data = self.secured(data)
             content = b""
             while piece := self.receive(data, f"{command}, its data"):
                 content += piece
@@ -176,7 +183,7 @@ class Client:
         """An upload."""
         with self.data() as data:
             self(command)
-            with contextlib.suppress(ConnectionError):
+            with self.secured(data) as data, contextlib.suppress(ConnectionError, ssl.SSLError):
                 data.sendall(content)
         self.reply(f"{command}, its end")
 
@@ -194,11 +201,49 @@ class Client:
         self.socket.close()
 
 
+class SecureClient(Client):
+    """One whose connections go through TLS. A handshake that breaks off ends the step."""
+
+    def login(self):
+        self.reply("the connection")
+        return self.authenticate()
+
+    def authenticate(self):
+        """AUTH TLS, and the login."""
+        self("AUTH TLS")
+        self.socket = self.secured(self.socket)
+        for command in ("PBSZ 0", "PROT P", "USER tester", "PASS secret", "TYPE I"):
+            self(command)
+        return self
+
+    def secured(self, connection):
+        deadline = time.monotonic() + PATIENCE
+        try:
+            connection = certificates.client().wrap_socket(connection, server_hostname="127.0.0.1", do_handshake_on_connect=False)
+            self.bench.connections.append(connection)
+            connection.settimeout(SHORT)
+            while True:
+                try:
+                    connection.do_handshake()
+                    connection.settimeout(PATIENCE)
+                    break
+                except TimeoutError:
+                    self.bench.plan.disarm()
+                    if time.monotonic() > deadline:
+                        raise Fault("a handshake stands still") from None
+        except (ConnectionError, ssl.SSLError):
+            # The next reply says why, or there is none.
+            pass
+        return connection
+
+
 class Bench:
     """A server for one step, started anew after each fault."""
 
-    def __init__(self, folder, file_system=None):
+    def __init__(self, folder, file_system=None, more="", **settings):
         self.folder = folder
+        self.more = more
+        self.settings = settings
         self.file_system = file_system
         self.started = 0
         self.server = None
@@ -212,12 +257,13 @@ class Bench:
         self.plan = Plan(folder / "plan")
         self.server = Server(
             folder,
-            program=MAIN.replace("{plan!r}", repr(str(folder / "plan"))),
+            program=MAIN.replace("{plan!r}", repr(str(folder / "plan"))).replace("s.run()", self.more + "s.run()"),
             runtime=RUNTIME,
             heap=HEAP,
             file_system=self.file_system,
             data_timeout=2,
             stall_timeout=2,
+            **self.settings,
         )
         self.files = self.server.files
         self.server.start()
@@ -389,10 +435,10 @@ class Bench:
             raise Fault(f"the next client was refused: {refusal}") from None
 
 
-def sweep(folder, name, step, file_system=None, most=4):
+def sweep(folder, name, step, file_system=None, most=4, **settings):
     """Every allocation of a step fails, once alone and once with all that follow, until there were `most` faults each. Gives how many
-    allocations there were, and the faults."""
-    bench = Bench(folder, file_system)
+    allocations there were, and the faults. settings: of the server, and `more`, what its program does besides."""
+    bench = Bench(folder, file_system, **settings)
     faults = []
     start = time.monotonic()
     allocations = 0

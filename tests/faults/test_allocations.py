@@ -4,10 +4,11 @@ none is left, and the same with all that follow it. The client is answered or hu
 import concurrent.futures
 import time
 
+import certificates
 import faults
 import pytest
 from control import reset
-from faults import NEW, OLD, Client
+from faults import NEW, OLD, Client, SecureClient
 
 # Each step is a generator: at its yield memory begins to fail.
 
@@ -25,9 +26,37 @@ def login(bench):
         client(command)
 
 
-def download(*commands, **files):
+def secure_login(bench):
+    client = SecureClient(bench)
+    client.reply("the connection")
+    yield
+    client.authenticate()
+
+
+def crowd(bench):
+    # The fifth stream waits, and one of those before is in TLS: poller.py makes another poller.
+    SecureClient(bench).login()
+    for _ in range(3):
+        Client(bench).reply("the connection")
+    yield
+    Client(bench).reply("the connection")
+
+
+# When a client comes, the server takes its poller for too small again.
+FORGETS_ITS_POLLER = """\
+import ftpdlite
+
+def forget(kind, _):
+    if kind == "connect":
+        ftpdlite._peak = 0
+
+s.on_event = forget
+"""
+
+
+def download(*commands, kind=Client, **files):
     def step(bench):
-        client = Client(bench).login()
+        client = kind(bench).login()
         yield
         for command in commands:
             content = client.retrieve(command)
@@ -38,9 +67,9 @@ def download(*commands, **files):
     return step
 
 
-def upload(command, name, wanted):
+def upload(command, name, wanted, kind=Client):
     def step(bench):
-        client = Client(bench).login()
+        client = kind(bench).login()
         if command == "APPE":
             bench.files.write("/" + name, OLD)
         yield
@@ -186,6 +215,10 @@ STEPS = {
     "vanish-retr": vanish("RETR large"),
     "vanish-stor": vanish("STOR old"),
     "vanish-idle": vanish_idle,
+    "tls-login": secure_login,
+    "tls-retr": download("RETR file", kind=SecureClient, RETR=faults.FILE),
+    "tls-stor": upload("STOR", "old", NEW, SecureClient),
+    "tls-crowd": crowd,
 }
 
 
@@ -199,7 +232,14 @@ def sweeps(request, tmp_path_factory):
     """All that were asked for, two at a time."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         cases = [item.callspec.params["case"] for item in request.session.items if "sweeps" in item.fixturenames]
-        yield {case: pool.submit(faults.sweep, tmp_path_factory.mktemp(case[0]), case[0], STEPS[case[0]], case[1]) for case in cases}
+        def sweep(case):
+            name, kind = case
+            settings = certificates.settings() if name.startswith("tls") else {}
+            if name == "tls-crowd":
+                settings["more"] = FORGETS_ITS_POLLER
+            return faults.sweep(tmp_path_factory.mktemp(name), name, STEPS[name], kind, **settings)
+
+        yield {case: pool.submit(sweep, case) for case in cases}
         pool.shutdown(cancel_futures=True)
 
 
