@@ -1,6 +1,7 @@
 # The search for what uploads and renames have left, which a power cut or a failing disc may do. Loaded for that when a server starts and when a file could
 # not be removed, and dropped afterwards. Functions have names that every firmware knows, because these take no memory. An unfinished upload has a note beside it when
 # it is whole (files.py), and a rename on FAT has one while it goes on (renaming.py): then it is finished.
+import gc
 import os
 from micropython import const
 
@@ -55,17 +56,33 @@ def remove(server, path, error):
 
     error: the errno that rmdir gave.
     """
-    names = [join(entry[0]) for entry in ilistdir(path)]
-    if not names:
+    names = items(path)
+    if not names and names is not None:
         return error
-    for name in names:
-        if not _is_ours(path, name) or _is_foreign(name):
-            # FAT would say EACCES.
-            return _ENOTEMPTY
-    for _ in close(server, path, names):
-        pass
+    first = None
+    while names and names[0] != first:
+        first = names[0]
+        for _ in close(server, path, names):
+            pass
+        names = items(path)
+    if names or names is None:
+        # A folder that was not read to its end is closed by the collector. FAT would say EACCES.
+        gc.collect()
+        return _ENOTEMPTY
     os.rmdir(path)
     return 0
+
+
+def items(path):
+    # Some of the leftovers in a folder, or None if there is anything else.
+    found = []
+    for entry in ilistdir(path):
+        name = join(entry[0])
+        if not _is_ours(path, name) or _is_foreign(name):
+            return None
+        if len(found) < _KNOWN:
+            found.append(name)
+    return found
 
 
 def append(server, path, start, tasks):

@@ -243,6 +243,19 @@ def test_a_folder_with_only_leftovers_can_be_removed(board, names):
     assert files.names() == []
 
 
+def test_a_large_folder_is_not_removed_in_a_small_heap(start_server):
+    server = start_server(heap="96k")
+    for folder, name in (("full", "a file with a name of some length %d"), ("left", ".ftpdlite-%d")):
+        (server.root / folder).mkdir()
+        for number in range(2000 if folder == "full" else 300):
+            (server.root / folder / (name % number)).touch()
+    with server.login() as control:
+        assert control("RMD full") == "550 Directory not empty."
+        assert len(os.listdir(server.root / "full")) == 2000
+        control.expect("RMD left", "250")
+    server.assert_nothing_leaked()
+
+
 def test_a_folder_in_which_somebody_uploads_is_not_removed(board):
     board.files.make_folders("/folder")
     with board.login() as control, board.login() as other:
