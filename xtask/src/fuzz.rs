@@ -128,7 +128,7 @@ pub fn fuzz(project: &Project, time: Duration, names: &[String]) -> Result {
 /// Installs what it needs, where that may be done.
 ///
 /// # Errors
-/// With what cannot be had here.
+/// Names what is missing here.
 pub fn tools() -> Result {
     install_missing(missing)
 }

@@ -125,7 +125,7 @@ fn bind(host: &str, port: u16) -> Result<TcpListener> {
 /// Addresses that every machine has.
 const HOSTS: &str = "127.0.0.1 is this machine alone, 0.0.0.0 every address that it has";
 
-/// Why the address cannot be had, and what to do.
+/// Why the server cannot listen on the address, and what to do.
 fn no_place(host: &str, port: u16, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {

@@ -106,7 +106,7 @@ fn is_stamped(stamp: &Path, content: &str) -> bool {
 /// The virtual environment with the runtime, and `bin/micropython`.
 pub fn python(project: &Project) -> Result {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return Err("the MicroPython runtime is to be had for Linux on x86-64 only".into());
+        return Err("there is a MicroPython runtime only for Linux on x86-64".into());
     }
     let venv = project.tools.join("venv");
     let stamp = venv.join("ftpdlite-stamp");
