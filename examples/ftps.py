@@ -1,10 +1,10 @@
-# Encrypted: nobody logs in without TLS. Save this as main.py on the board, beside certificate.pem and key.pem (docs/tls.md says how to make them).
+# Encrypted: nobody can log in without TLS. Save this as main.py on the board, beside certificate.pem and key.pem (docs/tls.md says how to make them).
 import network
 import time
 
 from ftpdlite import FTPdLite
 
-# Before the network, while the memory is in one piece. The key is read here, too.
+# Make the server before the network, while the free memory is in one piece. It also reads the key here.
 server = FTPdLite(tls="required", certificate="certificate.pem", key="key.pem", max_connections=1)
 server.credentials = "username:password"
 

@@ -4,14 +4,14 @@ import time
 
 from ftpdlite import FTPdLite
 
-# Before the network, while the memory is in one piece: the server itself is loaded here.
+# Make the server before the network, while the free memory is in one piece.
 server = FTPdLite()
 server.credentials = "username:password"
 
 network.country("DE")  # your country: it says which channels are allowed
 wlan = network.WLAN(network.STA_IF)
 wlan.active(True)
-wlan.config(pm=network.WLAN.PM_NONE)  # with power saving every reply has to wait
+wlan.config(pm=network.WLAN.PM_NONE)  # with power saving every reply is late
 wlan.connect("name of the Wi-Fi", "its password")
 while not wlan.isconnected():
     time.sleep(0.1)

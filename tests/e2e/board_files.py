@@ -1,4 +1,4 @@
-# Runs in the process of a server: a file system of boards on a RAM disc, and a door by which the tests come to its files.
+# Runs in the process of a server: a file system of boards on a RAM disc, and a door through which the tests reach its files.
 #
 # A request is a line, "what bytes-of-path bytes-of-data", then the path and the data. An answer is a line, "error bytes", then the bytes.
 import sys
@@ -45,7 +45,7 @@ except ImportError:
 
 
 class Door:
-    """What the tests ask for, for one file system."""
+    """Answers the requests of the tests, for one file system."""
 
     def __init__(self, kind, size):
         self.is_left = asyncio.Event()
@@ -70,7 +70,7 @@ class Door:
             except OSError as failure:
                 error = failure.errno
                 answer = b""
-            # In one piece: a second small one would wait for the acknowledgement of the first.
+            # This is one piece, because a second small one would wait for the acknowledgement of the first.
             writer.write(b"%d %d\n" % (error, len(answer)) + answer)
             await writer.drain()
         writer.close()
@@ -101,7 +101,7 @@ class Door:
         return b"%d" % (figures[0] * figures[3])
 
     def remount(self, *_):
-        # What was only in the memory of the file system is lost, as when the board starts again.
+        # The file system loses what it had only in memory, as when the board starts again.
         vfs.umount(ROOT)
         vfs.mount(self.kind(self.disc), ROOT)
 
@@ -114,5 +114,5 @@ def open_door(kind, size, port):
 
 
 def linger():
-    """When the server has ended by itself: the tests look at what it left."""
+    """Waits until the tests have looked at what the server left, when the server has ended by itself."""
     asyncio.get_event_loop().run_until_complete(door.is_left.wait())

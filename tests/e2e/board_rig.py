@@ -17,7 +17,7 @@ import ftpdlite
 
 from board_works import BYSTANDER, BYSTANDERS, ROOT, path_of, read, told, work, write
 
-# What was in the clusters before.
+# The old content of the clusters.
 GARBAGE = "garbageofoldfiles"
 PATIENCE = 20
 EIO, ENOSPC, EEXIST = 5, 28, 17
@@ -199,7 +199,7 @@ class FaultyFile(io.IOBase):
 
     def close(self):
         if self.file:
-            # Closed it is, whatever it says.
+            # The file is closed even if the call reports an error.
             try:
                 self.plan.call("close")
             finally:
@@ -290,7 +290,7 @@ class Gone(Exception):
 
 
 class Client:
-    """A client that bears whatever answer comes, in bounded time."""
+    """A client that accepts any answer, and never waits for ever."""
 
     def __init__(self, port):
         self.port = port

@@ -1,6 +1,6 @@
-"""The FTP clients of the world, each with the same few methods. A method that a client has not is missing.
+"""FTP clients, each with the same few methods. A client lacks the methods for what it cannot do.
 
-Every command line is bounded in time, reads no configuration of the user's, and must end with exit code 0.
+Every command line has a time limit, reads no configuration of the user, and must end with exit code 0.
 """
 
 import ftplib
@@ -159,7 +159,7 @@ class Tnftp(Scripted):
 
 
 class Inetutils(Tnftp):
-    """GNU's ftp: of the same stock, and therefore with the same commands, but with PORT unless told otherwise."""
+    """GNU's ftp. It has the same origin and the same commands, but it uses PORT by default."""
 
     program = package = "inetutils-ftp"
 
@@ -217,7 +217,7 @@ class Ncftp(Scripted):
         return self.run("-u", "tester", "-p", "secret", "-P", self.server.port, "-t", "30", "-r", "1", *arguments)
 
     def download(self, remote, local):
-        # It keeps the remote name.
+        # ncftpget keeps the remote name.
         self.ncftp("ncftpget", "-V", "-Z", self.server.host, self.home, remote)
         os.replace(self.home / remote, local)
 

@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_sessionstart(session):
-    # Which tests there are can be told before anything is built.
+    # pytest may list the tests before anything is built.
     if session.config.option.collectonly:
         return
     for path, what in ((RUNTIME, "the MicroPython runtime (cargo xtask runtime)"), (DIST, "the package (cargo xtask build)")):

@@ -6,7 +6,7 @@ import threading
 
 from trees import content
 
-# Bytes of its file. With the pause between two transfers it takes its share and leaves the machine usable.
+# The size of its file. With the pause between two transfers it uses its share, and other tests can still run.
 SIZE = 100_000
 PAUSE = 0.02
 
@@ -28,7 +28,7 @@ class Neighbour(threading.Thread):
     def __exit__(self, kind, *_):
         self.over.set()
         self.join()
-        # A test that failed already needs no second complaint.
+        # If the test has failed already, a second error would only confuse.
         if kind is None and self.failure:
             raise self.failure
 

@@ -6,7 +6,7 @@ import socket
 from control import PATIENCE, read_all
 from server import DIST
 
-# What says which board it is is sys.platform, which cannot be set: so there is another sys.
+# The server asks sys.platform which board it is on. That cannot be set, so there is another sys.
 MAIN = """\
 import sys
 
@@ -31,7 +31,7 @@ s.add_account("guest:guest")
 s.run()
 """
 
-# Nothing that a time-out ends counts as served.
+# These are longer than any test waits. So a transfer that only a time-out ends makes the test fail.
 PATIENT = {"idle_timeout": 60, "data_timeout": 60, "stall_timeout": 60}
 
 

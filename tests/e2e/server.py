@@ -24,7 +24,7 @@ DIST = pathlib.Path(os.environ.get("FTPDLITE_DIST") or REPOSITORY / "dist/x64_6.
 # What the package was built for: its folder is named ARCH_6.3.
 ARCHITECTURE = DIST.name.partition("_")[0]
 
-# Seconds after which something that should have happened is taken for something that never will.
+# After so many seconds a test takes it that something will never happen.
 PATIENCE = 20
 
 # What serves a file system of a board: the disc in RAM, and the heap that has room for it beside a server.
@@ -79,7 +79,7 @@ WAITING = ("7", "271", "232", "219")
 BLOCK = 64
 PORTS = range(20032, 32000, BLOCK)
 # The blocks that this process has. A passive port is free until a client asks for it, so to look whether ports are free is not enough: other tests
-# run meanwhile. Who has a block has a socket of its name, which goes with the process, whatever happens.
+# run meanwhile. A process that has a block keeps a socket with its name. The socket goes when the process ends, however it ends.
 _blocks = {}
 
 
@@ -104,7 +104,7 @@ def free_ports(count, host="127.0.0.1"):
 
 
 def give_back_ports(first):
-    """What free_ports gave may be given to others."""
+    """Gives back the ports of free_ports()."""
     if first in _blocks:
         _blocks.pop(first).close()
 
@@ -159,13 +159,13 @@ class Server:
         self.port = free_ports(passive_ports + 2, host)
         door = self.port + passive_ports + 1
         if file_system:
-            # Nothing of it is on this machine's disk.
+            # The files are only in the process, not on this machine's disk.
             self.root = pathlib.PurePosixPath("/flash")
             self.files = DiscFiles(file_system, door)
             self.heap = heap or DISC_HEAP
             shutil.copy(pathlib.Path(__file__).with_name("board_files.py"), self.folder)
             program = ON_A_DISC % program
-            # As in the usual heap.
+            # The same as in the usual heap.
             settings.setdefault("transfer_buffer_size", 16384)
         else:
             self.root = pathlib.Path(root or self.folder / "root")
@@ -195,7 +195,7 @@ class Server:
         return self
 
     def __exit__(self, kind, *_):
-        # A test that failed already needs no second complaint.
+        # If the test has failed already, a second error would only confuse.
         self.close(complain=kind is None)
 
     def start(self):

@@ -150,7 +150,7 @@ def test_kick_ends_sessions_that_are_logged_in_as_that_user(start_server):
         assert admin("SITE KICK guest") == "550 No such session."
         claims.expect("PASS guest", "230")
         assert admin("SITE KICK guest") == "200 Sessions ended: 1."
-        # Of an address, all.
+        # With an address, all its sessions end.
         with server.connect(source="127.0.0.2") as there:
             there.reply()
             there.expect("USER guest", "331")
@@ -216,7 +216,7 @@ def test_guessing_is_cut_off_for_a_while(start_server):
                     guesser.expect("PASS wrong", "530")
         with server.connect() as refused:
             assert refused.reply() == "421 Too many failed logins, try again later."
-        # Who is in already goes on.
+        # A session that is logged in already goes on.
         control.expect("NOOP", "200")
         control.store("STOR file", b"content")
 
@@ -259,7 +259,7 @@ def test_a_login_that_succeeds_does_not_forgive_the_guesses_of_its_address(start
             control.expect("NOOP", "200")
     guess(server, 1, "127.0.0.2")
     assert is_refused(server, "127.0.0.2")
-    # Nobody else is.
+    # Other addresses are not refused.
     assert not is_refused(server, "127.0.0.3") and not is_refused(server, "127.0.0.1")
 
 
@@ -275,7 +275,7 @@ def test_a_session_opened_before_the_lock_is_locked_too(start_server):
             while reply := control.reply():
                 replies.append(reply)
             assert replies[-1] == LOCKED and not any(reply.startswith("230") for reply in replies), replies
-        # Who is in already goes on.
+        # A session that is logged in already goes on.
         inside.expect("PWD", "257")
     server.assert_nothing_leaked()
 

@@ -1,4 +1,4 @@
-"""The real FileZilla, on a display of its own that nobody sees. Its queue is written before it starts; then one key sets it going."""
+"""The real FileZilla, on a display of its own that nobody sees. The test writes its queue before it starts. Then one key starts the transfers."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ SETTINGS = """\
     <Setting name="Update Check">0</Setting>
 </Settings></FileZilla3>
 """
-# What the user has agreed to at an earlier time: that all goes in clear, or whose certificate it is.
+# What the user has accepted earlier: that nothing is encrypted, or a certificate.
 AGREED = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <FileZilla3>{agreed}</FileZilla3>
@@ -196,7 +196,7 @@ def test_filezilla_moves_files_both_ways_and_resumes(start_server, start_filezil
         (remote / down).write_bytes(wanted[remote / down])
         filezilla.add(up, 1000 * number, 0)
         filezilla.add(down, 1000 * number, DOWNLOAD)
-    # What broke off before.
+    # Transfers that broke off before.
     for name, whole, part, flags in (
         ("begun up.bin", filezilla.local, remote, 0),
         ("begun down.bin", remote, filezilla.local, DOWNLOAD),
@@ -218,6 +218,6 @@ def test_filezilla_moves_files_both_ways_and_resumes(start_server, start_filezil
     assert said.count("Command: REST 20000") + said.count("Command: APPE begun up.bin") == 2, said
     assert " Error:" not in said, said
     if protocol == TLS:
-        # This firmware ends TLS without a word.
+        # This firmware ends TLS without close_notify.
         assert "Response: 534 " in said
     server.assert_nothing_leaked()

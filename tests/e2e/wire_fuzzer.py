@@ -170,7 +170,7 @@ class Client:
             self.command(f"DELE {chosen.choice(names)}")
 
     def data(self):
-        """Asks for a data connection: a function that makes it, or None when there is none to be had."""
+        """Asks for a data connection: a function that makes it, or None if the server refuses."""
         how = self.random.random()
         if how < 0.8:
             got = self.command("EPSV" if how < 0.5 else "PASV")

@@ -14,7 +14,7 @@ QEMU = ["qemu-system-riscv32", "-machine", "virt", "-bios", "none", "-display", 
 ROMFS = 0x8100_0000
 # Seconds of this machine that an answer may take.
 PATIENCE = 60
-# Milliseconds of the board's clock after which something that should have happened is taken for something that never will.
+# After so many milliseconds of the board's clock a test takes it that something will never happen.
 BOARD_PATIENCE = 100_000
 # Bytes in a line to the board.
 PIECE = 4096
@@ -32,7 +32,7 @@ class Raised(Exception):
 
 
 class Dead(Exception):
-    """The board answers no more; what it printed."""
+    """The board does not answer any more. The text is what it has printed."""
 
 
 def romfs(python, parts, image):

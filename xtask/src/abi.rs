@@ -52,7 +52,7 @@ enum Field<'a> {
     Open(&'a str),
 }
 
-/// Fetches the headers that can be had. An error says why there are none.
+/// Fetches the headers that are available. An error says why there are none.
 pub fn fetch(project: &Project) -> Result {
     let (sources, errors): (Vec<_>, Vec<_>) =
         SUITES.iter().map(|suite| source(project, suite)).partition(|source| source.is_ok());
@@ -82,7 +82,7 @@ pub fn check(project: &Project) -> Result {
                 println!("abi.h agrees with {name} ({suite})");
             }
             Err(error) => {
-                say(format!("leaves out {suite}, whose sources cannot be had: {error}"));
+                say(format!("leaves out {suite}, because its sources are not available: {error}"));
                 reasons.push(error);
             }
         }

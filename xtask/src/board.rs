@@ -21,9 +21,9 @@ use std::thread;
 const QEMU: &str = "qemu-system-arm";
 const COMPILER: &str = "arm-none-eabi-gcc";
 
-/// The Debian suites whose MicroPython is taken, the first that can be had.
+/// The Debian suites with a MicroPython for this. The first one that is available is used.
 const SUITES: &[&str] = &["sid", "trixie"];
-/// The same for lwIP, of which both have the same release.
+/// The same for lwIP. Both have the same release of it.
 const LWIP_SUITES: &[&str] = &["trixie", "sid"];
 
 /// The architecture of the board's processor.
@@ -48,7 +48,7 @@ fn missing() -> Vec<&'static str> {
     found.iter().filter(|(_, is_there)| !is_there()).map(|(package, _)| *package).collect()
 }
 
-/// The firmware, built where that was not done yet. An error tells what cannot be had here.
+/// The path of the firmware. It is built if it is missing. An error says what is missing here.
 fn firmware(project: &Project, ipv6: bool) -> Result<PathBuf> {
     let (micropython, lwip) = sources(project)?;
     make_firmware(project, &micropython, &lwip, ipv6)
@@ -62,8 +62,8 @@ fn sources(project: &Project) -> Result<(PathBuf, PathBuf)> {
     Ok((micropython, lwip))
 }
 
-/// What a board needs from Debian, and whether there can be a network for it.
-/// An error says what cannot be had.
+/// Fetches what a board needs from Debian, and makes sure that there can be a network for it.
+/// An error says what is missing.
 pub fn fetch(project: &Project) -> Result {
     sources(project)?;
     namespace(project)
@@ -123,7 +123,7 @@ fn contents(folder: &Path) -> Result<String> {
     Ok(all)
 }
 
-/// A program in a network namespace of its own, where it may do with the network what root may.
+/// A program in a network namespace of its own. There it may change the network as root may.
 pub fn in_namespace(name: impl AsRef<Path>) -> Command {
     let mut command = program("unshare");
     if !is_root() {
@@ -133,7 +133,7 @@ pub fn in_namespace(name: impl AsRef<Path>) -> Command {
     command
 }
 
-/// Whether a board's network can be had here.
+/// Makes sure that there can be a network for a board here.
 /// An error tells why not.
 fn namespace(project: &Project) -> Result {
     let mut try_it = in_namespace(project.python());
@@ -142,7 +142,7 @@ fn namespace(project: &Project) -> Result {
 }
 
 /// The original server as bytecode. Its source is fetched where `.xtask/original/ftpdlite.py` is not there yet.
-/// An error tells why it cannot be had.
+/// An error says why it is not available.
 pub fn original(project: &Project) -> Result<PathBuf> {
     let folder = project.tools.join("original");
     let (source, compiled) = (folder.join("ftpdlite.py"), folder.join("original.mpy"));
@@ -220,7 +220,7 @@ fn test(project: &Project, with_ipv6: &Path, words: &[String]) -> Result {
     run(suite.arg(project.dist(ARCHITECTURE)).args(words))
 }
 
-/// Builds what the cases need. An error tells what cannot be had.
+/// Builds what the cases need. An error says what is missing.
 pub fn ready_for_tests(project: &Project) -> Result {
     ready(project, true)?;
     firmware(project, false).map(drop)
@@ -231,7 +231,7 @@ pub fn test_part(project: &Project, part: &str) -> Result {
     test(project, &firmware(project, true)?, &[part.to_owned()])
 }
 
-/// The firmware, where that and a network for it can be had.
+/// The path of the firmware, if there can be a network for it.
 /// An error tells why not.
 pub fn ready(project: &Project, ipv6: bool) -> Result<PathBuf> {
     let firmware = firmware(project, ipv6)?;

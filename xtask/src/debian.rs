@@ -10,10 +10,10 @@ use std::{env, fs};
 pub const START_X64: &str =
     "\"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$root/usr/lib/x86_64-linux-gnu\"";
 
-/// Set for a process beside others that need the same files. One process has fetched them for all before.
+/// Set for a process that runs beside others which need the same files. Another process has fetched the files for all of them before.
 pub const PREPARED: &str = "XTASK_PREPARED";
 
-/// Whether missing packages can be installed without asking: as root on Debian.
+/// Whether missing packages may be installed: as root on Debian.
 pub fn may_install() -> bool {
     may_fetch() && is_root() && which("apt-get").is_some()
 }
@@ -35,7 +35,7 @@ pub fn apt_install(packages: &[&str]) -> Result {
         command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(words);
         run_quietly(&mut command)
     };
-    // The lists may be missing, or so old that they name packages that are gone or too old. So they are fetched first, once in a run.
+    // The lists may be missing, or so old that they name packages that do not exist any more. So they are fetched first, once in a run.
     static LISTS: std::sync::Once = std::sync::Once::new();
     LISTS.call_once(|| {
         if let Err(error) = apt_get(&["update"]) {
@@ -66,7 +66,7 @@ pub fn install_missing(missing: fn() -> Vec<&'static str>) -> Result {
 pub fn source_line(kind: &str, suite: &str) -> Result<String> {
     const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let mut sources = read_text(Path::new("/etc/apt/sources.list"));
-    // The lists need not have been fetched yet, so apt itself knows no more than these files.
+    // If apt has not fetched its lists yet, it knows no more than these files.
     for entry in fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten() {
         sources += &read_text(&entry.path());
     }
@@ -74,7 +74,7 @@ pub fn source_line(kind: &str, suite: &str) -> Result<String> {
     Ok(format!("{kind} [signed-by={KEYRING}] {mirror} {suite} main\n"))
 }
 
-/// A file's text with a line end behind it; nothing when it cannot be read.
+/// A file's text and a line end. Empty if the file cannot be read.
 fn read_text(path: &Path) -> String {
     fs::read_to_string(path).map(|text| text + "\n").unwrap_or_default()
 }
@@ -85,7 +85,7 @@ fn mirror_in(sources: &str) -> Option<&str> {
     words.map(|word| word.trim_end_matches('/')).find(|word| word.contains("://") && word.ends_with("/debian"))
 }
 
-/// apt with folders of its own: it needs no root and leaves the machine's apt alone.
+/// apt with folders of its own. It does not need root, and does not change the machine's apt.
 pub struct Apt {
     options: Vec<String>,
     folder: PathBuf,
@@ -97,7 +97,7 @@ impl Apt {
         Self::new(folder, &["Dir::State::status=/var/lib/dpkg/status".into()])
     }
 
-    /// With these source lines only, and no package taken for installed.
+    /// With only these source lines, as if no package were installed.
     pub fn with_sources(folder: &Path, lines: &str) -> Result<Apt> {
         Self::with_options(folder, lines, &[])
     }
@@ -190,7 +190,7 @@ pub fn unpack_suite(folder: &Path, suite: &str, architecture: &str, package: &st
                 .map_err(|error| format!("cannot make {}: {error}", link.display()))?;
         }
     }
-    // The lists are large, and out of date tomorrow.
+    // The lists are large, and soon out of date.
     let _ = fs::remove_dir_all(folder);
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::project::{
 use std::path::{Path, PathBuf};
 use std::{fs, thread};
 
-/// The Debian suites whose MicroPython is taken, the first that can be had.
+/// The Debian suites with a MicroPython for this. The first one that is available is used.
 const SUITES: &[&str] = &["sid", "trixie"];
 
 /// Arguments of make: leave out what needs sources that are not in Debian's packages, and leave the names of functions in for valgrind's reports.
@@ -37,10 +37,10 @@ fn missing() -> Vec<&'static str> {
     found.iter().filter(|(_, is_there)| !is_there).map(|(package, _)| *package).collect()
 }
 
-/// The runtime's path, built where that was not done yet.
+/// The path of the runtime. It is built if it is missing.
 ///
 /// # Errors
-/// With what cannot be had here.
+/// Names what is missing here.
 pub fn runtime(project: &Project) -> Result<PathBuf> {
     build(project, &fetch(project)?)
 }
@@ -63,7 +63,7 @@ pub fn fetch(project: &Project) -> Result<PathBuf> {
 /// Installs valgrind, where that may be done. The runtime is built again when it was built without.
 ///
 /// # Errors
-/// With what cannot be had here.
+/// Names what is missing here.
 pub fn valgrind() -> Result {
     let missing = || match (which("valgrind"), Path::new(VALGRIND_HEADER).is_file()) {
         (Some(_), true) => Vec::new(),

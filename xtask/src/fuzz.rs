@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A target, how much of the time it gets, and the longest input that makes sense for it.
+/// A target, its share of the time, and the longest input that makes sense for it.
 const TARGETS: &[(&str, u32, u32)] = &[
     ("session", 6, 1500),
     ("commands", 1, 600),
@@ -24,14 +24,14 @@ const TARGETS: &[(&str, u32, u32)] = &[
     ("ascii", 1, 600),
 ];
 
-/// Coverage for libFuzzer by what every rustc has: no nightly compiler, no sanitizer.
+/// The flags that give libFuzzer its coverage. Every rustc has them: this needs no nightly compiler and no sanitizer.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing";
 
-/// How many servers the random clients are let loose at, one after the other.
+/// How many servers the random clients use, one after the other.
 const SERVERS: f64 = 4.0;
 
-/// Seconds between two lines that tell how far it has come.
+/// Seconds between two lines about the progress.
 const PROGRESS: Duration = Duration::from_secs(60);
 
 /// libFuzzer is C++.
@@ -44,16 +44,16 @@ pub const HELP: &str = "Usage: cargo xtask fuzz [--minutes N] [TARGET...]
        cargo xtask fuzz --replay FILE TARGET
        cargo xtask fuzz --wire [--minutes N] [--seed N]
 
-Builds the targets of tests/fuzzing with libFuzzer and runs them, one after the other, on inputs that it makes of the
-transcripts and of what it has found to lead somewhere new. What a target must hold to is in tests/fuzzing; when it does
-not, that input is written to a file. `cargo xtask test` does this for two minutes.
+Builds the targets of tests/fuzzing with libFuzzer and runs them, one after the other. It makes the inputs from the
+transcripts, and from earlier inputs that reached new code. The rules for each target are in tests/fuzzing. An input that
+breaks a rule is written to a file. `cargo xtask test` does this for two minutes.
 
-With --wire it builds the package for x64 and lets several random clients loose at servers: for a folder, FAT, LittleFS, and in a
-heap of 64 KiB. Each reply is counted, and afterwards all must be as it was (tests/e2e/test_fuzz.py). `cargo xtask test`
-does this for 16 seconds.
+With --wire it builds the package for x64, and several random clients use servers: for a folder, FAT, LittleFS, and in a
+heap of 64 KiB. The clients count the replies, and afterwards everything must be as before (tests/e2e/test_fuzz.py).
+`cargo xtask test` does this for 16 seconds.
 
-  --minutes N     for all targets, or all servers, together; default 10
-  --seed N        what the random clients choose by; a test that fails prints it
+  --minutes N     the time for all targets, or all servers, together; default 10
+  --seed N        the seed of the random clients; a test that fails prints it
   --replay FILE   play this file once, and print it as a file of tests/regressions
   TARGET          session, commands, addresses, paths, globs, listings or ascii
 
@@ -110,7 +110,7 @@ fn wire(project: &Project, seconds: f64, seed: Option<u64>) -> Result {
     run(pytest.envs(seed.map(|seed| ("FTPDLITE_FUZZ_SEED", seed.to_string()))))
 }
 
-/// Runs the targets of these names, or all, in turns; together for so long.
+/// Runs the targets with these names, or all targets, one after the other. `time` is for all of them together.
 pub fn fuzz(project: &Project, time: Duration, names: &[String]) -> Result {
     let fuzzer = fuzzer_of(project)?;
     let chosen = TARGETS.iter().filter(|(target, ..)| names.is_empty() || names.iter().any(|name| name == target));
@@ -128,7 +128,7 @@ pub fn fuzz(project: &Project, time: Duration, names: &[String]) -> Result {
 /// Installs what it needs, where that may be done.
 ///
 /// # Errors
-/// With what cannot be had here.
+/// Names what is missing here.
 pub fn tools() -> Result {
     install_missing(missing)
 }

@@ -16,7 +16,7 @@ pub const SKIPPED: i32 = 77;
 /// It then prints this, and the reason as its last lines.
 pub const REASON: &str = "skipped: ";
 
-/// After so much time without news, a line tells what runs.
+/// After this time without news, a line tells which steps are running.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 /// How long a step may take to tidy up when it is told to end.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ pub struct Step<'a> {
 
 type Work<'a> = Box<dyn Fn() -> Result<Outcome> + 'a>;
 
-/// A step of which the rest is as usual: it waits for no other and disturbs none.
+/// A step with the usual settings: it waits for no other step, and others may run beside it.
 pub fn step<'a, O: Into<Outcome>>(
     name: impl Into<String>,
     seconds: u32,
@@ -91,7 +91,7 @@ impl<'a> Step<'a> {
         self
     }
 
-    /// What it needs of the network and of Debian is fetched by `work`, before any step begins, because two steps may need the same.
+    /// `work` fetches what the step needs from the network and from Debian. It runs before any step begins, because two steps may need the same.
     pub fn first<O: Into<Outcome>>(mut self, work: impl Fn() -> Result<O> + 'a) -> Self {
         self.first = Some(Box::new(move || work().map(Into::into)));
         self
@@ -140,7 +140,7 @@ impl End {
 
 enum News {
     Ended(usize, std::io::Result<ExitStatus>),
-    /// Somebody wants all this to end.
+    /// Ctrl-C, or another request to end.
     Interrupted,
 }
 
@@ -150,7 +150,7 @@ struct Running {
     log: PathBuf,
 }
 
-/// All steps, what has become of them, and what runs.
+/// All steps, how they have ended, and which are running.
 struct Lanes<'a> {
     steps: &'a [Step<'a>],
     /// For each step: its own time and that of the longest row of steps that wait for it.
@@ -232,7 +232,7 @@ impl<'a> Lanes<'a> {
         self.ends.insert(index, end);
     }
 
-    /// The steps that wait still.
+    /// The steps that still wait.
     fn waiting(&self) -> Vec<usize> {
         let waits = |index: &usize| !self.running.contains_key(index) && !self.ends.contains_key(index);
         (0..self.steps.len()).filter(waits).collect()
@@ -252,8 +252,8 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    /// What to start now, if there is a lane for it: of the steps that may start that with the longest way to go. What must be alone comes
-    /// when nothing else can.
+    /// The next step to start, if there is a free lane: of the steps that may start, the one with the longest way to go. A step that must be alone
+    /// starts when no other can.
     fn next(&mut self, lanes: usize) -> Option<usize> {
         self.leave_out();
         let is_done =
@@ -292,7 +292,7 @@ impl<'a> Lanes<'a> {
 
     fn ended(&mut self, index: usize, status: std::io::Result<ExitStatus>) {
         let Some(Running { group, start, log }) = self.running.remove(&index) else { return };
-        // Whatever it has left behind.
+        // End the processes that it has left behind.
         signal("KILL", group);
         let printed = fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         let end = match status.map(|status| status.code()) {
@@ -361,7 +361,7 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// Tells all processes of a group something, if there are any still. The shell has a `kill` on every machine.
+/// Sends a signal to all processes of a group that still exist. It uses the `kill` of the shell, which every machine has.
 fn signal(name: &str, group: u32) {
     let mut kill = program("sh");
     kill.args(["-c", &format!("kill -s {name} -- -{group}")]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -50,11 +50,11 @@ const COMMANDS: &[Command] = &[
         summary: "fetch the tools that the other commands need",
         help: "Usage: cargo xtask setup
 
-Makes .xtask/ (git-ignored): a Python environment with the MicroPython runtime, its bytecode compiler, libclang
-and pytest, and the FTP clients that the end-to-end tests drive. As root the clients are installed with apt-get;
-otherwise they are unpacked into .xtask. For boards: MicroPython for 32-bit ARM and two older releases for x64 from Debian,
-and as root qemu-user, clang and a Rust compiler with its library's source. The other commands fetch by themselves
-what they need.",
+Makes .xtask/, which git ignores: a Python environment with the MicroPython runtime, its bytecode compiler, libclang
+and pytest, and the FTP clients of the end-to-end tests. As root it installs the clients with apt-get. Otherwise it
+unpacks them into .xtask. For boards it fetches MicroPython for 32-bit ARM and two older releases for x64 from Debian,
+and as root it installs qemu-user, clang and a Rust compiler with the source of its library. There is no need to run
+this first: the other commands fetch what they need.",
         run: |project, arguments| {
             no_arguments(arguments)?;
             setup::setup(project)?;
@@ -67,8 +67,8 @@ what they need.",
         summary: "build the package into dist/ARCH_6.3",
         help: "Usage: cargo xtask build [--arch ARCH | --all]
 
-Builds the native module and the bytecode of the Python shim into dist/ARCH_6.3, where they are not up to date. The
-folder belongs on MICROPYPATH or into a board's /lib. Prints the sizes, and fails when they are above budgets.toml.
+Builds what is not up to date: the native module and the bytecode of the Python shim, in dist/ARCH_6.3. Put this folder
+on MICROPYPATH, or copy what is in it to a board's /lib. Prints the sizes, and fails when they are above budgets.toml.
 
   --arch ARCH   x64, which is the default, armv6m, armv7m, armv7emsp, rv32imc or xtensawin
   --all         every architecture
@@ -96,8 +96,8 @@ Builds every architecture and puts the release into dist/: the folders ARCH_6.3,
 for each, from which mip and mpremote install, the licences, and SHA256SUMS. The same sources and tools give the same
 bytes.
 
-  --base URL   the address where dist/ will be served. Then the package files hold whole URLs, which MicroPython
-               1.23 and 1.24 need; relative ones are enough from 1.25 on
+  --base URL   the address where dist/ will be served. Then the package files contain whole URLs. MicroPython 1.23 and
+               1.24 need them; for 1.25 and later relative URLs are enough
   --check      build again from a copy of the sources in another folder, and compare",
         run: dist::command,
     },
@@ -128,8 +128,8 @@ before, and mip/ and package.json afterwards.
 Builds what is not up to date, and serves with MicroPython's Unix port until Ctrl-C.
 
   --root DIR             the folder that clients see as /; default is a sample folder in .xtask, one for each port
-  --fresh                put the sample folder back as it was at first; what clients have stored there is removed
-  --host HOST            the address to listen on; default 127.0.0.1, 0.0.0.0 is all of them
+  --fresh                make the sample folder as it was at first; this removes what clients have stored there
+  --host HOST            the address to listen on; default 127.0.0.1; 0.0.0.0 means all addresses
   --port PORT            default 2121
   --user NAME:PASSWORD   an account. There can be several: the first may write, the others only read. The default
                          is user:password
@@ -142,7 +142,7 @@ Builds what is not up to date, and serves with MicroPython's Unix port until Ctr
         summary: "fetch MicroPython's Unix port and print its path",
         help: "Usage: cargo xtask runtime
 
-Prints the path of a `micropython` that loads native modules, and fetches it first if it is missing. With
+Prints the path of a `micropython` that loads native modules. If it is missing, it is fetched first. With
 MICROPYPATH=dist/x64_6.3 it runs the README's program.",
         run: |project, arguments| {
             no_arguments(arguments)?;
@@ -156,19 +156,22 @@ MICROPYPATH=dist/x64_6.3 it runs the README's program.",
         summary: "run every check and test",
         help: "Usage: cargo xtask test [--lanes N] [--step TEXT]... [--filter TEXT]
 
-Runs formatting, clippy, cargo doc, the Rust tests with the golden transcripts, the build for every architecture with its size
-budgets, the release, which a build of some architectures in another folder must give again, the comparison with
-MicroPython's headers, and the end-to-end tests over sockets: on x64, on 32-bit ARM under qemu-arm with the module for
-armv6m, and on x64 with MicroPython 1.25; those that go through every command and loop with armv7m and armv7emsp, and
-with MicroPython 1.26; what test-memory runs; the module for xtensawin in a loader under qemu-xtensa; the package for
-rv32imc in MicroPython under qemu-system-riscv32; the cases of tests/board on an emulated board with lwIP; two minutes of fuzz.
+Runs these, each as one or more steps:
 
-Steps run beside one another, those that take long first. What a step prints is shown when it has ended, and is kept in
-target/steps. A failure ends nothing: the rest is run, a summary tells how all ended, and the last lines tell what
-was not run, and why, and what failed. A step is skipped where its runtime or emulator cannot be had.
+  formatting, clippy, cargo doc, and the Rust tests with the golden transcripts
+  the build for every architecture with its size budgets, the release, and a second build that must give the same bytes
+  the comparison with MicroPython's headers
+  all end-to-end tests on x64, on x64 with MicroPython 1.25, and with armv6m under qemu-arm
+  the end-to-end tests of every command and loop with armv7m and armv7emsp, and on x64 with MicroPython 1.26
+  what test-memory, test-xtensa, test-riscv and test-board run
+  half a minute of soak for each of its servers, and two minutes of fuzz
+
+Several steps run at the same time, the longest first. What a step prints is shown when it has ended, and is kept in
+target/steps. After a failure the other steps still run. A summary shows how each step has ended. The last lines say what
+failed, and what was not run, and why. A step is not run if its runtime, emulator or compiler is missing and cannot be installed.
 
   --lanes N       how many steps run at the same time; default is the number of processors, at most 3
-  --step TEXT     only the steps whose names contain TEXT, and those that they need
+  --step TEXT     only the steps whose names contain TEXT, and the steps that they need
   --filter TEXT   only the Rust and end-to-end tests whose names contain TEXT, and what they need",
         run: steps::command,
     },
@@ -234,7 +237,7 @@ it. The first time MicroPython and lwIP are built from Debian's source packages,
                   serves /, so the files are in /files there
 
 It needs make, gcc, gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm; as root on Debian it installs
-them. Where the board cannot run, it says why and ends.",
+them. If the board cannot run here, it says why and ends.",
         run: board::command,
     },
     Command {
@@ -242,7 +245,7 @@ them. Where the board cannot run, it says why and ends.",
         summary: "run the cases of tests/board on an emulated board with lwIP",
         help: "Usage: cargo xtask test-board [WORD...]
 
-Builds what is not up to date, and plays clients against the package on the board of `cargo xtask board`. After each
+Builds what is not up to date, and runs clients against the package on the board of `cargo xtask board`. After each
 case no connection, file or session may be left on the board. `cargo xtask test` does that too.
 
   WORD   only the cases whose names contain one of these words; a case's name begins with its board's: littlefs, fat,
@@ -257,7 +260,7 @@ case no connection, file or session may be left on the board. `cargo xtask test`
 
 Fetches MicroPython's source packages from Debian and compares the layout of every structure, the order of the
 function table and every number in micropython/abi.h with MicroPython's own headers, for 64 and for 32 bits. Then
-it makes mistakes in a copy of abi.h, which must be noticed.",
+it makes mistakes in a copy of abi.h, and checks that they are found.",
         run: |project, arguments| {
             no_arguments(arguments)?;
             abi::check(project)
@@ -281,12 +284,12 @@ Builds for every architecture, measures the GC heap on x64 and on 32-bit ARM, an
         help: "Usage: cargo xtask bench [--runs N] [--quick] [--heap SIZE] [--tls]
        cargo xtask bench --board [--check | --profile WORK]
 
-Builds what is not up to date, and serves the same folder with FTPdLite and with pyftpdlib, which are asked in turns.
+Builds what is not up to date, and serves the same folder with FTPdLite and with pyftpdlib. They are measured in turns.
 
-  --runs N      how often each workload is measured with each server; the median counts; default 7
+  --runs N      how often each workload is measured with each server; the result is the median; default 7
   --quick       three runs with less work in each, for a first look
   --heap SIZE   the heap of FTPdLite's MicroPython, as for -X heapsize=; default 2m
-  --tls         measure what TLS costs, instead
+  --tls         measure the costs of TLS instead
   --board       measure on the board of `cargo xtask board` instead: instructions a byte and a command for this server,
                 for the original one, which is fetched, and without a server; and speeds. Writes the section of
                 docs/measurements.md and docs/board.svg

@@ -21,7 +21,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// Of the checkout that this program was built from.
+    /// The project whose checkout this program was built from.
     pub fn find() -> Result<Project> {
         let manifest = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&manifest).parent().ok_or("xtask has no parent folder")?.to_path_buf();
@@ -83,7 +83,7 @@ pub fn say(text: impl AsRef<str>) {
     eprintln!("xtask: {}", text.as_ref());
 }
 
-/// A program of the machine, reading nothing from the terminal.
+/// A program of this machine that reads nothing from the terminal.
 pub fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);
     command.stdin(Stdio::null());
@@ -129,7 +129,7 @@ pub fn host_triple() -> Result<String> {
     Ok(host.to_owned())
 }
 
-/// Where a program is, looking at PATH.
+/// The path of a program, if it is in a folder of PATH.
 pub fn which(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
@@ -139,7 +139,7 @@ pub fn make_folder(path: &Path) -> Result {
     fs::create_dir_all(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
 }
 
-/// Writes a file, unless its content is the same already. So the file's time says when it really changed.
+/// Writes a file, unless it has this content already. So the file's time says when the content has changed.
 pub fn write_if_changed(path: &Path, content: &[u8]) -> Result {
     if fs::read(path).is_ok_and(|former| former == content) {
         return Ok(());

@@ -133,7 +133,7 @@ fn check_tag(project: &Project, tag: &str) -> Result {
     }
 }
 
-/// For `cargo xtask test`, after the build: whether the compilers give again what is in `mip/`. With a reason where that cannot be told.
+/// For `cargo xtask test`, after the build: checks that the compilers give the bytes in `mip/` again. If that cannot be checked, it returns the reason.
 pub fn again(project: &Project) -> Result<Option<String>> {
     let Some(stamp) = Stamp::read(project)? else { return Ok(Some(format!("there is no {FOLDER}"))) };
     if stamp.sources != digest(project)? {
@@ -277,7 +277,7 @@ fn archives(project: &Project, folder: &Path) -> Result {
     }
     let names: Vec<_> = files.into_iter().map(|(name, _)| name).collect();
     write_if_changed(&folder.join(CHECKSUMS), sums(folder, &names)?.as_bytes())?;
-    // The page has the version for its title.
+    // The title of the page is the version.
     let notes = notes.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
     write_if_changed(&folder.join("NOTES.md"), notes.as_bytes())?;
     say(format!("the archives are in {}", folder.display()));

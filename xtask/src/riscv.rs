@@ -9,7 +9,7 @@ use std::thread;
 const QEMU: &str = "qemu-system-riscv32";
 const COMPILER: &str = "riscv64-unknown-elf-gcc";
 
-/// The Debian suites whose MicroPython is taken, the first that can be had.
+/// The Debian suites with a MicroPython for this. The first one that is available is used.
 const SUITES: &[&str] = &["sid", "trixie"];
 
 /// What make is told. The heap holds the tests' files too; nothing is frozen, which would need mpy-cross. Debian 12's compiler has
@@ -39,10 +39,10 @@ fn missing() -> Vec<&'static str> {
     found.iter().filter(|(_, is_there)| !is_there()).map(|(package, _)| *package).collect()
 }
 
-/// The firmware, built where that was not done yet.
+/// The path of the firmware. It is built if it is missing.
 ///
 /// # Errors
-/// With what cannot be had here.
+/// Names what is missing here.
 pub fn firmware(project: &Project) -> Result<Firmware> {
     build(project, &fetch(project)?)
 }

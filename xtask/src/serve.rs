@@ -19,7 +19,7 @@ const DEFAULT_ACCOUNT: &str = "user:password";
 
 /// What the command line asks for.
 struct Wish {
-    /// None is the sample folder.
+    /// None means the sample folder.
     root: Option<PathBuf>,
     host: String,
     port: u16,
@@ -29,8 +29,8 @@ struct Wish {
     debug: bool,
 }
 
-/// The command: does not return when the server starts, because this process becomes MicroPython; so signals and the exit code are its own.
-/// Whatever may be wrong with the arguments is told before anything is built, fetched or changed.
+/// The command. It does not return when the server starts, because this process becomes MicroPython. So signals reach MicroPython, and the exit code is its own.
+/// It reports what is wrong with the arguments before it builds, fetches or changes anything.
 pub fn command(project: &Project, arguments: lexopt::Parser) -> Result {
     let wish = Wish::read(arguments)?;
     let listener = bind(&wish.host, wish.port)?;
@@ -49,7 +49,7 @@ pub fn command(project: &Project, arguments: lexopt::Parser) -> Result {
     micropython.arg(main).arg(&wish.host).arg(wish.port.to_string());
     micropython.arg(root).arg(if wish.debug { "1" } else { "0" }).arg(curl);
     micropython.arg(certificate).arg(key).args(wish.accounts);
-    // Held until now, so that no second server starts meanwhile.
+    // It was kept until now, so that no second server could start meanwhile.
     drop(listener);
     Err(format!("cannot run {}: {}", project.micropython().display(), micropython.exec()))
 }
@@ -109,7 +109,7 @@ fn folder(root: &Path) -> Result<PathBuf> {
     if found.is_dir() { Ok(found) } else { Err(format!("--root {} is a file: name a folder", root.display())) }
 }
 
-/// Takes the address, so that it is known to be free.
+/// Listens on the address, to find out whether it is free.
 fn bind(host: &str, port: u16) -> Result<TcpListener> {
     let addresses: Vec<_> = match (host, port).to_socket_addrs() {
         Ok(addresses) => addresses.collect(),
@@ -122,10 +122,10 @@ fn bind(host: &str, port: u16) -> Result<TcpListener> {
     TcpListener::bind(&addresses[..]).map_err(|error| no_place(host, port, &error))
 }
 
-/// What is always an address of this machine.
+/// Addresses that every machine has.
 const HOSTS: &str = "127.0.0.1 is this machine alone, 0.0.0.0 every address that it has";
 
-/// Why the address cannot be had, and what to do.
+/// Why the server cannot listen on the address, and what to do.
 fn no_place(host: &str, port: u16, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
@@ -177,12 +177,12 @@ fn curl_line(host: &str, port: u16, account: &str, tls: bool) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-".contains(&byte);
     let account =
         if account.bytes().all(plain) { account.into() } else { format!("'{}'", account.replace('\'', r"'\''")) };
-    // Nobody but us vouches for the certificate.
+    // The certificate is signed by itself, so curl cannot check it.
     let options = if tls { "--ssl-reqd --insecure " } else { "" };
     format!("curl {options}--user {account} ftp://{host}:{port}/")
 }
 
-/// A folder with a few files; one for each port, because each can have its server. Files that are there stay, unless `fresh` is asked for.
+/// A folder with a few files. Each port has a folder of its own, because each may have a server. Files that are there stay, unless `is_fresh` is true.
 fn sample_folder(project: &Project, port: u16, is_fresh: bool) -> Result<PathBuf> {
     let folder = project.tools.join(format!("sample-{port}"));
     let failed = |path: &Path, error| format!("cannot make {}: {error}", path.display());
@@ -244,7 +244,7 @@ mod tests {
         assert!(told.starts_with("--host 192.0.2.7 is no address of this machine"), "{told}");
         let told = bind("no such host", 2121).expect_err("no name has a blank");
         assert!(told.contains("0.0.0.0 every address"), "{told}");
-        // Root would get it.
+        // Root may listen on this port, so the error is made here.
         let told = no_place("127.0.0.1", 21, &io::ErrorKind::PermissionDenied.into());
         assert!(told.starts_with("port 21 is for root alone"), "{told}");
         assert!(no_place("::1", 65535, &io::ErrorKind::AddrInUse.into()).ends_with("--port 2121"));

@@ -46,12 +46,12 @@ const INSTALLED_CLIENTS: &[(&str, &[&str])] = &[
     ("/usr/bin/php", &["php-cli"]),
     ("/usr/bin/ruby", &["ruby", "ruby-net-ftp"]),
     ("/usr/bin/filezilla", &["filezilla"]),
-    // The display that it is shown on, and what presses its keys.
+    // The display that FileZilla is shown on, and the program that presses its keys.
     ("/usr/bin/Xvfb", &["xvfb"]),
     ("/usr/bin/xdotool", &["xdotool"]),
 ];
 
-/// Clients that Debian 12 has not: the program, its package, and the suite that it is unpacked from. Without them only their tests are left out.
+/// Clients that Debian 12 does not have: the program, its package, and the suite that it is unpacked from. If one is missing, only its tests are left out.
 const LATER_CLIENTS: &[(&str, &str, &str)] = &[("curlftpfs", "curlftpfs", "trixie")];
 
 /// Everything.
@@ -73,7 +73,7 @@ pub fn host(project: &Project) -> Result {
     rust_components()
 }
 
-/// What building and testing for boards needs. A MicroPython that cannot be had costs only its tests.
+/// What building and testing for boards needs. If a MicroPython is missing, only its tests are left out.
 pub fn boards(project: &Project) -> Result {
     for runtime in runtimes::ALL {
         if let Err(error) = runtime.get(project) {
@@ -106,7 +106,7 @@ fn is_stamped(stamp: &Path, content: &str) -> bool {
 /// The virtual environment with the runtime, and `bin/micropython`.
 pub fn python(project: &Project) -> Result {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return Err("the MicroPython runtime is to be had for Linux on x86-64 only".into());
+        return Err("there is a MicroPython runtime only for Linux on x86-64".into());
     }
     let venv = project.tools.join("venv");
     let stamp = venv.join("ftpdlite-stamp");
@@ -138,7 +138,7 @@ pub fn python(project: &Project) -> Result {
     Ok(())
 }
 
-/// Makes the environment. Gives a pip that installs into it: its own, or one from outside where Python brings none, as Debian's does.
+/// Makes the environment. Returns a pip that installs into it. This is the environment's own pip, or one from outside if Python comes without pip, as on Debian.
 fn make_venv(project: &Project, venv: &Path) -> Result<Command> {
     let python_runs = |words: &[&str]| run_quietly(program("python3").args(words)).is_ok();
     let make =
@@ -167,7 +167,7 @@ fn make_venv(project: &Project, venv: &Path) -> Result<Command> {
     Ok(pip)
 }
 
-/// The FTP clients: installed when we may, else unpacked beside the other tools.
+/// The FTP clients: installed if this is allowed, otherwise unpacked beside the other tools.
 pub fn clients(project: &Project) -> Result {
     let bin = project.tools.join("bin");
     let mut missing: Vec<_> =
@@ -199,7 +199,7 @@ pub fn clients(project: &Project) -> Result {
     Apt::of_this_machine(&project.tools.join("apt"))?.unpack(&packages, &folder)?;
     make_folder(&bin)?;
     for (name, package) in CLIENTS.iter().filter(|(_, package)| packages.contains(package)) {
-        // Debian's alternatives give ncftp its name, which only an installation sets up.
+        // The name ncftp is a link of Debian's alternatives, which only an installation makes.
         let names = [(*name).to_owned(), format!("{name}3")];
         let found = names.iter().find(|name| folder.join("usr/bin").join(name).exists());
         let found = found.ok_or_else(|| format!("Debian's package {package} brought no usr/bin/{name}"))?;
@@ -208,7 +208,7 @@ pub fn clients(project: &Project) -> Result {
     Ok(())
 }
 
-/// Without one of these only its tests are left out.
+/// If one of these cannot be installed, only its tests are left out.
 fn installed_clients() {
     for (file, packages) in INSTALLED_CLIENTS {
         if may_install() && !Path::new(file).exists() {
@@ -220,7 +220,7 @@ fn installed_clients() {
     }
 }
 
-/// A client of a later suite: unpacked with all that it needs, the C library included, none of which the machine's own programs see.
+/// A client of a later suite. It is unpacked with everything that it needs, even the C library. The machine's own programs do not use these files.
 fn later_client(project: &Project, name: &str, package: &str, suite: &str) -> Result {
     let wrapper = project.tools.join("bin").join(name);
     if which(name).is_some() || wrapper.exists() {

@@ -10,18 +10,18 @@ use std::thread;
 /// What `cargo xtask help soak` prints.
 pub const HELP: &str = "Usage: cargo xtask soak [--minutes N] [--only unix|board]
 
-Builds what is stale and lets real clients work at two servers at once: curl, lftp, rclone, Python's ftplib and one with
-FileZilla's manner at the Unix port with a heap of 100 KiB, beside three sessions that do the same all the time and two
-that flood the server with commands and do not read the replies; and curl and ftplib at the emulated board. Each minute
-a line tells what was done and what the server holds: heap and descriptors, or lwIP's connections. It fails when a
-client meets an error or stands still for a minute, when the server does not hold the same afterwards, and when one of
-the three sessions had less than half of its share. `cargo xtask test` does this for half a minute at each, and
-`cargo xtask release --check` for ten minutes.
+Builds what is stale. Then real clients use two servers at the same time. The first is the Unix port with a heap of
+100 KiB: its clients are curl, lftp, rclone, Python's ftplib and one that behaves like FileZilla. Three more sessions
+download all the time, and two flood the server with commands and do not read the replies. The second is the emulated
+board, with curl and ftplib. Each minute a line tells what the clients have done, and what the server holds: heap and
+descriptors, or lwIP's connections. It fails when a client gets an error or stands still for a minute, when the server
+holds more or less than before, and when one of the three sessions gets less than half of its share.
+`cargo xtask test` does this for half a minute for each server, and `cargo xtask release --check` for ten minutes.
 
   --minutes N     how long; default 10
   --only NAME     only one of the two servers
 
-The board is left out where it cannot run.";
+If the board cannot run here, it is left out.";
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq)]

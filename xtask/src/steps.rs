@@ -42,7 +42,7 @@ struct Suite {
 }
 
 impl Suite {
-    /// Where it runs. An error says why that cannot be had.
+    /// The path of the runtime. An error says why it is not available.
     fn runtime(&self, project: &Project) -> Result<PathBuf> {
         self.runtime.map_or_else(|| Ok(project.micropython()), |name| Runtime::named(name)?.get(project))
     }
@@ -195,7 +195,7 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
     all
 }
 
-/// A step is skipped when what it needs cannot be had.
+/// A step is skipped if what it needs is not available.
 fn unless<T>(fetched: Result<T>) -> Result<Option<String>> {
     Ok(fetched.err())
 }

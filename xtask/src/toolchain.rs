@@ -21,11 +21,11 @@ pub const CLANG_VERSIONS: std::ops::RangeInclusive<u32> = 14..=24;
 enum Core {
     /// It is installed with the compiler.
     Installed,
-    /// It is compiled from its source, which lies beside this compiler; `None` is the usual one.
+    /// It is compiled from the source that belongs to this compiler. `None` means the usual compiler.
     Source(Option<PathBuf>),
 }
 
-/// Sets up a cargo that compiles the module for a target; first installs what it may. `folder` is where the build's own files go.
+/// Prepares a cargo that compiles the module for a target. What is missing is installed first, where that is allowed. `folder` is for files of the build.
 pub fn prepare(cargo: &mut Command, triple: &str, folder: &Path) -> Result {
     cargo.arg("--target");
     match core_for(triple)? {
@@ -58,7 +58,7 @@ pub fn prepare(cargo: &mut Command, triple: &str, folder: &Path) -> Result {
     Ok(())
 }
 
-/// Writes the compiler's own description of a target, but without frame pointers: Rust has them on every Thumb, where they take one of eight registers and
+/// Writes the compiler's own description of a target, but without frame pointers. Rust uses them on every Thumb. They take one of eight registers there, and
 /// 3 % of the text.
 fn description(rustc: &Path, triple: &str, folder: &Path) -> Result<PathBuf> {
     let mut compiler = program(rustc);
@@ -75,7 +75,7 @@ fn description(rustc: &Path, triple: &str, folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Whether cargo wants to be told that a target may be described by a file: older ones take it as it is.
+/// Whether cargo needs an option for a target that is described by a file. Older versions need none.
 fn takes_descriptions_when_told() -> bool {
     output(program("cargo").arg("--version"))
         .ok()
@@ -97,7 +97,7 @@ pub fn install_or_skip(triple: &str) -> Result<Option<String>> {
     }
 }
 
-/// The versions of the compilers, by what they compile.
+/// The compilers' versions for each architecture.
 pub fn versions() -> Result<Vec<(String, String)>> {
     let usual = std::env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from);
     let first_line = |compiler: &Path| {
@@ -153,7 +153,7 @@ fn usual_rustc() -> PathBuf {
 fn find_core(triple: &str) -> Option<Core> {
     let usual = usual_rustc();
     let usual = usual.as_path();
-    // The host's own is always there. For other targets the source is better than the installed library, because it is compiled for size.
+    // The library for the host is always there. For other targets the source is better than the installed library, because we compile it for size.
     let has_source = |rustc: &Path| {
         let sysroot = output(program(rustc).args(["--print", "sysroot"])).ok();
         sysroot
@@ -167,7 +167,7 @@ fn find_core(triple: &str) -> Option<Core> {
         return Some(Core::Installed);
     }
     let debian = Path::new(DEBIAN_RUSTC);
-    // An old Debian has an old one, which its own updates replace.
+    // A Debian without updates has an old one.
     let is_recent = || rust_version(debian).is_some_and(|version| version >= OLDEST_RUST);
     (debian.is_file() && has_source(debian) && is_recent()).then(|| Core::Source(Some(debian.into())))
 }
@@ -197,21 +197,21 @@ fn clang() -> Result<(PathBuf, PathBuf)> {
     Err(format!("clang is needed to compile C for boards; as root on Debian: apt-get install {}", DEBIAN_CLANG[0]))
 }
 
-/// Those that are installed.
+/// The compiler and the archiver, if they are installed.
 pub fn find_clang() -> Option<(PathBuf, PathBuf)> {
     let (clang, suffix) = numbered("clang")?;
-    // If LLVM's is missing, any archiver will do: the linker makes its own index.
+    // If LLVM's archiver is missing, any other works, because the linker makes its own index.
     let ar = which(&format!("llvm-ar{suffix}")).or_else(|| which("ar"))?;
     Some((clang, ar))
 }
 
-/// A program of LLVM: the newest of those with a number, or that without one; and the end of its name.
+/// A program of LLVM, and the end of its name: the newest one with a number, or else the one without a number.
 pub fn numbered(name: &str) -> Option<(PathBuf, String)> {
     let suffixes = CLANG_VERSIONS.rev().map(|version| format!("-{version}")).chain([String::new()]);
     suffixes.into_iter().find_map(|suffix| Some((which(&format!("{name}{suffix}"))?, suffix)))
 }
 
-/// The program that compiles and links C for this machine. Without it nothing is built here. It is installed first, where that is allowed.
+/// Makes sure that there is a program that compiles and links C for this machine, because nothing can be built without it. It is installed, where that is allowed.
 pub fn host_compiler() -> Result {
     let is_missing = || which("cc").is_none();
     if is_missing() && may_install() {

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Action {
-    /// Make a TLS stream of the control connection, which [`Step::Secure`] then puts in its place, and close the passive listener: `Done`.
+    /// Make a TLS stream of the control connection, which [`Step::Secure`](super::host::Step::Secure) then puts in its place, and close the passive listener: `Done`.
     StartTls = 7,
     /// Check [`Session::user_name`](super::Session::user_name) and the password in `text`: `Login` with the permissions, `Failed` when refused (after the delay that hinders guessing).
     Login,
@@ -80,7 +80,7 @@ pub enum Access {
 }
 
 impl Action {
-    /// What it does to the file at [`Workspace::path`], and for `Rename` to that of the last `RenameFrom`.
+    /// What it does to the file at [`Workspace::path`](super::host::Workspace::path), and for `Rename` to that of the last `RenameFrom`.
     pub fn access(self) -> Access {
         match self {
             Action::OpenRead | Action::OpenList | Action::Hash | Action::Checksum => Access::Read,

@@ -2,7 +2,7 @@
 // gone at once, and tells valgrind of each block whether anybody may touch it; and a disc in RAM that needs no memory of the heap, like those of boards.
 //
 // A test tells it what to do in a file that both map, so no Python code runs for that, and only the server's allocations are counted.
-// The linker's --wrap leads the calls of gc_alloc and its relatives here (micropython.mk), so MicroPython's sources stay as they are.
+// The linker's --wrap redirects the calls of gc_alloc and the like to this file (micropython.mk), so MicroPython's sources stay as they are.
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,7 +67,7 @@ static int fresh_descriptor;
 static int fresh;
 
 // Bytes that a large object gave back at once and nobody took since: the next allocations have them for sure, as in the real heap, so they do
-// not fail. Who needs memory for what must not fail in the middle can make sure of it in that way.
+// not fail. In this way the server makes sure that there is memory for steps that must not fail in the middle.
 static size_t reserve;
 #define LARGE (256)
 
@@ -135,7 +135,7 @@ static size_t stress_count;
 // Whether valgrind is told of the blocks.
 static bool is_watched;
 
-// Each run of free blocks of the heap is filled with bytes that no object has, so that who still uses one comes to grief. Under
+// Each run of free blocks of the heap is filled with bytes that no object has, so that a use of one of them is noticed. Under
 // valgrind nobody may touch it any more.
 static void spoil_free_blocks(void) {
     mp_state_mem_area_t *area = &MP_STATE_MEM(area);
