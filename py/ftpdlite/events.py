@@ -2,7 +2,7 @@
 from .tasks import core
 
 
-def tell(server, kind, s, path=None, old_path=None, end=None, start=0):
+def tell(server, kind, s, path, old_path, end, start):
     """Calls on_event. For a transfer, `end` is how it ended and `start` when it began, in milliseconds."""
     info = {"user": s.user or None, "address": s.peer[0]}
     if path is not None:

@@ -221,10 +221,10 @@ def _say(server, line, value=None):
         _complain(error)
 
 
-def _tell(server, *what):
+def _tell(server, kind, s, path=None, old_path=None, end=None, start=0):
     # Tells the program what happened, if it wants to know (events.py).
     if server.on_event:
         try:
-            _once("events", True).tell(server, *what)
+            _once("events", True).tell(server, kind, s, path, old_path, end, start)
         except Exception as error:
             _complain(error)
