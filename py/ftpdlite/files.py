@@ -141,11 +141,13 @@ def _end_of(error):
 
 def _put(server, path, target):
     # A complete upload takes the place of the old file. Gives 0, or the errno of what went wrong. It is negative when the upload must stay, because the old file may be gone.
-    error = _folds(path)
-    if error and error != _ENOMEM:
+    error = _firmly(_folds, path)
+    if error == _EINVAL:
+        # FAT's rename removes the old file first. The note tells the sweep that the upload is whole.
+        error = _firmly(_note, path, target)
+    elif error != _ENOMEM:
         return _firmly(os.rename, path, target)
-    # FAT's rename removes the old file first. The note tells the sweep that the upload is whole.
-    return _replace(server, path, path, target, error or _firmly(_note, path, target))
+    return _replace(server, path, path, target, error)
 
 
 def _replace(server, name, path, target, error=0):
@@ -168,9 +170,8 @@ def _like(path, text):
 
 
 def _folds(path):
-    # 0 where the file system is FAT, elsewhere an errno. FAT refuses the name, though all of it only means the folder. LittleFS need not look for the name.
-    error = _firmly(os.stat, path + _like(path, b"*/.."))
-    return 0 if error == _EINVAL else error or _ENOENT
+    # Raises OSError(EINVAL) if the file system is FAT, which refuses the name, though all of it only means the folder. LittleFS need not look for the name.
+    os.stat(path + _like(path, b"*/.."))
 
 
 def _note(path, target=None):

@@ -11,6 +11,7 @@ _EIO = const(5)
 _ENOMEM = const(12)
 _ENOTDIR = const(20)
 _EISDIR = const(21)
+_EINVAL = const(22)
 _ENOSPC = const(28)
 _ELOOP = const(40)
 _DIRECTORY = const(0x4000)
@@ -51,8 +52,8 @@ def replace(server, old, new, replaces=None, is_same=0):
 
     replaces: whether there is a file of the new name. is_same: whether the file system may not tell the two names apart.
     """
-    error = _folds(old)
-    if error:
+    error = _firmly(_folds, old)
+    if error != _EINVAL:
         if error != _ENOMEM:
             error = _firmly(os.rename, old, new)
             if error == _EIO:
