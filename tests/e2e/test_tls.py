@@ -379,6 +379,33 @@ def test_many_in_clear_come_while_one_waits_in_tls(start_server, program, says):
     server.assert_nothing_leaked()
 
 
+# Tells when poller.py is loaded.
+COUNTED = MAIN.replace("s.run()", """\
+import ftpdlite
+
+once = ftpdlite._once
+
+
+def counted(name, keeps=False):
+    if name == "poller":
+        print("The poller is looked at.")
+    return once(name, keeps)
+
+
+ftpdlite._once = counted
+s.run()""")
+
+
+def test_the_poller_is_looked_at_only_when_more_streams_wait_than_before(start_server):
+    server = start_server(program=COUNTED)
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(server.login()) for _ in range(8)]
+        for _ in range(20):
+            for other in others:
+                other.expect("NOOP", "200")
+    assert 0 < server.output().count("The poller is looked at.") <= 8
+
+
 SHORT_OF_MEMORY = MAIN.replace("s.run()", """\
 from ftpdlite import tls
 
