@@ -8,7 +8,7 @@ _OTHERS = const(16)
 
 
 def extend(queue, anyway=False):
-    """Makes sure that the poller of asyncio's queue can take all streams of the queue. Gives the number of streams at which to call it again. Raises MemoryError.
+    """Makes sure that the poller of asyncio's queue can take one more stream. Gives the number of streams at which to call it again. Raises MemoryError.
 
     anyway: also if all of them have a descriptor.
 
@@ -23,7 +23,7 @@ def extend(queue, anyway=False):
             anyway = True
     if not anyway:
         # It grows by itself.
-        return count
+        return count + 1
     poller = select.poll()
     # The first call takes memory, and in asyncio's loop it must not fail.
     poller.ipoll(0)

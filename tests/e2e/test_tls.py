@@ -8,13 +8,14 @@ import ftplib
 import hashlib
 import io
 import os
+import socket
 import ssl
 import threading
 
 import certificates
 import pytest
 from clients import SECONDS, Curl, Lftp
-from control import PATIENCE, read_all, reset
+from control import PATIENCE, data_connection, read_all, reset
 from server import MAIN, run_micropython, wait_until
 
 BIG = 64 << 20
@@ -287,6 +288,16 @@ def test_auth_twice(server):
         control.expect("PWD", "257")
 
 
+def test_auth_closes_the_passive_port(server):
+    with server.login() as control:
+        port = int(control.expect("EPSV", "229").split("|")[3])
+        control.expect("AUTH TLS", "234")
+        control.secure(certificates.client())
+        control.expect("PWD", "530")
+        with pytest.raises(ConnectionRefusedError):
+            data_connection(server.host, port)
+
+
 def test_the_server_stops_in_the_middle_of_a_handshake(start_server):
     server = start_server(**certificates.settings())
     with server.connect() as control:
@@ -366,6 +377,33 @@ def test_many_in_clear_come_while_one_waits_in_tls(start_server, program, says):
         for other in (control, *others):
             other.expect("NOOP", "200")
     server.assert_nothing_leaked()
+
+
+# Tells when poller.py is loaded.
+COUNTED = MAIN.replace("s.run()", """\
+import ftpdlite
+
+once = ftpdlite._once
+
+
+def counted(name, keeps=False):
+    if name == "poller":
+        print("The poller is looked at.")
+    return once(name, keeps)
+
+
+ftpdlite._once = counted
+s.run()""")
+
+
+def test_the_poller_is_looked_at_only_when_more_streams_wait_than_before(start_server):
+    server = start_server(program=COUNTED)
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(server.login()) for _ in range(8)]
+        for _ in range(20):
+            for other in others:
+                other.expect("NOOP", "200")
+    assert 0 < server.output().count("The poller is looked at.") <= 8
 
 
 SHORT_OF_MEMORY = MAIN.replace("s.run()", """\
@@ -469,6 +507,23 @@ def test_filezilla_has_its_data_in_tls_where_the_firmware_ends_it(start_server, 
         control.expect("CLNT NcFTP", "200")
         control.expect("PROT P", "200")
     assert ("WARNING: This firmware cannot end TLS" in server.output()) == (answer == "534")
+
+
+def test_where_the_firmware_ends_tls_both_connections_end_so(start_server):
+    def rest(connection):
+        with socket.socket(fileno=connection.detach()) as bare:
+            bare.settimeout(PATIENCE)
+            return read_all(bare)
+
+    server = start_server(program=WITH_A_WORD, **certificates.settings())
+    (server.root / "file").write_bytes(b"content")
+    with secure_login(server) as control:
+        data = secure_data(control, "RETR file")
+        assert data.recv(7) == b"content"
+        assert rest(data) == b"close_notify"
+        assert control.reply().startswith("226")
+        control.expect("QUIT", "221")
+        assert rest(control.socket) == b"close_notify"
 
 
 # -- the control connection
