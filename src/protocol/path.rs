@@ -2,8 +2,8 @@
 
 use super::writer::Writer;
 
-/// The longest path, in bytes.
-pub const PATH_MAX: usize = 255;
+/// The longest path, in bytes: a name of 255, the longest that FAT and LittleFS have, in a folder of 31.
+pub const PATH_MAX: usize = 287;
 
 /// A path.
 pub type Path = heapless::Vec<u8, PATH_MAX>;
@@ -198,9 +198,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_255_bytes_fits_and_one_of_256_does_not() {
-        assert_eq!(resolved("/", &[b'x'; 254]).unwrap().len(), 255);
-        assert_eq!(resolved("/", &[b'x'; 255]), Err(PathError::TooLong));
+    fn a_path_of_287_bytes_fits_and_one_of_288_does_not() {
+        assert_eq!(resolved("/", &[b'x'; 286]).unwrap().len(), 287);
+        assert_eq!(resolved("/", &[b'x'; 287]), Err(PathError::TooLong));
     }
 
     #[test]

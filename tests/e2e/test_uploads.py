@@ -270,8 +270,9 @@ def test_lines_survive_any_buffer(start_board, size):
 
 def test_the_longest_path_in_a_deep_folder(board):
     folder = ("/" + "d" * 49) * 5
-    path = f"{folder}/file"
-    assert len(path) == 255
+    name = "n" * 36
+    path = f"{folder}/{name}"
+    assert len(path) == 287
     board.files.make_folders(folder)
     with board.login() as control:
         for content in (b"first", b"second"):
@@ -279,7 +280,7 @@ def test_the_longest_path_in_a_deep_folder(board):
             assert control.retrieve(f"RETR {path}") == content
         control.store(f"APPE {path}", b" and more")
         control.expect(f"CWD {folder}", "250")
-        control.expect("RNFR file", "350")
+        control.expect(f"RNFR {name}", "350")
         control.expect("RNTO elif", "250")
         control.store("STOU x", b"unique")
         assert sorted(control.retrieve("NLST").split()) == [b"elif", b"x.1"]

@@ -14,7 +14,6 @@ pub const EISDIR: u32 = 21;
 pub const EINVAL: u32 = 22;
 pub const ENOSPC: u32 = 28;
 pub const EROFS: u32 = 30;
-/// LittleFS says so when there is no room for a new name. Names that are too long for a file system do not come so far.
 pub const ENAMETOOLONG: u32 = 36;
 /// No socket for a data connection.
 pub const EADDRINUSE: u32 = 98;

@@ -156,6 +156,8 @@ impl Session {
         match outcome {
             // Somebody else stores to that name.
             Outcome::Failed(errno::EBUSY) if unique => self.store_unique(turn),
+            // LittleFS says so when it has no room for a new name. A name that is too long was refused before.
+            Outcome::Failed(errno::ENAMETOOLONG) => Break(NO_SPACE),
             Outcome::Failed(error) => Break(turn.failure(error)),
             _ => {
                 turn.text(if unique { text!("150 FILE: ") } else { text!("150 Opening data connection for ") });
