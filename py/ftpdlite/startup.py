@@ -83,7 +83,7 @@ def gauge():
 
 
 def _listen(server, host):
-    # The server's listening socket. Raises OSError when the address cannot be had.
+    # The server's listening socket. Raises OSError when it cannot listen on the address.
     server._entries = _accounts(server)
     if time.gmtime()[0] < 2023:
         _say(server, "WARNING: The clock is not set: files will have wrong times.")
@@ -152,7 +152,7 @@ def _listen(server, host):
 
 
 def start(server):
-    """Listens, and makes the tasks that serve. Raises OSError when the address cannot be had, and MemoryError."""
+    """Listens, and makes the tasks that serve. Raises OSError when it cannot listen on the address, and MemoryError."""
     if server._stop_event:
         raise RuntimeError("the server runs already")
     # An earlier event loop may have had more room in its poller than this one. With TLS there is room before the first client, for streams of the program, too.

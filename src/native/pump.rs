@@ -7,7 +7,7 @@ use crate::protocol::session::{End, Session};
 use crate::protocol::turns::{SMALL_PIECE, Turns};
 
 /// How long commands, listings and transfers go on until other tasks run, in microseconds. It is long enough that switching costs little, and short enough
-/// that nobody notices. A board that writes to flash has used it up after one buffer.
+/// that others do not notice. A board that writes to flash uses it up with one buffer.
 const SHARE: u32 = 2000;
 /// When lwIP has no memory, modlwip's `write` sleeps for 10 s, and the whole board with it. Then it claims to have written what it did not. So after
 /// so many microseconds the bytes may be lost.
@@ -16,8 +16,8 @@ const SLEPT: u32 = 9_000_000;
 const NO_SPACE: i32 = 28;
 /// `ENOMEM`.
 const NO_MEMORY: i32 = 12;
-/// Bytes of the network's memory that stay for replies and acknowledgements. Whoever writes more than a small piece leaves as much again, and what is around a
-/// piece, so that others can write small ones.
+/// Bytes of the network's memory that are kept for replies and acknowledgements. A download that writes more than a small piece leaves as much again, and room
+/// for the headers of a piece, so that others can write small pieces.
 const KEPT: usize = 100;
 
 /// MicroPython's `time.ticks_us`.

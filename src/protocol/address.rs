@@ -23,7 +23,7 @@ pub struct Endpoint {
 /// Why an argument of EPRT or EPSV is not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EprtError {
-    /// It has not the form that RFC 2428 gives: 501.
+    /// It does not have the form of RFC 2428: 501.
     Syntax,
     /// The network protocol is neither 1 (IPv4) nor 2 (IPv6): 522.
     Protocol,

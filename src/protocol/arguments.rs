@@ -15,9 +15,9 @@ pub enum Representation {
 /// Why an argument is not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ArgumentError {
-    /// It has not the form that the RFC gives: 501.
+    /// It does not have the form of the RFC: 501.
     Syntax,
-    /// It is, but the server does not offer it: 504.
+    /// It has that form, but the server does not offer this: 504.
     Unsupported,
 }
 

@@ -1,60 +1,61 @@
-//! Downloads that take turns where the network's memory does not hold what all of them may have on their way.
+//! Downloads take turns where the network does not have enough memory for all of them.
 //!
-//! On such a network (lwIP with MicroPython's sockets) a write that finds no memory holds up the whole board. So whoever sends asks here first, and then
-//! measures whether there is memory for the next piece. Only a download that is alone, and has filled its connection while there was memory left, need not: it
-//! will not have more on its way than that.
+//! On such a network (lwIP with MicroPython's sockets) a write that finds no memory stops the whole board. So each download first asks here, and then
+//! measures whether there is memory for the next piece. A download need not ask if it is alone, and has once filled its connection while there was memory left.
+//! It will never need more memory than it did then.
 
-/// Bytes of a piece: a segment of most boards.
+/// The size of a piece in bytes: a segment of most boards.
 const PIECE: usize = 800;
-/// Bytes of a piece when there was no memory for one of that size, again and again: somebody who does not read has it.
+/// The size of a piece when there was no memory for a larger one many times in a row. Then a client that does not read has the memory.
 pub const SMALL_PIECE: usize = 128;
-/// After so many refusals the pieces become small.
+/// After so many refusals in a row the pieces become small.
 const PATIENCE: u8 = 16;
-/// So often whoever wrote last lets others try first when there is no memory, and then goes on if none of them has tried.
+/// When there is no memory, the download that wrote last lets others try first so many times. If none of them has tried, it goes on.
 const MANNERS: u8 = 4;
 
-/// The same for one that is alone, and mostly waits for its own bytes to arrive.
+/// As [`PATIENCE`], for a download that is alone. It mostly waits for its own bytes to arrive.
 const LONELY_PATIENCE: u8 = 250;
-/// Who finds less room than that in its connection, so often in succession, is not free any more: many small pieces take more memory than one connection
-/// should have.
+/// If a download finds less room than this in its connection, [`RAGS`] times in a row, it has to ask again: many small pieces take more memory than one
+/// connection should have.
 const RAGGED: usize = 600;
 const RAGS: u8 = 8;
 
-/// Who sends, and whose turn it is. A download is known by a number that no other has, and which is not 0.
+/// The downloads, and whose turn it is. Each download has a number of its own, which is not 0.
 pub struct Turns {
-    /// Who wrote last.
+    /// The download that wrote last.
     last: usize,
-    /// How often since then there was no memory.
+    /// How many times there was no memory since then.
     refusals: u8,
-    /// How often it has let others try first, since one of them asked.
+    /// How many times it has let others try first since one of them asked.
     waited: u8,
-    /// How often in succession there was little room in its connection.
+    /// How many times in a row there was little room in its connection.
     rags: u8,
-    /// How many transfer.
+    /// How many transfers are running.
     transfers: i8,
-    /// The one that sends has had its connection full, and there was memory left.
+    /// The only download has filled its connection, and there was memory left.
     roomy: bool,
 }
 
 impl Turns {
-    /// Nobody sends.
+    /// No transfers yet.
     #[allow(clippy::new_without_default, reason = "nobody needs it")]
     pub const fn new() -> Self {
         Turns { last: 0, refusals: 0, waited: 0, rags: 0, transfers: 0, roomy: false }
     }
 
-    /// So many more transfer. What one has sent that does not any more may be on its way still. Uploads count, too, for they acknowledge.
+    /// `by` more transfers are running. When one has ended, what it sent may still need memory, so the others have to ask again. Uploads count, too, because they
+    /// send acknowledgements.
     pub fn change(&mut self, by: i8) {
         self.transfers = self.transfers.wrapping_add(by);
         self.roomy = false;
     }
 
-    /// Whether all that is sent may be written without a question.
+    /// Whether a download may write everything without asking.
     pub fn is_free(&self) -> bool {
         self.roomy
     }
 
-    /// How many bytes this one may write now, if there is memory for them; 0 lets others try first.
+    /// How many bytes this download may write now, if there is memory for them. With 0 it lets others try first.
     pub fn most(&mut self, who: usize) -> usize {
         if self.last != who {
             self.waited = 0;
@@ -70,7 +71,7 @@ impl Turns {
         self.refusals = self.refusals.saturating_add(1);
     }
 
-    /// It has written so many bytes of a piece, so another one has its turn.
+    /// The download has written `count` bytes of a piece. Now it is the turn of others.
     pub fn wrote(&mut self, who: usize, count: usize, piece: usize) {
         self.rags = if count < piece && count < RAGGED { self.rags + 1 } else { 0 };
         if self.rags >= RAGS {
@@ -79,20 +80,20 @@ impl Turns {
         }
         if self.last != who {
             self.last = who;
-            // Nobody else is known to want memory.
+            // No other download has asked so far.
             self.waited = MANNERS;
         }
-        // A small piece is followed by one more try with a large one.
+        // After a small piece a large one is tried again.
         let patience = self.patience();
         self.refusals = if self.refusals < patience { 0 } else { patience - 1 };
     }
 
-    /// The connection of one takes no more. Whether it may be free, if there is memory left.
+    /// A connection is full. Whether its download need not ask from now on, if there is memory left.
     pub fn may_be_free(&self) -> bool {
         self.transfers == 1 && !self.roomy
     }
 
-    /// There was.
+    /// There was memory left.
     pub fn free(&mut self) {
         self.roomy = true;
     }

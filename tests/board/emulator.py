@@ -233,5 +233,5 @@ class Emulator:
         return int(self.command(f"xp /1wx {address:#x}").split(":")[1], 16)
 
     def link(self, up):
-        """Plugs the cable in or pulls it out. Neither side is told."""
+        """Plugs the cable in or out. Neither side is told."""
         self.command(f"set_link lan {'on' if up else 'off'}")

@@ -154,7 +154,7 @@ def test_100_clients_come_and_go(start_server):
 
 def test_commands_of_a_client_that_has_gone_are_not_worked_through(server):
     with server.login() as control:
-        # It stands still until the client has gone: else a fast server would be done before.
+        # The transfer stands still until the client has gone. Otherwise a fast server would be done before.
         server.process.send_signal(signal.SIGSTOP)
         control.send(b"".join(b"MKD %d\r\n" % index for index in range(20_000)))
     server.process.send_signal(signal.SIGCONT)

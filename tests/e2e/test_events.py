@@ -69,7 +69,7 @@ def test_what_happens_is_told(start_server):
         control.expect("RNFR file", "350")
         control.expect("RNTO other", "250")
         control.expect("DELE other", "250")
-        # The program's own fault costs the client nothing.
+        # A fault in the program does no harm to the client.
         control.expect("MKD folder", "257")
         control.expect("RMD folder", "250")
         control.expect("QUIT", "221")

@@ -41,12 +41,12 @@ def test_esp32_hotspot(board):
 
 def test_sd_card(board):
     board.upload("on the card.txt".replace(" ", "%20"), b"content")
-    # Nothing of the flash can be seen, so main.py is not there.
+    # Clients see nothing of the flash, so they do not see main.py.
     assert board.curl("", "--list-only") == b"on the card.txt\n"
 
 
 def test_ftps(board):
-    # Without TLS nobody gets in.
+    # Without TLS nobody can log in.
     board.text = board.text.replace("tls=", "")
     board.curl("", fails=True)
 

@@ -341,7 +341,7 @@ def test_an_interface_goes_down_and_comes_back_with_another_address(start, tmp_p
     address.write_text(" ".join(DOWN))
     with login(server, HOTSPOT[0], "127.4.4.9") as second:
         assert second("PASV") == UNKNOWN
-        # Whoever waits for the old address is not served there, but holds nothing up.
+        # A client that still uses the old address is not served there, but does not stop the server.
         address.write_text(" ".join(HOTSPOT))
         assert_passive_works(server, second, HOTSPOT[0], "127.4.4.9")
         assert_extended_works(server, second, "127.4.4.9")

@@ -1,5 +1,5 @@
 """Python code that the native module calls: a file system, files, sockets, a clock and a log function that are written in Python. Each of them does to
-the sessions whatever can be done, and collects garbage; the server serves as ever."""
+the sessions whatever is possible, and collects garbage. The server must serve as usual."""
 
 import hashlib
 import threading

@@ -47,7 +47,7 @@ def end_early(server, control, data, ending):
         with server.login() as admin:
             admin.expect("SITE KICK 127.0.0.1", "200")
     elif ending == "vanish":
-        # Not a sound more, on either connection.
+        # From now on both connections are silent.
         control.reset()
     elif ending == "break both":
         control.reset()
@@ -222,7 +222,7 @@ def test_lines_that_were_converted_stay_too(board):
     assert whole.startswith(content) and len(content) >= len(whole) - 2
 
 
-# -- all of it arrived
+# -- everything has arrived
 
 
 @pytest.mark.parametrize("how", ["replies read", "replies unread", "reset", "QUIT"])
@@ -363,7 +363,7 @@ class TestClients:
         client = Rclone(server, tmp_path)
         client.rclone("lsf", ":ftp:")
         self.kill(client, server, ["rclone", "--bwlimit", "300k", "--retries", 1, "copyto", local, ":ftp:up.bin"])
-        # It begins again, whatever is there, and leaves nothing else but what it had named so itself.
+        # It begins again from the start. Nothing else may be left, except files of the client's own.
         client.rclone("copyto", local, ":ftp:up.bin")
         assert server.files.read("/up.bin") == self.CONTENT
         assert all(name == "up.bin" or name.endswith(".partial") for name in server.files.names())
@@ -377,7 +377,7 @@ class TestClients:
             ftp.voidcmd("TYPE I")
             data = ftp.transfercmd("STOR up.bin")
             data.sendall(self.CONTENT[:2_000_000])
-            # The network is gone: nobody says good-bye.
+            # The network is gone: neither side closes the connection.
             wait_until(lambda: any((server.root / name).stat().st_size == 2_000_000 // 4096 * 4096 for name in server.files.names()), server.describe)
             ftp.file.close()
             reset(ftp.sock)

@@ -131,7 +131,7 @@ def test_passive_ports_come_from_the_range_and_425_when_none_is_free(start_serve
         assert ports == {server.port + 1, server.port + 2}
         third.expect("EPSV", "425")
         third.expect("PASV", "425")
-        # A session may always have its own port anew.
+        # A session can always get a new port.
         first.expect("EPSV", "229")
         first.expect("QUIT", "221")
         first.line()
@@ -220,7 +220,7 @@ def test_shutdown_ends_the_server(start_server):
 
 
 def test_pasv_announces_the_address_that_the_client_reached(start_server):
-    # The original announced the address it was bound to, and 0.0.0.0 is none to dial.
+    # The original announced the address that it was bound to, but nobody can connect to 0.0.0.0.
     server = start_server(host="0.0.0.0")
     (server.root / "file").write_bytes(b"content")
     with Control("127.0.0.1", server.port) as control:

@@ -38,7 +38,7 @@ def test_two_servers_on_one_folder(start_server, tmp_path):
     with one.login() as control:
         data = begin(one, control)
         [temporary] = own(os.listdir(one.root))
-        # It looks for leftovers when it starts.
+        # A server looks for leftovers when it starts.
         (one.root / ".ftpdlite-7").write_bytes(b"left")
         two = start_server(root=one.root)
         swept(one, others=[temporary])

@@ -503,7 +503,7 @@ def test_filezilla_has_its_data_in_tls_where_the_firmware_ends_it(start_server, 
     with secure_login(server) as control:
         control.expect("CLNT FileZilla", "200")
         control.expect("PROT P", answer)
-        # Others are content with TCP's end.
+        # Other clients accept the end of TCP.
         control.expect("CLNT NcFTP", "200")
         control.expect("PROT P", "200")
     assert ("WARNING: This firmware cannot end TLS" in server.output()) == (answer == "534")

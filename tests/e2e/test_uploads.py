@@ -1,4 +1,4 @@
-"""Uploads: whatever happens, the old file stays until the new one is complete. And lines that are converted."""
+"""Uploads: the old file stays until the new one is complete, whatever happens. Also the conversion of lines."""
 
 import hashlib
 

@@ -42,7 +42,7 @@ class Closed(Exception):
 
 
 class Client:
-    """One connection after the other."""
+    """A client that makes one connection after the other."""
 
     def __init__(self, server, seed):
         self.server = server
@@ -55,7 +55,7 @@ class Client:
         self.story = []
 
     def run(self, is_over):
-        """Comes and goes until `is_over()`."""
+        """Connects and disconnects until `is_over()`."""
         self.is_over = is_over
         while not self.is_over():
             self.story.clear()
@@ -223,7 +223,7 @@ class Client:
         if connection:
             connection.settimeout(PATIENCE)
             received = self.move(connection, send)
-        # Else the server waits for data_timeout.
+        # Otherwise the server waits for data_timeout.
         got = self.final()
         self.in_step()
         return got, received
@@ -272,7 +272,7 @@ class Client:
             assert make_room.startswith(("350", "530")), make_room
         self.exchange({"APPE": f"APPE {name}", "REST": f"STOR {name}", "STOU": "STOU"}[how], data)
         if how == "STOU" and self.random.random() < 0.7:
-            # Else there would be more and more of them.
+            # Otherwise there would be more and more of them.
             for number in range(1, 4):
                 self.command(f"DELE upload.{number}")
 

@@ -17,7 +17,7 @@ from server import REPOSITORY, Server
 
 RUNTIME = REPOSITORY / ".xtask/bin/micropython-faults"
 
-# Seconds after which an answer that did not come is taken for one that never will. The server's own limits are below it.
+# How many seconds a client waits for an answer before the test fails. The server's own limits are shorter.
 PATIENCE = 20
 # Seconds that a client waits before there is memory again.
 SHORT = 0.1
@@ -61,7 +61,7 @@ class Plan:
         self.memory[:8] = struct.pack("q", 1)
 
     def disarm(self):
-        """Lets every allocation be."""
+        """Lets every allocation succeed."""
         self.memory[:8] = struct.pack("q", 0)
 
     def failed(self):
@@ -78,7 +78,7 @@ class Refused(Exception):
 
 
 class Fault(Exception):
-    """What must not be."""
+    """Something that must not happen."""
 
 
 class Client:

@@ -137,7 +137,7 @@ class FTPdLite:
         """Adds the account "username:password"; whether the entry is well formed. Call it before the server starts."""
 
     async def start(self) -> None:
-        """Listens, and serves in tasks of the running loop. Raises OSError when the address cannot be had."""
+        """Listens, and serves in tasks of the running loop. Raises OSError when it cannot listen on the address."""
 
     async def stop(self, wait: int = 0) -> None:
         """Ends every session and closes everything. wait: seconds that transfers have to come to their end."""

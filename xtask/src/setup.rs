@@ -210,13 +210,22 @@ pub fn clients(project: &Project) -> Result {
 
 /// If one of these cannot be installed, only its tests are left out.
 fn installed_clients() {
-    for (file, packages) in INSTALLED_CLIENTS {
-        if may_install() && !Path::new(file).exists() {
-            say(format!("installs {} (apt-get)", packages.join(", ")));
-            if let Err(error) = apt_install(packages) {
-                say(format!("there is no {}, so its tests will be left out: {error}", packages[0]));
-            }
+    let mut left_out = Vec::new();
+    for (_, packages) in INSTALLED_CLIENTS.iter().filter(|(file, _)| !Path::new(file).exists()) {
+        if !may_install() {
+            left_out.extend_from_slice(packages);
+            continue;
         }
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        if let Err(error) = apt_install(packages) {
+            say(format!("there is no {}, so its tests will be left out: {error}", packages[0]));
+        }
+    }
+    if !left_out.is_empty() {
+        left_out.sort_unstable();
+        left_out.dedup();
+        let packages = left_out.join(" ");
+        say(format!("leaves out the tests of clients that only root can install: apt-get install {packages}"));
     }
 }
 

@@ -70,7 +70,7 @@ impl Inside<'_> {
         true
     }
 
-    /// Whether nobody hears the answers any more. Only a transfer goes on then.
+    /// Whether the client is gone, so that nobody reads the replies. Then only a transfer goes on.
     fn is_deserted(&self) -> bool {
         self.body.lost && self.body.core.transfer().is_none()
     }

@@ -54,7 +54,7 @@ def take(path, buffer_size, port):
 
 
 def answer(port):
-    # A line for each NOOP, until the client goes. Whoever asks measures. A read that blocks fills its buffer.
+    # Answers each NOOP with a line, until the client goes. The program that asks measures. A read that blocks fills its buffer.
     buffer = bytearray(6)
     connection = accept(port)
     while connection.readinto(buffer):

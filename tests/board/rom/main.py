@@ -67,7 +67,7 @@ def busy():
 
 
 def state():
-    # What a test compares: sessions, what waits for sockets and the console, free heap.
+    # The figures that a test compares: sessions, what waits for sockets and the console, free heap.
     gc.collect()
     return len(server.sessions), len(asyncio.core._io_queue.map), gc.mem_free()
 

@@ -60,7 +60,7 @@ static struct frame {
     struct frame *outer;
 } *frames;
 
-// The Unix port's accept() and socket() lose the descriptor when the object for it cannot be had: their sockets have no finaliser, unlike
+// The Unix port's accept() and socket() lose the descriptor when there is no memory for its object: their sockets have no finaliser, unlike
 // those of boards. What a finaliser would do is done here. `fresh` counts the allocations that come right after the system's call: a tuple, the
 // socket, a bytearray and its bytes, or the socket only.
 static int fresh_descriptor;

@@ -150,7 +150,7 @@ class socket(io.IOBase):
     def close(self):
         if self.waiting is not None and not self.closed:
             del _listeners[self.address[1]]
-            # Whoever connected and was not accepted is cut off.
+            # Connections that were not accepted are cut off.
             for end in self.waiting:
                 end.error = _ECONNRESET
                 end.closed = True
