@@ -155,6 +155,9 @@ fn play(path: &Path, fixture: &str) -> Result<(), String> {
     }
 }
 
+/// What miri plays, which takes seconds for each: something of most files of `src/protocol/session`.
+const FOR_MIRI: &[&str] = &["append", "avbl", "delete", "help", "login-failures", "mlsd", "tls-downgrade"];
+
 #[test]
 fn transcripts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
@@ -164,9 +167,10 @@ fn transcripts() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "txt"))
         .filter(|path| path.file_name().unwrap() != "fixture.txt")
+        .filter(|path| !cfg!(miri) || FOR_MIRI.iter().any(|name| path.file_stem().unwrap() == *name))
         .collect();
     files.sort();
-    assert!(files.len() > 10, "the transcripts are missing");
+    assert!(files.len() >= FOR_MIRI.len(), "transcripts are missing");
     let failures: Vec<_> = files.iter().filter_map(|path| play(path, &fixture).err()).collect();
     assert!(failures.is_empty(), "{} of {} failed:\n{}", failures.len(), files.len(), failures.join("\n"));
 }

@@ -11,6 +11,8 @@ from .tasks import _is_linux, _once, core, native
 # How many folders wait at most, and how many leftovers of one folder are known at a time.
 _WAITING = const(100)
 _KNOWN = const(50)
+# Bytes of a path that no client can name any more. On a damaged FAT a folder may be in itself.
+_LONGEST = const(512)
 # Seconds until it tries again what it could not do.
 _LATER = const(4)
 _DIRECTORY = const(0x4000)
@@ -91,7 +93,7 @@ def append(server, path, start, tasks):
     new = []
     count = 0
     for entry in ilistdir(path):
-        if entry[1] & _DIRECTORY:
+        if entry[1] & _DIRECTORY and len(path) < _LONGEST:
             count += 1
             # At least one, so that the search comes to an end.
             if count > start and (not new or len(tasks) + len(new) < _WAITING):

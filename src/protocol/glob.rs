@@ -124,6 +124,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there")]
     fn no_pattern_takes_exponential_time() {
         assert!(!matches(&b"*a".repeat(100), &[b'b'; 255]));
         let mut brackets = vec![b'['; 253];

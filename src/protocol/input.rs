@@ -225,10 +225,12 @@ mod tests {
 
     #[test]
     fn a_line_too_long_goes_whole_and_the_next_is_understood() {
-        for length in [511, 512, 513, 700, 1024, 5000] {
+        // miri takes long for each byte.
+        let lengths = if cfg!(miri) { &[513][..] } else { &[511, 512, 513, 700, 1024, 5000] };
+        for &length in lengths {
             let mut bytes = vec![b'x'; length];
             bytes.extend(b"\r\nNOOP\r\n");
-            for piece in [1, 7, 512] {
+            for piece in if cfg!(miri) { &[512][..] } else { &[1, 7, 512] }.iter().copied() {
                 assert_eq!(lines(&bytes, piece), [&b"!"[..], b"NOOP"], "{length}");
             }
         }

@@ -250,6 +250,7 @@ mod tests {
 
     /// The characters that are the same to MicroPython's FAT. It was asked for each pair of bytes from 0x80 on.
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there")]
     fn bytes_are_alike_that_fat_does_not_tell_apart() {
         let alike: [&[u8]; 15] = [
             b"\x80\x87",

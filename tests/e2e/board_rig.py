@@ -105,9 +105,14 @@ def tree(folder="", found=None):
     outermost = found is None
     if outermost:
         found = {}
+    if folder.count("/") > 9:
+        raise AssertionError("%s is in itself" % folder)
     unread = None
     for entry in list(os.ilistdir(path_of(folder or "/"))):
-        name = entry[0].decode() if isinstance(entry[0], bytes) else entry[0]
+        try:
+            name = entry[0].decode() if isinstance(entry[0], bytes) else entry[0]
+        except UnicodeError:
+            raise AssertionError("there is rubbish in %s" % (folder or "/"))
         path = folder + "/" + name
         letters = "".join(letter for letter in name.lower() if letter not in " .,")
         # Or it is the content of a file of the tests, which makes sizes that no disc here has.
@@ -123,7 +128,7 @@ def tree(folder="", found=None):
             try:
                 found[path] = read(path)
             except OSError as error:
-                unread = error
+                unread = OSError(error.errno, path)
     if outermost and grown:
         raise Grown(grown, found)
     if unread and not grown:
@@ -525,11 +530,19 @@ def check_image(where, job, cuts, before, is_fat):
     os.remove(ROOT + "/rest")
 
 
-async def cuts(rig, kind, what, name, pads=0, size=96 * 1024, fill=0, torn=False, stride=1):
+def tear(image, start, data, share, rest):
+    """Does the first part of a write. rest: what the other bytes are then, or None if they are as before."""
+    length = int(len(data) * share)
+    image[start : start + length] = data[:length]
+    if rest is not None:
+        image[start + length : start + len(data)] = bytes([rest]) * (len(data) - length)
+
+
+async def cuts(rig, kind, what, name, pads=0, size=96 * 1024, fill=0, torn=None, stride=1):
     """Cuts the power at every write of a work; gives the numbers.
 
     pads: files before it in its folder, which move its entries in their sectors. fill: clusters that are in use before it, which move its own in FAT's
-    table. torn: half of the write is done that is cut. stride: how many writes lie between the second cuts.
+    table. torn: of the write that is cut, (share, rest) are done, see tear(). Then there is no second cut on FAT. stride: how many writes lie between the second cuts.
     """
     is_fat = kind == "VfsFat"
     job = work(what, name)
@@ -558,9 +571,7 @@ async def cuts(rig, kind, what, name, pads=0, size=96 * 1024, fill=0, torn=False
         cut = image
         if torn and n < len(writes):
             cut = bytearray(image)
-            start, data = writes[n]
-            half = len(data) // 2
-            cut[start : start + half] = data[:half]
+            tear(cut, *writes[n], *torn)
         after = None
         try:
             after = await recover(rig, kind, cut, where, job, numbers, before)
@@ -569,7 +580,7 @@ async def cuts(rig, kind, what, name, pads=0, size=96 * 1024, fill=0, torn=False
                 raise
             numbers.wrong += 1
             numbers.example("%s: %s" % (where, error))
-        if after:
+        if after and not (torn and is_fat):
             # The power fails again while it is being put right.
             second = bytearray(cut)
             for m in range(len(after)):

@@ -55,7 +55,7 @@ def play(folder, *lines, seconds=7200 if EVERY else 600):
     """Runs a program of the rig, whose lines are those; gives what it printed."""
     bring_rig(folder)
     program = PROGRAM % ("\n".join("    " + line for line in lines), free_ports(42))
-    code, output = run_micropython(folder, program, heap="16m", seconds=seconds)
+    code, output = run_micropython(folder, program, heap="32m", seconds=seconds)
     assert code == 0 and output.endswith("Done.\n"), output[-4000:]
     assert "Warning" not in output, output[-4000:]
     print(output)
@@ -115,7 +115,7 @@ CUT = """numbers = await rig.cuts(it, {file_system!r}, {what!r}, {name!r}, {pads
 NUMBERS = "{} points; {} times a name was only a short one; {} times a folder had grown, {} times over the file; {} clusters lost at most; {} times wrong; {} times an upload or a note was left"
 
 
-def cut(folder, title, file_system, whats, name=NAME, pads=(0,), size=None, fills=(0,), torn=False):
+def cut(folder, title, file_system, whats, name=NAME, pads=(0,), size=None, fills=(0,), torn=None):
     """Cuts the power at every write of works; gives the numbers of all together, and prints them."""
     stride = 1 if EVERY else 3 if len(pads) == 1 else 7
     size = size or SIZES[file_system]
@@ -151,8 +151,9 @@ def test_the_power_is_cut_at_every_write_when_names_change(tmp_path, file_system
 
 @pytest.mark.clients
 @pytest.mark.discs
-def test_the_power_is_cut_in_the_middle_of_every_write_of_littlefs(tmp_path):
-    numbers = cut(tmp_path, "VfsLfs2, half a write", "VfsLfs2", UPLOADS + CHANGES, torn=True)
+@pytest.mark.parametrize("share, rest", [(0.5, None), *([(0.1, None), (0.9, None), (0.5, 0x55)] if EVERY else [])])
+def test_the_power_is_cut_in_the_middle_of_every_write_of_littlefs(tmp_path, share, rest):
+    numbers = cut(tmp_path, f"VfsLfs2, {share} of a write, then {rest}", "VfsLfs2", UPLOADS + CHANGES, torn=(share, rest))
     assert numbers[0] > 5 * len(CHANGES)
     assert numbers[1:4] == [0, 0, 0] and numbers[5:7] == [0, 0] and numbers[8:10] == [0, 0] and numbers[12:] == [0, 0]
 
@@ -178,6 +179,39 @@ def test_the_power_is_cut_wherever_the_entries_lie_on_fat_when_names_change(tmp_
     total = cut(tmp_path, f"FAT, names that change, {name[:20]}", "VfsFat", changes, name, PADS)
     assert total[0] > 5 * len(changes) * len(PADS)
     assert total[5:7] == [0, 0]
+
+
+# RNTO within one folder. FAT may write the new entry and remove the old one by the same write.
+RENAMES = [what for what in CHANGES if what.startswith("rename")]
+# How much of a sector is written, and what the rest is then: as before, or erased. An entry takes a sixteenth.
+AT_ENTRIES = [(0.25, None), (0.5, None), (0.75, None)]
+WITHIN_ENTRIES = [(0.3, None)]
+ERASED = [(0.5, 0xFF)]
+# docs/reliability.md says what these do to FAT. So many of a hundred points may be wrong; the server and the file system must live on in each case.
+WRONG = {"uploads and others": 0, "renames": 5, "within an entry": 5, "erased": 40}
+
+
+@pytest.mark.clients
+@pytest.mark.discs
+@pytest.mark.parametrize(
+    "what, works, tears",
+    [
+        ("uploads and others", [what for what in UPLOADS + CHANGES if what not in RENAMES], AT_ENTRIES),
+        ("renames", RENAMES, AT_ENTRIES),
+        ("within an entry", UPLOADS + CHANGES, WITHIN_ENTRIES),
+        ("erased", UPLOADS + CHANGES, ERASED),
+    ],
+    ids=WRONG.keys(),
+)
+def test_a_sector_is_half_written_on_fat(tmp_path, what, works, tears):
+    # With 7 a folder comes to be in itself.
+    pads = range(17) if EVERY else (7,)
+    for torn in tears:
+        numbers = cut(tmp_path, f"FAT, {what}, {torn}", "VfsFat", works, pads=pads, torn=torn)
+        assert numbers[0] > 5 * len(works) * len(pads)
+        assert numbers[5] <= numbers[0] * WRONG[what] / 100
+        if not WRONG[what]:
+            assert numbers[6] == 0
 
 
 @pytest.mark.clients

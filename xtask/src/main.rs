@@ -13,6 +13,7 @@ mod faults;
 mod fuzz;
 mod lanes;
 mod linker;
+mod miri;
 mod mpy;
 mod notices;
 mod project;
@@ -187,6 +188,7 @@ failed, and what was not run, and why. A step is not run if its runtime, emulato
         help: fuzz::HELP,
         run: fuzz::command,
     },
+    Command { name: "miri", summary: "run the core in miri", help: miri::HELP, run: miri::command },
     Command { name: "soak", summary: "let real clients work for a long time", help: soak::HELP, run: soak::command },
     Command {
         name: "test-xtensa",

@@ -7,7 +7,7 @@ use crate::project::{Project, Result, run, say};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
 use crate::{
-    abi, board, board_bench, build, debian, dist, faults, fuzz, release, riscv, setup, soak, toolchain, xtensa,
+    abi, board, board_bench, build, debian, dist, faults, fuzz, miri, release, riscv, setup, soak, toolchain, xtensa,
 };
 use lexopt::prelude::*;
 use std::fmt::{self, Display, Formatter};
@@ -190,6 +190,7 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
         step("soak of the board", 60, || soak::short(project, soak::Only::Board))
             .after(FIRMWARE)
             .after(build_of(board::ARCHITECTURE)),
+        step("miri", 90, || miri::test(project)).first(|| unless(miri::tools())),
         step("fuzzing", 150, || fuzz::fuzz(project, FUZZING, &[])).first(|| unless(fuzz::tools())),
     ]);
     all
