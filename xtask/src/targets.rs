@@ -31,7 +31,8 @@ pub const XTENSA: &str = "xtensa-esp32-none-elf";
 
 /// The compiler flags of Thumb. The loader can put addresses into the words between the functions, where the code takes them with one instruction: so the code
 /// need not be position independent, nor take `mp_fun_table` from a GOT. Small constants stand there themselves, and registers are spilled for size. Blocks of code
-/// lie so that the jumps between them are short. What is computed twice is not kept in between, because with eight registers it would be kept on the stack.
+/// lie so that the jumps between them are short, and none are added for values to be moved in. What is computed twice is not kept in between, because with eight
+/// registers it would be kept on the stack. A jump table pays when it is nearly full.
 const ARM_FLAGS: &[&str] = &[
     "-Crelocation-model=static",
     "-Cllvm-args=--arm-promote-constant",
@@ -40,6 +41,8 @@ const ARM_FLAGS: &[&str] = &[
     "-Cllvm-args=--split-spill-mode=size",
     "-Cllvm-args=--apply-ext-tsp-for-size",
     "-Cllvm-args=--disable-machine-cse",
+    "-Cllvm-args=--optsize-jump-table-density=80",
+    "-Cllvm-args=--disable-phi-elim-edge-splitting",
 ];
 
 impl Target {
