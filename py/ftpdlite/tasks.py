@@ -148,9 +148,10 @@ def _firmly(function, path=None, target=None):
             return 0
         except MemoryError:
             gc.collect()
-        except (OSError, AttributeError) as error:
-            return _errno_of(error)
         except Exception as error:
+            # A tuple of both would take memory.
+            if isinstance(error, OSError) or isinstance(error, AttributeError):
+                return _errno_of(error)
             _complain(error)
             return _EIO
     return _ENOMEM

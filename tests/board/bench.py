@@ -415,12 +415,13 @@ def document(ours, original, least, buffers, floors, times, linked):
         beside = f"{ours[name] / least[name]:.2f}" if name in least else ""
         title = f"{title}, {unit}" if unit else title
         lines.append(f"| {title} | {cell(ours, name, unit)} | {cell(original, name, unit)} | {cell(least, name, unit)} | {beside} |")
-    exchange, parts = least["noop"], [least[name] for name in ("meeting", "size", "retr_small")]
+    exchange, parts = least["noop"], [least[name] for name in ("meeting", "retr_small")]
     lines += [
         "",
         f"An answer from a program that only blocks costs {said(least['blocking'], '')} instructions, and one from a task of asyncio {said(exchange, '')}, so the poller and",
-        "the switch of tasks cost the difference, at each command. RETR of 1 KiB here is what ftplib does: TYPE, PASV, RETR. These are three answers,",
-        f"a data connection ({said(parts[0], '')} with its listener), `os.stat` of the file, and the file itself: together {said(3 * exchange + sum(parts), '')}.",
+        "the switch of tasks cost the difference. The server answers within the poller what needs no action, such as NOOP, TYPE and SIZE, so it is below that floor.",
+        "RETR of 1 KiB here is what ftplib does: TYPE, PASV, RETR. Without a server these are three answers of such a task, a data connection",
+        f"({said(parts[0], '')} with its listener) and the file itself: together {said(3 * exchange + sum(parts), '')}.",
     ]
     if not original:
         lines += ["", "The original could not be fetched when this was written, so its column is empty."]
