@@ -148,7 +148,10 @@ def _firmly(function, path=None, target=None):
             return 0
         except MemoryError:
             gc.collect()
-        except (OSError, AttributeError) as error:
+        # Two classes in one line would be a tuple, which takes memory.
+        except OSError as error:
+            return _errno_of(error)
+        except AttributeError as error:
             return _errno_of(error)
         except Exception as error:
             _complain(error)
