@@ -215,7 +215,7 @@ def play(folder, lines, before="", **settings):
     shutil.copy(pathlib.Path(__file__).with_name("board_sockets.py"), folder)
     program = before + PROGRAM.replace("{lines}", "\n".join("    " + line for line in lines)).replace("{port}", str(free_ports(43)))
     program = program.replace("{settings}", "".join(f", {name}={value!r}" for name, value in settings.items()))
-    code, output = run_micropython(folder, program, heap="16m", seconds=600)
+    code, output = run_micropython(folder, program, heap="16m", seconds=3600 if EVERY else 600)
     assert code == 0 and output.endswith("Done.\n"), output[-4000:]
     assert "Traceback" not in output and "Warning" not in output, output[-4000:]
     print(output)
