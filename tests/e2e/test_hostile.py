@@ -347,6 +347,7 @@ except ImportError:
     sys.path.append(".frozen")
     import asyncio
 import ftpdlite
+from ftpdlite import failures
 
 class Session:
     def __init__(self, address, user):
@@ -359,7 +360,7 @@ def fill(waits):
         address = "192.0.2.9" if waits else "192.0.2.%d" % (100 + number // 10)
         while ftpdlite._is_locked(server, address):
             server._uptime += 1
-        ftpdlite._failed(server, Session(address, "nobody%d" % (number // 2)))
+        failures.add(server, Session(address, "nobody%d" % (number // 2)))
     if waits:
         server._uptime += 301
 
@@ -374,14 +375,14 @@ for waits in (False, True):
             address = "192.0.2.%d" % (1 + guesses % guessers)
             if ftpdlite._is_locked(server, address, "tester"):
                 break
-            ftpdlite._failed(server, Session(address, "tester"))
+            failures.add(server, Session(address, "tester"))
             guesses += 1
         print(waits, guessers, guesses, len(server._failures) <= 64)
 """
 
 
 def test_failures_of_names_that_nobody_has_do_not_make_the_server_forget_a_guesser(tmp_path):
-    """Defence: _failed in control.py first forgets entries whose time is over, and never the one who is guessing. Without it somebody who fills the table
+    """Defence: add() in failures.py first forgets entries whose time is over, and never the one who is guessing. Without it somebody who fills the table
     with other names can guess for ever."""
     code, output = run_micropython(tmp_path, FORGOTTEN)
     assert code == 0, output
