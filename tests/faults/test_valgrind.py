@@ -71,13 +71,16 @@ GROUPS = by_settings()
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group[0].stem)
 def test_transcripts(group, start_watched):
-    server = start_watched(**transcript.settings(group[0]))
+    settings = transcript.settings(group[0])
+    server = start_watched(**settings)
     for path in group:
         shutil.rmtree(server.root)
         server.root.mkdir()
         transcript.build_fixture(server.root)
         transcript.Player(path, server.host, server.port, server.files).play()
-        server.assert_nothing_leaked()
+        # It asks in clear.
+        if "tls" not in settings:
+            server.assert_nothing_leaked()
 
 
 def test_several_sessions_at_once(start_watched):
