@@ -38,7 +38,7 @@ async def account():
     sys.path.insert(0, FOLDER + "/ftpdlite")
     told("nothing")
     kept.append(__import__("native_" + ARCHITECTURE))
-    told("the native module's types, functions and names, without its text")
+    told("the native module's types, functions, names and tables, without its text")
     sys.path[0] = FOLDER
     # Loads the native module again, under its own name. The first one is not needed any more.
     import ftpdlite
