@@ -57,8 +57,9 @@ class File(io.IOBase):
         return size
 
     def seek(self, offset, whence=0):
-        self.at = offset
-        return offset
+        # From the start, from here, or from the end.
+        self.at = offset + (0, self.at, len(self.node[0]))[whence]
+        return self.at
 
     def ioctl(self, request, argument):
         if request != _MP_STREAM_CLOSE:
