@@ -230,6 +230,8 @@ CASES = [(name, None) for name in STEPS] + [(name, kind) for kind in ("VfsFat", 
 @pytest.fixture(scope="module")
 def sweeps(request, tmp_path_factory):
     """All that were asked for, two at a time."""
+    # Made once, before two need it at the same time.
+    certificates.client()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         cases = [item.callspec.params["case"] for item in request.session.items if "sweeps" in item.fixturenames]
         def sweep(case):
