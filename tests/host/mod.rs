@@ -46,9 +46,11 @@ impl Files {
                 "dir" => (None, NOW),
                 "file" => (Some(unescape(content)), modified),
                 "fill" => {
-                    // miri takes long for each byte.
-                    let size = if cfg!(miri) { 1000 } else { content.parse().unwrap() };
-                    (Some((0..size).map(|index: usize| (index % 251) as u8).collect()), modified)
+                    // Copied, because miri takes long for each byte that is computed.
+                    let size: usize = content.parse().unwrap();
+                    let mut bytes = (0..251).collect::<Vec<u8>>().repeat(size / 251 + 1);
+                    bytes.truncate(size);
+                    (Some(bytes), modified)
                 }
                 _ => panic!("{line}"),
             };

@@ -52,8 +52,8 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
             other => return Err(text(other.unexpected())),
         }
     }
-    if !is_checked && tag.is_none() && archives_folder.is_none() {
-        return if minutes.is_none() { make(project) } else { Err("--soak is for --check".into()) };
+    if !is_checked && tag.is_none() && archives_folder.is_none() && minutes.is_none() {
+        return make(project);
     }
     check(project, tag.as_deref())?;
     let minutes = minutes.unwrap_or(SOAK);
