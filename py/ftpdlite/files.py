@@ -4,7 +4,7 @@ import os
 import time
 from micropython import const
 
-from .tasks import _firmly, _is_linux
+from .tasks import _firmly
 
 _OPEN_READ = const(18)
 _OPEN_WRITE = const(19)
@@ -55,8 +55,8 @@ def _open_file(s, action):
 
 def _size_of(file, found):
     # The size of an open file as the outcome of an action: (size,), or None if it is not known. To look at the path would often take as long as to open it.
-    if _is_linux:
-        # There a folder can be opened, too, and looking is cheap.
+    if hasattr(file, "fileno"):
+        # Of the Unix port's own files a folder can be opened, too, and looking is cheap.
         found = os.stat(found)
         if found[0] & _DIRECTORY:
             raise OSError(_EISDIR)

@@ -66,10 +66,10 @@ class File(io.IOBase):
         self.at = SIZE if "a" in mode else 0
 
     def seek(self, offset, whence=0):
-        assert whence == 0
-        self.at = offset
-        print("at", offset)
-        return offset
+        assert whence in (0, 2)
+        self.at = offset + (SIZE if whence == 2 else 0)
+        print("at", self.at)
+        return self.at
 
     def readinto(self, buffer):
         count = max(0, min(len(buffer), SIZE - self.at))

@@ -45,6 +45,6 @@ def test_a_client_that_does_not_wait_for_its_digest(server, contents):
 def test_a_file_that_cannot_be_read_has_no_digest(server):
     (server.root / "bad").symlink_to("/proc/self/mem")
     with server.login() as control:
-        assert control("HASH bad").startswith("550 ")
+        assert control("HASH bad").startswith("451 ")
         control.expect("NOOP", "200")
     server.assert_nothing_leaked()
