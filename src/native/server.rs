@@ -22,9 +22,6 @@ pub const KIND: u64 = 0xf000;
 /// Bytes for replies that are on their way: room for one whole reply while others wait to be sent together.
 const REPLIES: usize = REPLY_MAX + REPLY_MAX / 2;
 
-/// The commands whose argument is a password, and what is shown of them.
-const SECRETS: [(&[u8], &[u8]); 2] = [(b"PASS", b"PASS ********"), (b"SITE HASHPASS", b"SITE HASHPASS ********")];
-
 /// What stays the same while the server runs.
 #[repr(C)]
 pub struct Settings {
@@ -133,16 +130,22 @@ impl Settings {
         !self.log.is_none()
     }
 
-    /// Shows a command, but never a password.
+    /// Shows a command, but never a password. A line that is no command for a blank too many may have one in it, too.
     #[inline(never)]
     pub fn log_command(&self, line: Option<&[u8]>) {
         let (Some(line), true) = (line, self.is_shown()) else { return };
-        for (command, shown) in SECRETS {
-            if line.get(..command.len()).is_some_and(|start| start.eq_ignore_ascii_case(command)) {
-                return self.log_line(shown);
-            }
-        }
-        self.log_line(line);
+        let mut words = line.split(|&byte| byte <= b' ').filter(|word| !word.is_empty());
+        let first = words.next().unwrap_or_default();
+        let second = words.next().unwrap_or_default();
+        let begins =
+            |word: &[u8], name: &[u8]| word.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        self.log_line(if begins(first, b"PASS") {
+            b"PASS ********"
+        } else if begins(first, b"SITE") && begins(second, b"HASHPASS") {
+            b"SITE HASHPASS ********"
+        } else {
+            line
+        });
     }
 
     /// Shows replies, line by line.

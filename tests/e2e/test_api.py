@@ -173,6 +173,7 @@ def test_debug_shows_commands_and_replies_and_never_a_password(start_server, run
         control.reply()
         control.expect("USER me", "331")
         control.expect("pass open-barley", "530")
+        control.expect(" \tPASS open-oats", "5")
         control.expect("USER me", "331")
         control.expect("PASS sesame", "230")
         control.expect("PWD", "257")
@@ -181,7 +182,7 @@ def test_debug_shows_commands_and_replies_and_never_a_password(start_server, run
     output = server.output()
     for shown in ("USER me", "331 Password required for me.", "PASS ********", "230 User me logged in.", "PWD", '257 "/"'):
         assert shown in output, output
-    for secret in ("sesame", "open-barley"):
+    for secret in ("sesame", "open-barley", "open-oats"):
         assert secret not in output, output
 
 
@@ -189,9 +190,12 @@ def test_debug_shows_no_password_that_is_hashed(start_server):
     server = start_server(debug=True)
     with server.login() as control:
         control.expect("SITE HASHPASS open-rye", "211")
+        control("SITE  hashpass open-rye")
+        control(" site hashpass open-rye")
+        control.expect("SIZE pass.txt", "550")
         control.expect("QUIT", "221")
     wait_until(lambda: "221 Bye" in server.output())
-    assert "open-rye" not in server.output()
+    assert "open-rye" not in server.output() and "SIZE pass.txt" in server.output()
 
 
 def test_nothing_is_shown_without_debug_but_who_came_and_went(start_server):

@@ -358,7 +358,7 @@ class Bench:
             if name == "appended":
                 right = content.startswith(OLD) and (OLD + NEW).startswith(content)
             else:
-                right = content in {"old": (OLD, NEW), "renamed": (OLD,)}.get(name, (NEW,))
+                right = content in ((OLD, NEW) if name == "old" else (NEW,))
             if not right:
                 raise Fault(f"{name} holds {content[:20]} and so on, {len(content)} bytes")
 
