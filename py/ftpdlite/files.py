@@ -62,12 +62,13 @@ def _size_of(file, found):
             raise OSError(_EISDIR)
         return (found[6],)
     try:
-        found = (file.seek(0, 2),)
+        found = file.seek(0, 2)
     except Exception:
         # A file of a file system in Python may have only what a stream needs.
         return None
     file.seek(0)
-    return found
+    # Or its seek() tells nothing.
+    return None if found is None else (found,)
 
 
 def _open_list(s):

@@ -27,7 +27,8 @@ pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
         }
         match retry {
             Some((rest, from)) if !from.is_empty() => {
-                let from = &from[character(from)..];
+                // By bytes: a letter of the pattern may end in the middle of a character that is no UTF-8, and whatever is behind it must be tried from there, too.
+                let from = &from[1..];
                 retry = Some((rest, from));
                 (pattern, name) = (rest, from);
             }
@@ -40,6 +41,8 @@ pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
 fn one<'a>(pattern: &'a [u8], name: &'a [u8], unclosed: &mut usize) -> Option<(&'a [u8], &'a [u8])> {
     let (&byte, name_rest) = name.split_first()?;
     match pattern {
+        // They stand for a character, so not for the rest of one.
+        [b'?' | b'[', ..] if is_continuation(byte) => None,
         [b'?', rest @ ..] => Some((rest, &name[character(name)..])),
         [b'[', class @ ..] if class.len() >= *unclosed => match class_end(class) {
             Some(end) => {
@@ -59,7 +62,12 @@ fn one<'a>(pattern: &'a [u8], name: &'a [u8], unclosed: &mut usize) -> Option<(&
 
 /// The length of the UTF-8 character at the start, one byte at least.
 fn character(name: &[u8]) -> usize {
-    1 + name.iter().skip(1).take_while(|&&byte| byte & 0xc0 == 0x80).count()
+    1 + name.iter().skip(1).take_while(|&&byte| is_continuation(byte)).count()
+}
+
+/// Whether it is a byte of a UTF-8 character, but not its first.
+fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
 }
 
 /// Where the `]` is. A `]` at the very start is a member of the class.

@@ -161,12 +161,13 @@ pub fn paths(bytes: &[u8]) {
 /// Another way to do `glob::matches`, for patterns without brackets: it tries everything and remembers nothing.
 fn matched(pattern: &[u8], name: &[u8], patience: &mut u32) -> Option<bool> {
     *patience = patience.checked_sub(1)?;
-    let next = |name: &[u8]| 1 + name.iter().skip(1).take_while(|&&byte| byte & 0xc0 == 0x80).count();
+    let is_continuation = |byte: u8| byte & 0xc0 == 0x80;
+    let next = |name: &[u8]| 1 + name.iter().skip(1).take_while(|&&byte| is_continuation(byte)).count();
     Some(match (pattern, name) {
         ([], []) => true,
         ([b'*', rest @ ..], []) => matched(rest, name, patience)?,
-        ([b'*', rest @ ..], _) => matched(rest, name, patience)? || matched(pattern, &name[next(name)..], patience)?,
-        ([b'?', rest @ ..], [_, ..]) => matched(rest, &name[next(name)..], patience)?,
+        ([b'*', rest @ ..], _) => matched(rest, name, patience)? || matched(pattern, &name[1..], patience)?,
+        ([b'?', rest @ ..], [first, ..]) if !is_continuation(*first) => matched(rest, &name[next(name)..], patience)?,
         ([literal, rest @ ..], [byte, name @ ..]) if literal == byte => matched(rest, name, patience)?,
         _ => false,
     })

@@ -39,7 +39,10 @@ impl Session {
         // To look at a file takes as long as to open it, so that is only done when it must be.
         if self.offset > 0 {
             turn.look()?;
-            if self.offset > turn.found.size && !turn.found.directory {
+            if turn.found.directory {
+                return Break(IS_A_DIRECTORY);
+            }
+            if self.offset > turn.found.size {
                 return Break(PAST_THE_END);
             }
         }
