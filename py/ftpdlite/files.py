@@ -63,11 +63,16 @@ def _size_of(file, found):
         return (found[6],)
     try:
         found = file.seek(0, 2)
-    except Exception:
+    except MemoryError:
+        # The file may be at its end nevertheless.
+        raise
+    except AttributeError:
         # A file of a file system in Python may have only what a stream needs.
         return None
+    except Exception:
+        # Or it cannot seek from its end.
+        found = None
     file.seek(0)
-    # Or its seek() tells nothing.
     return None if found is None else (found,)
 
 

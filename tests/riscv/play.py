@@ -79,7 +79,9 @@ def serve(board, config, streams, collections, accounts=()):
     for path, content, seconds in fixture():
         if content and len(content) > 1000:
             content = f"pattern(0, {len(content)})"
-        board.ask(f"memory.put({path!r}, {content if isinstance(content, str) else repr(content)}, {seconds - EPOCH})")
+        # A folder has some time. 0 would say that it is not known.
+        time = (seconds or EPOCH + 1) - EPOCH
+        board.ask(f"memory.put({path!r}, {content if isinstance(content, str) else repr(content)}, {time})")
     board.ask(f"rough{streams}")
     board.ask(f"harass{collections}")
     board.serve(config, *accounts)
