@@ -2,7 +2,7 @@
 
 use crate::project::{Project, Result, output, program, read, with_thousands};
 use crate::targets::Target;
-use object::{Object, ObjectSymbol};
+use object::{Object, ObjectSection, ObjectSymbol};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -33,20 +33,19 @@ pub fn text(project: &Project, target: &Target) -> Result<String> {
 /// The names and sizes of what is in the text, the largest first. What has no name belongs to no symbol: constants that the compiler has put beside others.
 fn symbols(elf: &[u8]) -> std::result::Result<Vec<(String, usize)>, String> {
     let file = object::File::parse(elf).map_err(|error| error.to_string())?;
-    let text =
-        object::ObjectSection::size(&object::Object::section_by_name(&file, ".text").ok_or("there is no .text")?);
+    let text = file.section_by_name(".text").ok_or("there is no .text")?;
     let mut found = BTreeMap::new();
     for symbol in file.symbols().filter(|symbol| symbol.size() > 0 && symbol.is_definition()) {
         // Without the compiler's numbers of crates.
         let name = format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or("?")));
-        // The names are in a section that is not loaded.
-        if symbol.address() < text && !name.ends_with("qstr::NAMES") {
+        // The names and the tables are in sections of their own.
+        if symbol.section_index() == Some(text.index()) {
             // Functions that are the same have one address and several names.
             found.entry(symbol.address() & !1).or_insert((name, symbol.size() as usize));
         }
     }
     let mut all: Vec<_> = found.into_values().collect();
-    let rest = text as usize - all.iter().map(|(_, size)| size).sum::<usize>();
+    let rest = text.size() as usize - all.iter().map(|(_, size)| size).sum::<usize>();
     all.push(("constants without a name, and what fills words".into(), rest));
     all.sort_by_key(|(name, size)| (std::cmp::Reverse(*size), name.clone()));
     Ok(all)
