@@ -165,7 +165,7 @@ Runs these, each as one or more steps:
   all end-to-end tests on x64, on x64 with MicroPython 1.25, and with armv6m under qemu-arm
   the end-to-end tests of every command and loop with armv7m and armv7emsp, and on x64 with MicroPython 1.26
   what test-memory, test-xtensa, test-riscv and test-board run
-  half a minute of soak for each of its servers, two minutes of fuzz, and miri where it is installed
+  a minute of soak for each of its servers, two minutes of fuzz, and miri where it is installed
 
 Several steps run at the same time, the longest first. What a step prints is shown when it has ended, and is kept in
 target/steps. After a failure the other steps still run. A summary shows how each step has ended. The last lines say what

@@ -16,7 +16,7 @@ download all the time, and two flood the server with commands and do not read th
 board, with curl and ftplib. Each minute a line tells what the clients have done, and what the server holds: heap and
 descriptors, or lwIP's connections. It fails when a client gets an error or stands still for a minute, when the server
 holds more or less than before, and when one of the three sessions gets less than half of its share.
-`cargo xtask test` does this for half a minute for each server, and `cargo xtask release --check` for ten minutes.
+`cargo xtask test` does this for a minute for each server, and `cargo xtask release --check` for ten minutes.
 
   --minutes N     how long; default 10
   --only NAME     only one of the two servers
@@ -63,9 +63,9 @@ pub fn build_and_soak(project: &Project, minutes: f64, only: Option<Only>) -> Re
     both(project, minutes, only)
 }
 
-/// Half a minute at one of them, with what is built already.
+/// A minute at one of them, with what is built already.
 pub fn short(project: &Project, at: Only) -> Result {
-    one(project, 0.5, at)
+    one(project, 1.0, at)
 }
 
 fn both(project: &Project, minutes: f64, only: Option<Only>) -> Result {

@@ -186,8 +186,8 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
         })
         .after(FIRMWARE)
         .after(build_of(board::ARCHITECTURE)),
-        step("soak", 50, || soak::short(project, soak::Only::Unix)).after(build_of("x64")),
-        step("soak of the board", 60, || soak::short(project, soak::Only::Board))
+        step("soak", 80, || soak::short(project, soak::Only::Unix)).after(build_of("x64")),
+        step("soak of the board", 90, || soak::short(project, soak::Only::Board))
             .after(FIRMWARE)
             .after(build_of(board::ARCHITECTURE)),
         step("miri", 90, || miri::test(project)).first(|| unless(miri::tools())),
