@@ -93,6 +93,9 @@ def append(server, path, start, tasks):
     new = []
     count = 0
     for entry in ilistdir(path):
+        if not entry[0]:
+            # When others change a folder of LittleFS meanwhile, it may give nameless entries without end.
+            break
         if entry[1] & _DIRECTORY and len(path) < _LONGEST:
             count += 1
             # At least one, so that the search comes to an end.

@@ -161,6 +161,11 @@ impl Listing {
         let form = session.transfer();
         let name_object = entry.item(0);
         let name = name_object.bytes().unwrap_or_default();
+        if name.is_empty() {
+            // When others change a folder of LittleFS meanwhile, it may give nameless entries without end.
+            self.names = Obj::NULL;
+            return Ok(());
+        }
         if !self.is_wanted(name) {
             return Ok(());
         }

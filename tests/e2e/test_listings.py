@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from server import DIST, MAIN
+from server import DIST, MAIN, wait_until
 
 ENTRIES = 10_000
 LONG = re.compile(r"-rw-r--r--   1 owner group +0 \w{3} [ \d]\d \d\d:\d\d (.*)")
@@ -246,3 +246,36 @@ def test_times_of_a_port_that_counts_from_2000(start_server, tmp_path, stamp):
         assert f"modify={stamp};" in control.retrieve("MLSD").decode()
         shown = time.strftime(" %b %e  %Y file", time.gmtime(seconds))
         assert shown in control.retrieve("LIST").decode() or stamp.startswith("2026")
+
+
+# LittleFS gives nameless entries without end, now and then, when others change the folder that is listed.
+NAMELESS = """\
+import vfs
+
+class Nameless:
+    def mount(self, readonly, mkfs):
+        pass
+
+    def stat(self, path):
+        path = path.decode() if isinstance(path, bytes) else path
+        if path not in ("/", "", "/file"):
+            raise OSError(2)
+        return (0x8000 if path == "/file" else 0x4000, 0, 0, 0, 0, 0, 7, 0, 0, 0)
+
+    def ilistdir(self, path):
+        yield b"file", 0x8000, 0, 7
+        while True:
+            yield b"", 0x4000, 0
+
+vfs.mount(Nameless(), "/nameless")
+"""
+
+
+def test_a_listing_ends_where_entries_have_no_name(start_server):
+    # The search for leftovers ends there, too.
+    server = start_server(program=NAMELESS + MAIN.replace("root={root!r}", 'root="/nameless"'))
+    with server.login() as control:
+        for command in ("LIST", "NLST", "MLSD", "LIST *"):
+            assert control.retrieve(command).count(b"file\r\n") == 1, command
+        assert control("STAT /").count("file") == 1
+    wait_until(server.is_asleep)

@@ -5,7 +5,7 @@ import socket
 import threading
 
 import pytest
-from control import read_all, reset
+from control import read_all, read_freely, reset
 
 
 def test_200_noops_in_one_write_get_200_replies(server):
@@ -51,6 +51,7 @@ def test_a_client_that_reads_late_gets_every_reply(server):
         sender.start()
         with server.login() as other:
             other.expect("NOOP", "200")
+        read_freely(control.socket)
         assert all(control.reply() == "215 UNIX Type: L8" for _ in range(count))
         sender.join()
         control.expect("NOOP", "200")
