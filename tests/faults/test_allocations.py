@@ -2,6 +2,7 @@
 none is left, and the same with all that follow it. The client is answered or hung up on, and the next one finds all in order."""
 
 import concurrent.futures
+import contextlib
 import time
 
 import certificates
@@ -98,7 +99,12 @@ def say(*commands):
 
 
 def rename(bench):
-    # Other names each time: a rename that memory did not suffice for is finished within a second, when the next one may have begun.
+    # Other names each time: a rename that memory did not suffice for is finished within a second, when the next one may have begun. What is left of earlier
+    # ones is removed, for hundreds of them would keep the search for leftovers busy.
+    for name in bench.files.names():
+        if name.startswith(".ftpdlite-"):
+            with contextlib.suppress(OSError):
+                bench.files.remove("/" + name)
     old, new = f"old {time.monotonic_ns()}", f"new {time.monotonic_ns()}"
     bench.files.write("/" + old, NEW)
     client = Client(bench).login()
