@@ -53,11 +53,11 @@ def _open_file(s, action):
         return size
 
 
-def _size_of(file, found):
+def _size_of(file, path):
     # The size of an open file as the outcome of an action: (size,), or None if it is not known. To look at the path would often take as long as to open it.
     if hasattr(file, "fileno"):
         # Of the Unix port's own files a folder can be opened, too, and looking is cheap.
-        found = os.stat(found)
+        found = os.stat(path)
         if found[0] & _DIRECTORY:
             raise OSError(_EISDIR)
         return (found[6],)

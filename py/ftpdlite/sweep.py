@@ -93,9 +93,6 @@ def append(server, path, start, tasks):
     new = []
     count = 0
     for entry in ilistdir(path):
-        if not entry[0]:
-            # When others change a folder of LittleFS meanwhile, it may give nameless entries without end.
-            break
         if entry[1] & _DIRECTORY and len(path) < _LONGEST:
             count += 1
             # At least one, so that the search comes to an end.
@@ -114,12 +111,17 @@ def append(server, path, start, tasks):
 
 
 def ilistdir(path):
-    # As bytes, because a name need not be UTF-8.
+    # A generator. The path is bytes, because a name need not be UTF-8.
     try:
-        return os.ilistdir(encode(path) or b"/")
+        entries = os.ilistdir(encode(path) or b"/")
     except TypeError:
         # A file system written in Python may want a str.
-        return os.ilistdir(path or "/")
+        entries = os.ilistdir(path or "/")
+    for entry in entries:
+        if not entry[0]:
+            # When others change a folder of LittleFS meanwhile, it may give nameless entries without end.
+            break
+        yield entry
 
 
 def encode(path):
@@ -330,7 +332,7 @@ def same(path, target):
     if found[0] != other[0] or found[6] != other[6]:
         return False
     if found[0] & _DIRECTORY:
-        entries = iter(ilistdir(target))
+        entries = ilistdir(target)
         for entry in ilistdir(path):
             if next(entries, None) != entry:
                 return False

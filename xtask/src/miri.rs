@@ -39,8 +39,8 @@ pub fn tools() -> Result {
     if which("rustup").is_some() && run_quietly(&mut nightly(&["cargo", "miri", "--version"])).is_ok() {
         return Ok(());
     }
-    Err("miri is missing: rustup toolchain install nightly --profile minimal --component miri --component rust-src"
-        .into())
+    // The help's last line says how.
+    Err(format!("miri is missing: {}", HELP.lines().last().unwrap_or_default()))
 }
 
 /// The tests.

@@ -8,10 +8,16 @@ fn shell(script: &str) -> Command {
     command
 }
 
+/// A folder of a test.
+fn folder_for(test: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("ftpdlite-lanes-{}-{test}", std::process::id()));
+    make_folder(&folder).unwrap();
+    folder
+}
+
 /// Does steps that are shell programs of those names; gives how each ended, in the order in which they ended.
 fn ends(folder: &str, steps: &[Step], lanes: usize) -> (Vec<String>, Result) {
-    let folder = std::env::temp_dir().join(format!("ftpdlite-lanes-{}-{folder}", std::process::id()));
-    make_folder(&folder).unwrap();
+    let folder = folder_for(folder);
     let (sender, news) = mpsc::channel();
     let mut all = Lanes::new(steps);
     let mut order = Vec::new();
@@ -35,6 +41,15 @@ fn ends(folder: &str, steps: &[Step], lanes: usize) -> (Vec<String>, Result) {
     let result = all.summary(Duration::ZERO, lanes);
     fs::remove_dir_all(&folder).unwrap();
     (order, result)
+}
+
+/// The first of steps that are shell programs, started; with the news of it, and the folder for what it prints.
+fn started<'a>(folder: &str, steps: &'a [Step<'a>]) -> (Lanes<'a>, mpsc::Receiver<News>, PathBuf) {
+    let folder = folder_for(folder);
+    let (sender, news) = mpsc::channel();
+    let mut all = Lanes::new(steps);
+    all.start(0, &folder, shell(&steps[0].name), &sender).unwrap();
+    (all, news, folder)
 }
 
 fn nothing() -> Result {
@@ -148,11 +163,7 @@ fn nothing_is_fetched_after_an_interruption() {
 #[test]
 fn an_interruption_ends_what_runs() {
     let steps = [step("trap 'exit 3' INT; while :; do sleep 0.05; done", 1, nothing)];
-    let folder = std::env::temp_dir().join(format!("ftpdlite-interrupted-{}", std::process::id()));
-    make_folder(&folder).unwrap();
-    let (sender, news) = mpsc::channel();
-    let mut all = Lanes::new(&steps);
-    all.start(0, &folder, shell(&steps[0].name), &sender).unwrap();
+    let (mut all, news, folder) = started("interrupted", &steps);
     all.interrupt(&news);
     assert!(all.running.is_empty());
     fs::remove_dir_all(&folder).unwrap();
@@ -161,11 +172,7 @@ fn an_interruption_ends_what_runs() {
 #[test]
 fn the_summary_names_the_failed_cases() {
     let steps = [step("echo 'FAILED test_one'; echo; echo more; false", 1, nothing)];
-    let folder = std::env::temp_dir().join(format!("ftpdlite-cases-{}", std::process::id()));
-    make_folder(&folder).unwrap();
-    let (sender, news) = mpsc::channel();
-    let mut all = Lanes::new(&steps);
-    all.start(0, &folder, shell(&steps[0].name), &sender).unwrap();
+    let (mut all, news, folder) = started("cases", &steps);
     if let News::Ended(index, status) = news.recv().unwrap() {
         all.ended(index, status);
     }
