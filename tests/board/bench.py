@@ -49,9 +49,12 @@ ROWS = (
     ("list", f"LIST of {ENTRIES}", "an entry"),
     ("pasv", "PASV of a server on all addresses", ""),
 )
+NAMES = tuple(name for name, _, _ in ROWS)
 WIDTH = max(len(title) for _, title, _ in ROWS)
 # Cheap work is repeated more often.
 TRIES = {"login": 20, "retr": 3, "stor": 3, "nlst": 2, "mlsd_untimed": 2, "list_untimed": 2, "mlsd": 1, "list": 1}
+# On how many boards a figure that is too high is measured.
+BOARDS = 12
 # How far a figure may be above its budget.
 TOLERANCE = 0.02
 # As in the README's program. The original only works with this.
@@ -202,7 +205,7 @@ def work(ftp, root):
     }
 
 
-def figures(board, root, names=tuple(name for name, _, _ in ROWS), show=lambda text: None):
+def figures(board, root, names=NAMES, show=lambda text: None):
     """{name: figure} of a server whose paths begin with `root`."""
     meter = Meter(board)
     ftp = connect()
@@ -403,7 +406,7 @@ def document(ours, original, least, buffers, floors, times, linked):
         "## On a board",
         "",
         "`cargo xtask bench --board` writes this section: the emulated board of `tests/board`, a Cortex-M3 with lwIP and LittleFS. Instructions of",
-        "the processor for all that the board does; the same code gives the same figures within 2 %. The original is the server of the project that",
+        "the processor for all that the board does; they are the least of many tries. Most tries of a login or a small file take 52,000 more, a search of the heap. The original is the server of the project that",
         "this one takes the place of. The floor is the same without a server: the same bytes between the same file and a blocking socket, with the",
         "best buffer; for listings `os.ilistdir`, with `os.stat` of each entry for those that tell times; for SIZE `os.stat`; for NOOP a task of asyncio",
         "that answers each line.",
@@ -489,28 +492,31 @@ def draw(path, buffers, floors, times, linked):
     )
 
 
-def figures_of_boards(firmware, package, is_enough=lambda found: False):
-    """The least figures of up to three boards. Two runs of the board are not quite the same: objects lie in other places of the heap, for instance."""
+def figures_of_boards(firmware, package, boards=3, wanted=lambda found: NAMES):
+    """The least figures of several boards; `wanted` names those that the next board is to measure. Two runs of the board are not quite the same: objects lie in
+    other places of the heap, and whenever the allocator has to look through all that is in use, that takes 52,000 instructions."""
     found = {}
-    for _ in range(3):
+    for _ in range(boards):
+        names = wanted(found)
+        if not names:
+            break
         with Emulator(firmware, package, settings=HOST, shift=0) as board:
             board.ask(SMALL_FILE)
-            for name, figure in figures(board, "").items():
+            for name, figure in figures(board, "", names).items():
                 found[name] = min(figure, found.get(name, figure))
-        if is_enough(found):
-            break
     return found
 
 
 def check(firmware, package, path):
-    """Compares with the budgets. A figure is too high only if it is so on three boards."""
+    """Compares with the budgets. A figure is too high only if it is so on every board; on about half of them no try of a login or of a small file is
+    without a search of the whole heap."""
     with open(path, "rb") as file:
         budgets = tomllib.load(file)["board"]
 
     def above(found):
         return [name for name, figure in found.items() if figure > budgets[name] * (1 + TOLERANCE)]
 
-    found = figures_of_boards(firmware, package, lambda found: not above(found))
+    found = figures_of_boards(firmware, package, BOARDS, lambda found: above(found) if found else NAMES)
     for name, title, unit in ROWS:
         change = (found[name] / budgets[name] - 1) * 100
         print(f"{title:<{WIDTH}} {said(found[name], unit):>12} {unit:<8} {change:+.1f} %")
