@@ -4,7 +4,7 @@ use super::obj::{self, Obj};
 use super::stream::{self, WOULD_BLOCK};
 use crate::protocol::ascii;
 use crate::protocol::session::{End, Session};
-use crate::protocol::turns::{SMALL_PIECE, Turns};
+use crate::protocol::turns::{HEADERS, LEFT, Turns};
 
 /// How long commands, listings and transfers go on until other tasks run, in microseconds. It is long enough that switching costs little, and short enough
 /// that others do not notice. A board that writes to flash uses it up with one buffer.
@@ -16,10 +16,6 @@ const SLEPT: u32 = 9_000_000;
 const NO_SPACE: i32 = 28;
 /// `ENOMEM`.
 const NO_MEMORY: i32 = 12;
-/// Bytes of the network's memory that are kept for replies and acknowledgements. A download that writes more than a small piece leaves as much again, and room
-/// for the headers of a piece, so that others can write small pieces.
-const KEPT: usize = 100;
-
 /// MicroPython's `time.ticks_us`.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -45,7 +41,7 @@ impl Clock {
 
     /// Microseconds since a share began.
     pub fn used(&self, share: Share) -> u32 {
-        self.now().wrapping_sub(share.0) & TICK_MASK
+        self.begin().since(share)
     }
 }
 
@@ -53,6 +49,14 @@ impl Clock {
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Share(u32);
+
+impl Share {
+    /// Microseconds from the begin of another one to the begin of this one. 0 when the clock has gone back.
+    fn since(self, earlier: Share) -> u32 {
+        let ticks = self.0.wrapping_sub(earlier.0) & TICK_MASK;
+        if ticks > TICK_MASK / 2 { 0 } else { ticks }
+    }
+}
 
 /// What was put into a buffer.
 pub struct Filled {
@@ -81,28 +85,58 @@ pub enum Pumped {
 pub struct Outlet {
     /// A socket of lwIP through which nothing can be sent: a write to it says whether there is memory for so many bytes, and frees it. None where a write to a
     /// connection does not hold up the board when there is none.
-    pub gauge: Obj,
+    gauge: Obj,
     pub turns: Turns,
+    /// The share in which the memory was measured while a connection was full.
+    measured: Share,
 }
 
 impl Outlet {
-    /// How many of `waiting` bytes may be written now. The gauge is asked with bytes of `buffer`.
-    fn room(&mut self, who: usize, waiting: usize, buffer: &[u8]) -> usize {
-        if self.turns.is_free() {
+    /// Without transfers.
+    pub fn new(gauge: Obj) -> Self {
+        Outlet { gauge, turns: Turns::new(), measured: Share(0) }
+    }
+
+    /// Whether the network has so much memory, in one piece. The gauge is asked with bytes of `sample`, whatever they are.
+    fn has(&self, size: usize, sample: &[u8]) -> bool {
+        stream::write(self.gauge, sample.get(..size).unwrap_or(sample)) != Err(NO_MEMORY)
+    }
+
+    /// Whether the network may take a reply of that size.
+    pub fn takes(&self, size: usize, sample: &[u8]) -> bool {
+        !self.turns.is_short() || self.has(size + HEADERS, sample)
+    }
+}
+
+/// The outlet as one transfer uses it: `sample` are the bytes with which the gauge is asked, whatever they are.
+pub struct Door<'a> {
+    pub outlet: &'a mut Outlet,
+    pub sample: &'a [u8],
+}
+
+impl Door<'_> {
+    /// How many of `waiting` bytes may be written now.
+    fn room(&mut self, who: usize, waiting: usize, share: Share) -> usize {
+        let turns = &mut self.outlet.turns;
+        if turns.is_free(share.since(self.outlet.measured)) {
             return waiting;
         }
-        let piece = waiting.min(self.turns.most(who));
-        let kept = if piece > SMALL_PIECE { 3 * KEPT } else { KEPT };
-        if piece > 0 && !self.has(piece + kept, buffer) {
-            self.turns.refused();
+        let piece = waiting.min(turns.most(who));
+        let needed = turns.needed(who, piece);
+        if piece > 0 && !self.outlet.has(needed, self.sample) {
+            self.outlet.turns.refused();
             return 0;
         }
         piece
     }
 
-    /// Whether the network has so much memory, in one piece.
-    fn has(&self, size: usize, buffer: &[u8]) -> bool {
-        stream::write(self.gauge, buffer.get(..size).unwrap_or(buffer)) != Err(NO_MEMORY)
+    /// The connection is full.
+    fn is_full(&mut self, share: Share) {
+        if self.outlet.turns.may_be_free() {
+            let is_left = self.outlet.has(LEFT, self.sample);
+            self.outlet.turns.free(is_left);
+            self.outlet.measured = share;
+        }
     }
 }
 
@@ -125,10 +159,11 @@ impl Pump {
 
     /// Takes a bytearray for a transfer, or None to let the former one go.
     pub fn attach(&mut self, owner: Obj, turns: &mut Turns) {
+        let who = core::ptr::from_ref(&*self).addr();
         if !owner.is_none() {
-            turns.change(1);
+            turns.begin(who);
         } else if !self.owner.is_null() {
-            turns.change(-1);
+            turns.end(who);
         }
         *self = Pump { owner: if owner.is_none() { Obj::NULL } else { owner }, ..Pump::new() };
     }
@@ -138,7 +173,7 @@ impl Pump {
         &mut self,
         data: Obj,
         session: &mut Session,
-        outlet: &mut Outlet,
+        door: &mut Door<'_>,
         clock: &Clock,
         mut fill: impl FnMut(&Session, &mut [u8], usize, Share) -> Result<Filled, End>,
     ) -> Pumped {
@@ -167,7 +202,7 @@ impl Pump {
                     return Pumped::Ended(End::Complete);
                 }
             }
-            if let Some(stopped) = self.write_out(data, session, outlet, clock, share, buffer) {
+            if let Some(stopped) = self.write_out(data, session, door, clock, share, buffer) {
                 return stopped;
             }
         }
@@ -179,17 +214,17 @@ impl Pump {
         &mut self,
         data: Obj,
         session: &mut Session,
-        outlet: &mut Outlet,
+        door: &mut Door<'_>,
         clock: &Clock,
         share: Share,
         buffer: &[u8],
     ) -> Option<Pumped> {
         // TLS makes a record of what it is given, and wants the same again when it was refused: it is not asked to take less.
-        let measures = !outlet.gauge.is_none() && !session.protects_data();
+        let measures = !door.outlet.gauge.is_none() && !session.protects_data();
         let who = core::ptr::from_ref(&*self).addr();
         while self.start < self.end {
             let waiting = self.end - self.start;
-            let room = if measures { outlet.room(who, waiting, buffer) } else { waiting };
+            let room = if measures { door.room(who, waiting, share) } else { waiting };
             // Without room, what is asked is whether the connection stands and is not full.
             let piece = buffer.get(self.start..self.start + room).unwrap_or_default();
             match stream::write(data, piece) {
@@ -197,11 +232,11 @@ impl Pump {
                 Ok(count) => {
                     self.start += count;
                     session.data_moved(count as u64);
-                    outlet.turns.wrote(who, count, room);
+                    door.outlet.turns.wrote(who, count);
                 }
                 Err(WOULD_BLOCK) => {
-                    if measures && outlet.turns.may_be_free() && outlet.has(2 * KEPT, buffer) {
-                        outlet.turns.free();
+                    if measures {
+                        door.is_full(share);
                     }
                     return Some(Pumped::WaitWrite);
                 }

@@ -10,7 +10,6 @@ use super::qstr::Qstr;
 use super::tables::tables;
 use super::types;
 use crate::protocol::session::{Config, Host, REPLY_MAX, Stat, Tls, Workspace};
-use crate::protocol::turns::Turns;
 use core::cell::Cell;
 
 /// `stat`'s mode bit for directories, the same on every port.
@@ -214,7 +213,7 @@ unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw
         (&raw mut (*memory).settings).write(settings);
         (&raw mut (*memory).shared.work).write(Workspace::new(args[10].to_u64() as u32));
         (&raw mut (*memory).shared.collected).write(0);
-        (&raw mut (*memory).shared.outlet).write(Outlet { gauge: args[13], turns: Turns::new() });
+        (&raw mut (*memory).shared.outlet).write(Outlet::new(args[13]));
         (&raw mut (*memory).shared.replies).write_bytes(0, 1);
     }
     Obj::from_ptr(memory)

@@ -1,13 +1,18 @@
 //! Downloads take turns where the network does not have enough memory for all of them.
 //!
 //! On such a network (lwIP with MicroPython's sockets) a write that finds no memory stops the whole board. So each download first asks here, and then
-//! measures whether there is memory for the next piece. A download need not ask if it is alone, and has once filled its connection while there was memory left.
-//! It will never need more memory than it did then.
+//! measures whether there is memory for the next piece. A download need not ask if it is alone, and has just filled its connection while there was memory left:
+//! it will not need more memory than it did then. This is measured anew each time its connection is full, and holds for a moment only ([`FREEDOM`]). Others may take that memory
+//! meanwhile: a reply of the server ends it at once, and what the program itself sends is noticed when the moment is over.
 
 /// The size of a piece in bytes: a segment of most boards.
 const PIECE: usize = 800;
 /// The size of a piece when there was no memory for a larger one many times in a row. Then a client that does not read has the memory.
-pub const SMALL_PIECE: usize = 128;
+const SMALL_PIECE: usize = 128;
+/// The memory that the headers of a piece need, at most.
+pub const HEADERS: usize = 100;
+/// The memory that must be left when a client may stop reading at any time: for a small piece of another download, and for replies.
+pub const LEFT: usize = 2 * (SMALL_PIECE + HEADERS);
 /// After so many refusals in a row the pieces become small.
 const PATIENCE: u8 = 16;
 /// When there is no memory, the download that wrote last lets others try first so many times. If none of them has tried, it goes on.
@@ -15,10 +20,12 @@ const MANNERS: u8 = 4;
 
 /// As [`PATIENCE`], for a download that is alone. It mostly waits for its own bytes to arrive.
 const LONELY_PATIENCE: u8 = 250;
-/// If a download finds less room than this in its connection, [`RAGS`] times in a row, it has to ask again: many small pieces take more memory than one
-/// connection should have.
-const RAGGED: usize = 600;
-const RAGS: u8 = 8;
+/// Microseconds for which a download that has filled its connection need not ask.
+const FREEDOM: u32 = 50_000;
+/// A connection whose pieces are whole segments, of this size or of [`PIECE`], leaves holes in the memory that are as large as what it writes next.
+const LARGE_SEGMENT: usize = 1460;
+/// More bytes than a connection ever has on its way.
+const WAY: usize = 16_000;
 
 /// The downloads, and whose turn it is. Each download has a number of its own, which is not 0.
 pub struct Turns {
@@ -28,10 +35,14 @@ pub struct Turns {
     refusals: u8,
     /// How many times it has let others try first since one of them asked.
     waited: u8,
-    /// How many times in a row there was little room in its connection.
-    rags: u8,
+    /// How many bytes it has written since the last piece that was not made of whole segments.
+    whole: usize,
     /// How many transfers are running.
     transfers: i8,
+    /// The one that was there before the others.
+    eldest: usize,
+    /// A download has filled its connection, or found no memory, since there was none.
+    crowded: bool,
     /// The only download has filled its connection, and there was memory left.
     roomy: bool,
 }
@@ -40,42 +51,81 @@ impl Turns {
     /// No transfers yet.
     #[allow(clippy::new_without_default, reason = "nobody needs it")]
     pub const fn new() -> Self {
-        Turns { last: 0, refusals: 0, waited: 0, rags: 0, transfers: 0, roomy: false }
+        Turns { last: 0, refusals: 0, waited: 0, whole: 0, transfers: 0, eldest: 0, crowded: false, roomy: false }
     }
 
-    /// `by` more transfers are running. When one has ended, what it sent may still need memory, so the others have to ask again. Uploads count, too, because they
-    /// send acknowledgements.
-    pub fn change(&mut self, by: i8) {
-        self.transfers = self.transfers.wrapping_add(by);
+    /// A transfer begins. Uploads count, too, because they send acknowledgements.
+    pub fn begin(&mut self, who: usize) {
+        if self.transfers == 0 {
+            self.eldest = who;
+            self.crowded = false;
+        }
+        self.transfers = self.transfers.wrapping_add(1);
+        self.whole = 0;
         self.roomy = false;
     }
 
-    /// Whether a download may write everything without asking.
-    pub fn is_free(&self) -> bool {
+    /// A transfer has ended. What it has sent may still need memory, so the others have to ask again.
+    pub fn end(&mut self, who: usize) {
+        if self.eldest == who {
+            self.eldest = 0;
+        }
+        self.transfers = self.transfers.wrapping_sub(1);
+        self.roomy = false;
+    }
+
+    /// Whether a download may write everything without asking. So many microseconds ago its connection was full.
+    pub fn is_free(&mut self, ago: u32) -> bool {
+        self.roomy = self.roomy && ago < FREEDOM;
         self.roomy
     }
 
     /// How many bytes this download may write now, if there is memory for them. With 0 it lets others try first.
     pub fn most(&mut self, who: usize) -> usize {
-        if self.last != who {
+        let is_small = self.refusals >= self.patience();
+        if self.last == who {
+            if self.refusals > 0 && self.waited < MANNERS {
+                self.waited += 1;
+                return 0;
+            }
+        } else if !(is_small && self.eldest == who) {
+            // For the eldest nobody waits then: it may not have what is left.
             self.waited = 0;
-        } else if self.refusals > 0 && self.waited < MANNERS {
-            self.waited += 1;
-            return 0;
         }
-        if self.refusals < self.patience() { PIECE } else { SMALL_PIECE }
+        if is_small { SMALL_PIECE } else { PIECE }
+    }
+
+    /// How much memory must be free before a download writes a piece.
+    ///
+    /// A client that does not read keeps the memory that it has. So each piece leaves enough for another download. What is left then is for those that came later,
+    /// in small pieces.
+    pub fn needed(&self, who: usize, piece: usize) -> usize {
+        if piece > SMALL_PIECE {
+            piece + HEADERS + LEFT
+        } else if self.transfers == 1 || self.eldest == who {
+            LEFT
+        } else {
+            piece + HEADERS
+        }
+    }
+
+    /// Whether memory may be short: since there was no transfer, one has filled its connection or found no memory.
+    pub fn is_short(&self) -> bool {
+        self.crowded
     }
 
     /// There was no memory.
     pub fn refused(&mut self) {
         self.refusals = self.refusals.saturating_add(1);
+        self.crowded = true;
     }
 
-    /// The download has written `count` bytes of a piece. Now it is the turn of others.
-    pub fn wrote(&mut self, who: usize, count: usize, piece: usize) {
-        self.rags = if count < piece && count < RAGGED { self.rags + 1 } else { 0 };
-        if self.rags >= RAGS {
-            self.rags = 0;
+    /// The download has written `count` bytes. Now it is the turn of others.
+    pub fn wrote(&mut self, who: usize, count: usize) {
+        if count.is_multiple_of(PIECE) || count.is_multiple_of(LARGE_SEGMENT) {
+            self.whole = self.whole.saturating_add(count);
+        } else {
+            self.whole = 0;
             self.roomy = false;
         }
         if self.last != who {
@@ -88,14 +138,15 @@ impl Turns {
         self.refusals = if self.refusals < patience { 0 } else { patience - 1 };
     }
 
-    /// A connection is full. Whether its download need not ask from now on, if there is memory left.
-    pub fn may_be_free(&self) -> bool {
-        self.transfers == 1 && !self.roomy
+    /// A connection is full. Whether its download need not ask for a while, if there is memory left.
+    pub fn may_be_free(&mut self) -> bool {
+        self.crowded = true;
+        self.transfers == 1 && self.whole >= WAY
     }
 
-    /// There was memory left.
-    pub fn free(&mut self) {
-        self.roomy = true;
+    /// Whether there was memory left. False, too, when the server has sent something else.
+    pub fn free(&mut self, is_left: bool) {
+        self.roomy = is_left;
     }
 
     fn patience(&self) -> u8 {
@@ -107,52 +158,116 @@ impl Turns {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_alone_is_free_once_its_connection_was_full() {
+    /// A download that is alone and has written whole segments.
+    fn alone() -> Turns {
         let mut turns = Turns::new();
-        turns.change(1);
-        assert!(!turns.is_free());
-        turns.wrote(1, PIECE, PIECE);
-        assert_eq!((turns.is_free(), turns.most(1)), (false, PIECE));
-        assert!(turns.may_be_free());
-        turns.free();
-        assert!(turns.is_free());
+        turns.begin(1);
+        turns.wrote(1, WAY);
+        turns
     }
 
     #[test]
-    fn one_whose_connection_takes_small_pieces_asks() {
+    fn one_alone_is_free_for_a_moment_when_its_connection_was_full() {
         let mut turns = Turns::new();
-        turns.change(1);
-        turns.free();
-        turns.wrote(1, 96, 96);
-        assert!(turns.is_free(), "that was all it had");
-        for _ in 1..RAGS {
-            turns.wrote(1, 96, 800);
-            assert!(turns.is_free());
+        turns.begin(1);
+        assert!(!turns.is_free(0));
+        turns.wrote(1, PIECE);
+        assert_eq!((turns.is_free(0), turns.most(1)), (false, PIECE));
+        assert!(!turns.may_be_free(), "it may have written parts of segments before");
+        turns.wrote(1, WAY);
+        assert!(turns.may_be_free());
+        turns.free(true);
+        assert!(turns.is_free(FREEDOM - 1));
+        assert!(!turns.is_free(FREEDOM));
+        assert!(!turns.is_free(0), "it has to be measured again");
+        turns.free(true);
+        turns.free(false);
+        assert!(!turns.is_free(0), "there was no memory left, or the server has sent something");
+    }
+
+    #[test]
+    fn one_that_writes_parts_of_segments_asks() {
+        let mut turns = alone();
+        turns.free(true);
+        for _ in 0..10 {
+            turns.wrote(1, 2 * PIECE);
+            turns.wrote(1, 3 * LARGE_SEGMENT);
         }
-        turns.wrote(1, 96, 800);
-        assert!(!turns.is_free());
+        assert!(turns.is_free(0));
+        turns.wrote(1, PIECE + 96);
+        assert!(!turns.is_free(0));
+        assert!(!turns.may_be_free(), "what it has on its way are parts of segments");
+        turns.wrote(1, WAY);
         assert!(turns.may_be_free());
     }
 
     #[test]
-    fn what_another_has_sent_ends_the_freedom() {
-        let mut turns = Turns::new();
-        turns.change(1);
-        turns.free();
-        turns.change(1);
-        assert!(!turns.is_free());
+    fn another_transfer_ends_the_freedom() {
+        let mut turns = alone();
+        turns.free(true);
+        turns.begin(2);
+        assert!(!turns.is_free(0));
         assert!(!turns.may_be_free(), "the other one sends, too");
-        turns.change(-1);
-        assert!(!turns.is_free(), "its last bytes are on their way");
+        turns.end(2);
+        assert!(!turns.is_free(0), "its last bytes are on their way");
+        assert!(!turns.may_be_free());
+        turns.wrote(1, WAY);
         assert!(turns.may_be_free());
+    }
+
+    #[test]
+    fn what_one_leaves_is_enough_for_another() {
+        let mut turns = Turns::new();
+        turns.begin(1);
+        let small = SMALL_PIECE + HEADERS;
+        assert!(turns.needed(1, PIECE) - PIECE - HEADERS >= small);
+        assert!(turns.needed(1, SMALL_PIECE) - small >= small);
+        turns.begin(2);
+        assert!(turns.needed(1, SMALL_PIECE) - small >= small, "it was there first");
+        assert_eq!(turns.needed(2, SMALL_PIECE), small);
+        turns.end(1);
+        assert_eq!(turns.needed(2, SMALL_PIECE), LEFT, "it is alone");
+    }
+
+    /// The client of the first one reads nothing. The second one goes on in what memory there is.
+    #[test]
+    fn one_goes_on_beside_a_client_that_does_not_read() {
+        let mut memory = 8000;
+        let mut turns = Turns::new();
+        let ask = |turns: &mut Turns, who, memory: &mut usize| {
+            let piece = turns.most(who);
+            if piece == 0 {
+                return 0;
+            }
+            if *memory < turns.needed(who, piece) {
+                turns.refused();
+                return 0;
+            }
+            turns.wrote(who, piece);
+            *memory -= piece + HEADERS;
+            piece
+        };
+        turns.begin(1);
+        for _ in 0..1000 {
+            ask(&mut turns, 1, &mut memory);
+        }
+        turns.begin(2);
+        let mut written = 0;
+        for _ in 0..1000 {
+            ask(&mut turns, 1, &mut memory);
+            let piece = ask(&mut turns, 2, &mut memory);
+            written += piece;
+            // It arrives at once.
+            memory += if piece > 0 { piece + HEADERS } else { 0 };
+        }
+        assert!(written >= 100 * SMALL_PIECE, "{written}");
     }
 
     #[test]
     fn two_take_turns_when_memory_is_short() {
         let mut turns = Turns::new();
-        turns.change(1);
-        turns.change(1);
+        turns.begin(1);
+        turns.begin(2);
         let mut written = [0_u32; 3];
         let mut memory = 0;
         for round in 0..400 {
@@ -166,7 +281,7 @@ mod tests {
                     }
                     memory -= 1;
                     written[who] += 1;
-                    turns.wrote(who, PIECE, PIECE);
+                    turns.wrote(who, PIECE);
                 }
             }
         }
@@ -176,9 +291,9 @@ mod tests {
     #[test]
     fn who_waits_for_others_in_vain_goes_on() {
         let mut turns = Turns::new();
-        turns.change(1);
-        turns.change(1);
-        turns.wrote(1, PIECE, PIECE);
+        turns.begin(1);
+        turns.begin(2);
+        turns.wrote(1, PIECE);
         turns.refused();
         assert_eq!(turns.most(1), PIECE, "there are no others");
         assert_eq!(turns.most(2), PIECE);
@@ -189,19 +304,19 @@ mod tests {
     #[test]
     fn pieces_are_small_while_there_is_little_memory() {
         let mut turns = Turns::new();
-        turns.change(1);
-        turns.change(1);
+        turns.begin(1);
+        turns.begin(2);
         for _ in 0..PATIENCE {
             assert_eq!(turns.most(1), PIECE);
             turns.refused();
         }
         assert_eq!(turns.most(1), SMALL_PIECE);
-        turns.wrote(1, PIECE, PIECE);
+        turns.wrote(1, PIECE);
         assert_eq!(turns.most(1), PIECE);
         turns.refused();
         assert_eq!(turns.most(1), SMALL_PIECE, "there is no more than before");
-        turns.wrote(1, PIECE, PIECE);
-        turns.wrote(1, PIECE, PIECE);
+        turns.wrote(1, PIECE);
+        turns.wrote(1, PIECE);
         turns.refused();
         assert_eq!(turns.most(1), PIECE, "there was memory for a large one");
     }

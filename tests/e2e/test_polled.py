@@ -20,6 +20,23 @@ def told(self, stream):
 core.IOQueue._dequeue = told
 """
 
+# The server's clock goes on by so many microseconds each time when it is read. A real one would make a share of the time end by chance, on a machine that is busy.
+CLOCK = """
+import time as utime
+
+class Time:
+    now = 0
+
+    def __getattr__(self, name):
+        return getattr(utime, name)
+
+    def ticks_us(self):
+        Time.now += {}
+        return Time.now & 0x3FFFFFFF
+
+sys.modules["time"] = Time()
+"""
+
 # A task that often keeps the whole program waiting, so that several commands are there at the next poll.
 BUSY = """
 import asyncio
@@ -52,7 +69,7 @@ SILENT = ["NOOP", "SIZE file", "MDTM file", "MLST file", "CWD folder", "CDUP", "
 
 
 def test_what_needs_no_action_wakes_no_task(start):
-    server = start(WAKING)
+    server = start(CLOCK.format(0) + WAKING)
     (server.root / "file").write_bytes(b"content")
     (server.root / "folder").mkdir()
     with server.login() as control:
@@ -65,6 +82,25 @@ def test_what_needs_no_action_wakes_no_task(start):
         control.expect("QUIT", "221")
     # For PASS and for QUIT.
     assert wakes(server) <= 2
+
+
+def test_a_share_that_is_used_up_wakes_the_task(start):
+    # So others have their turn before the next command.
+    server = start(CLOCK.format(3000) + WAKING)
+    with server.login() as control:
+        for _ in range(5):
+            control.send(b"NOOP\r\nNOOP\r\n")
+            assert [control.reply()[:3] for _ in range(2)] == ["200", "200"]
+        control.expect("QUIT", "221")
+    assert wakes(server) >= 5
+
+
+def test_a_clock_that_goes_back_ends_no_transfer(start):
+    server = start(CLOCK.format(-1))
+    content = bytes(range(256)) * 1000
+    (server.root / "file").write_bytes(content)
+    with server.login() as control:
+        assert control.retrieve("RETR file") == content
 
 
 def test_what_needs_an_action_wakes_the_task(start):

@@ -7,7 +7,7 @@ use crate::native::ffi;
 use crate::native::holders::slot;
 use crate::native::obj::{self, Obj};
 use crate::native::place::{beside, real_path};
-use crate::native::pump::{Filled, Pumped};
+use crate::native::pump::{Door, Filled, Pumped};
 use crate::native::qstr::Qstr;
 use crate::native::stream;
 use crate::native::types;
@@ -133,10 +133,11 @@ impl Inside<'_> {
         let data = self.head.get(Qstr::data);
         let settings = self.settings;
         let clock = &settings.clock;
-        let outlet = &mut self.shared.outlet;
+        let shared = &mut *self.shared;
+        let mut door = Door { outlet: &mut shared.outlet, sample: &shared.replies };
         let body = &mut *self.body;
         match body.core.transfer() {
-            Some(Transfer::Retrieve) => body.pump.send(data, &mut body.core, outlet, clock, |core, out, _, _| {
+            Some(Transfer::Retrieve) => body.pump.send(data, &mut body.core, &mut door, clock, |core, out, _, _| {
                 let converts = core.converts();
                 match stream::read(file, if converts { ascii::source(out) } else { out }) {
                     Ok(count) => {
@@ -148,7 +149,7 @@ impl Inside<'_> {
             Some(transfer) if transfer.is_upload() => body.pump.receive(data, file, &mut body.core, clock),
             Some(_) => {
                 let listing = &mut body.listing;
-                body.pump.send(data, &mut body.core, outlet, clock, |core, out, used, share| {
+                body.pump.send(data, &mut body.core, &mut door, clock, |core, out, used, share| {
                     let mut out = Writer::behind(out, used);
                     let paused = listing.fill(core, settings, &mut out, share)?;
                     Ok(Filled { length: out.len(), paused })

@@ -47,6 +47,12 @@ impl Inside<'_> {
     /// written, and the connection as lost.
     fn flush(&mut self) -> bool {
         let socket = self.head.get(Qstr::sock);
+        let waiting = self.body.pending.bytes().map_or(self.shared.collected, <[u8]>::len);
+        // When memory is short, a reply would hold up the board.
+        if waiting > 0 && !self.shared.outlet.takes(waiting, &self.shared.replies) {
+            self.keep();
+            return false;
+        }
         if let Some(bytes) = self.body.pending.bytes() {
             match write_all(socket, bytes, &mut self.body.refused, &mut self.body.lost) {
                 Some(rest) => {
@@ -63,6 +69,9 @@ impl Inside<'_> {
         self.shared.collected = 0;
         let bytes = &self.shared.replies[..collected];
         self.settings.log_replies(bytes);
+        if collected > 0 {
+            self.shared.outlet.turns.free(false);
+        }
         if let Some(rest) = write_all(socket, bytes, &mut self.body.refused, &mut self.body.lost) {
             self.body.pending = obj::new_bytes(rest);
             return false;
@@ -82,7 +91,8 @@ impl Inside<'_> {
             self.settings.log_replies(bytes);
             let more = obj::new_bytes(bytes);
             self.shared.collected = 0;
-            self.body.pending = obj::add(self.body.pending, more);
+            let pending = self.body.pending;
+            self.body.pending = if pending.is_null() { more } else { obj::add(pending, more) };
         }
     }
 
