@@ -16,6 +16,9 @@ const SLEPT: u32 = 9_000_000;
 const NO_SPACE: i32 = 28;
 /// `ENOMEM`.
 const NO_MEMORY: i32 = 12;
+/// The largest piece that TLS makes a record of where memory is measured: with 32 bytes more it is a segment of most boards.
+const RECORD: usize = 768;
+
 /// MicroPython's `time.ticks_us`.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -115,13 +118,16 @@ pub struct Door<'a> {
 }
 
 impl Door<'_> {
-    /// How many of `waiting` bytes may be written now.
-    fn room(&mut self, who: usize, waiting: usize, share: Share) -> usize {
+    /// How many of `waiting` bytes may be written now; when some were refused, all of these or nothing.
+    fn room(&mut self, who: usize, waiting: usize, refused: usize, share: Share) -> usize {
         let turns = &mut self.outlet.turns;
         if turns.is_free(share.since(self.outlet.measured)) {
             return waiting;
         }
-        let piece = waiting.min(turns.most(who));
+        let mut piece = waiting.min(turns.most(who));
+        if piece > 0 && refused > 0 {
+            piece = refused;
+        }
         let needed = turns.needed(who, piece);
         if piece > 0 && !self.outlet.has(needed, self.sample) {
             self.outlet.turns.refused();
@@ -147,6 +153,8 @@ pub struct Pump {
     owner: Obj,
     start: usize,
     end: usize,
+    /// How many bytes TLS was given when it could not send them all. It wants the same ones again.
+    refused: usize,
     /// More is put into the buffer before it is sent.
     filling: bool,
 }
@@ -154,7 +162,7 @@ pub struct Pump {
 impl Pump {
     /// Without a buffer.
     pub fn new() -> Self {
-        Pump { owner: Obj::NULL, start: 0, end: 0, filling: false }
+        Pump { owner: Obj::NULL, start: 0, end: 0, refused: 0, filling: false }
     }
 
     /// Takes a bytearray for a transfer, or None to let the former one go.
@@ -219,22 +227,36 @@ impl Pump {
         share: Share,
         buffer: &[u8],
     ) -> Option<Pumped> {
-        // TLS makes a record of what it is given, and wants the same again when it was refused: it is not asked to take less.
-        let measures = !door.outlet.gauge.is_none() && !session.protects_data();
+        let measures = !door.outlet.gauge.is_none();
+        let secret = session.protects_data();
         let who = core::ptr::from_ref(&*self).addr();
         while self.start < self.end {
-            let waiting = self.end - self.start;
-            let room = if measures { door.room(who, waiting, share) } else { waiting };
+            let mut room = self.end - self.start;
+            if measures {
+                if secret {
+                    // TLS makes a record of a piece, which shall fit in a segment.
+                    room = room.min(RECORD);
+                }
+                room = door.room(who, room, self.refused, share);
+                if secret && room == 0 {
+                    // TLS would make an empty record.
+                    return Some(Pumped::Starved);
+                }
+            }
             // Without room, what is asked is whether the connection stands and is not full.
             let piece = buffer.get(self.start..self.start + room).unwrap_or_default();
             match stream::write(data, piece) {
                 Ok(_) if room == 0 => return Some(Pumped::Starved),
                 Ok(count) => {
+                    self.refused = 0;
                     self.start += count;
                     session.data_moved(count as u64);
                     door.outlet.turns.wrote(who, count);
                 }
                 Err(WOULD_BLOCK) => {
+                    if secret {
+                        self.refused = room;
+                    }
                     if measures {
                         door.is_full(share);
                     }
