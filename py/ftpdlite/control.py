@@ -27,6 +27,7 @@ _OPEN_LIST = const(21)
 _PASSIVE_IPV4 = const(22)
 _ABORT = const(23)
 _CLOSE_FILE = const(24)
+_SPACE = const(26)
 _WHO = const(30)
 _HASH_PASSWORD = const(31)
 _HASH = const(34)
@@ -78,7 +79,12 @@ def _control(server, s, sock):
                         outcome = yield from _once("hashpass", True).make(s.text)
                     else:
                         outcome = _act(server, s, action)
-                except (OSError, MemoryError, AttributeError) as error:
+                except (OSError, MemoryError) as error:
+                    outcome = _errno_of(error)
+                except AttributeError as error:
+                    # So a file system says that it cannot do that. Of another action it is a fault of ours.
+                    if not _MAKE_DIRECTORY <= action <= _RENAME and action != _SPACE:
+                        raise
                     outcome = _errno_of(error)
             began = _OPEN_READ <= action <= _OPEN_LIST
             stepping = True

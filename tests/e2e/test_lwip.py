@@ -211,6 +211,33 @@ def test_on_linux_the_number_is_known(start_server):
     assert server.output().count("without TCP_NODELAY") == 0, server.describe()
 
 
+# -- a fault of the server's own
+
+FAULT = """
+listens = []
+listen = socket.socket.listen
+
+def faulty(self, backlog):
+    listens.append(self)
+    if len(listens) == 2:
+        raise AttributeError("a fault")
+    listen(self, backlog)
+
+socket.socket.listen = faulty
+"""
+
+
+def test_a_fault_of_the_server_ends_the_session_and_is_shown(start_server):
+    # Of DELE and the like an AttributeError is an answer: VfsRom has no remove(). Of a listener it is not.
+    server = start_server(**on("lwip", "rp2", FAULT))
+    with server.login() as control:
+        assert control("EPSV") == ""
+    assert "AttributeError: a fault" in server.output()
+    with server.login() as control:
+        retrieve_a_file(server, control)
+    server.stop(complain=False)
+
+
 # -- active mode
 
 
