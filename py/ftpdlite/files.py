@@ -177,7 +177,13 @@ def _like(path, text):
 
 def _folds(path):
     # Raises OSError(EINVAL) if the file system is FAT, which refuses the name, though all of it only means the folder. LittleFS need not look for the name.
-    os.stat(path + _like(path, b"*/.."))
+    # As bytes: MicroPython looks for each new str among all names.
+    name = (path.encode() if isinstance(path, str) else path) + b"*/.."
+    try:
+        os.stat(name)
+    except TypeError:
+        # A file system in Python may only know str.
+        os.stat(name.decode())
 
 
 def _note(path, target=None):
