@@ -10,6 +10,7 @@ _WAIT_WRITE = const(2)
 # And from here on, in how many milliseconds it is to be called again.
 _YIELD = const(3)
 
+_PASSIVE_IPV4 = const(22)
 _OPEN_WRITE = const(19)
 _OPEN_APPEND = const(20)
 
@@ -110,6 +111,20 @@ def _listen(server, s, ipv4):
             address = server._told[1]
         return port, address
     return _EADDRINUSE
+
+
+def _passive(server):
+    # What asyncio's poller calls for PASV and EPSV. Nobody takes exceptions there, and what the poller has must not change.
+    def listen(s, action):
+        try:
+            return _listen(server, s, action == _PASSIVE_IPV4)
+        except Exception as error:
+            if not isinstance(error, OSError):
+                _complain(error)
+                return _ENOMEM
+            return _errno_of(error)
+
+    return listen
 
 
 def _unlisten(s):

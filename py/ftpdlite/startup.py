@@ -5,6 +5,7 @@ import sys
 import time
 from micropython import const
 
+from .data import _passive
 from .life import _accept, _sweep, _tick
 from .tasks import _firmly, _is_linux, _once, _say, acquire, core, native, release
 
@@ -119,6 +120,7 @@ def _listen(server, host):
         native.holders,
         -1 if server.listing_times is True else int(server.listing_times * 1000000),
         gauge(),
+        _passive(server),
     )
     if address is None:
         # An ESP32 finds an IPv6 address, but it cannot use it.

@@ -294,6 +294,15 @@ pub fn call_1(function: Obj, argument: Obj) -> Obj {
     unsafe { Obj::from_raw(ffi::table().call_function_n_kw.unwrap_unchecked()(function.raw(), 1, &argument)) }
 }
 
+/// `function(first, second)`. Raises what the function raises.
+pub fn call_2(function: Obj, arguments: &[Obj; 2]) -> Obj {
+    // SAFETY: two positional arguments follow.
+    unsafe {
+        let call = ffi::table().call_function_n_kw.unwrap_unchecked();
+        Obj::from_raw(call(function.raw(), 2, arguments.as_ptr().cast()))
+    }
+}
+
 /// `import name`.
 pub fn import(name: Qstr) -> Obj {
     // SAFETY: raises ImportError when there is none.

@@ -29,7 +29,7 @@ const TICK_MASK: u32 = (1 << 30) - 1;
 
 impl Clock {
     fn now(&self) -> u32 {
-        obj::call_0(self.0).to_u64() as u32 & TICK_MASK
+        obj::call_0(self.0).to_u64() as u32
     }
 
     /// A share of the time begins.
@@ -105,9 +105,9 @@ impl Outlet {
         stream::write(self.gauge, sample.get(..size).unwrap_or(sample)) != Err(NO_MEMORY)
     }
 
-    /// Whether the network may take a reply of that size.
-    pub fn takes(&self, size: usize, sample: &[u8]) -> bool {
-        !self.turns.is_short() || self.has(size + HEADERS, sample)
+    /// Whether the network may take a reply. Few are longer than this.
+    pub fn takes(&self, sample: &[u8]) -> bool {
+        !self.turns.is_short() || self.has(2 * HEADERS, sample)
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     name: Obj,
     /// Called with a str for each command and reply; None when nobody listens.
     log: Obj,
+    /// Called with a session when it wants a listener, and whether the client is told the address, too; gives the outcome.
+    pub listen: Obj,
     /// `os.stat`.
     stat: Obj,
     /// `time.ticks_us`.
@@ -162,20 +164,21 @@ impl Settings {
     }
 }
 
-/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log, owner, seed, holders, listing_times, gauge)`: flags 1 is no passwords, 2 is data connections
+/// `Server(name, epoch, idle_timeout, data_timeout, stall_timeout, handshake_timeout, login_timeout, flags, log, owner, seed, holders, listing_times, gauge, listen)`: flags 1 is no passwords, 2 is data connections
 /// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
 /// connections have none, 128 is that TLS ends without a close_notify, 256 is that the host can digest files. `owner` is in the names of unfinished uploads, which
 /// are numbered from `seed` on; `holders` is the module's; `listing_times` is in microseconds, -1 as many as it takes; `gauge` is a socket that tells whether the
-/// network has memory, or None ([`Outlet`]).
+/// network has memory, or None ([`Outlet`]); `listen(session, address)` makes a listener.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
-    exceptions::check_arguments(n_args, n_kw, 14);
-    // SAFETY: the runtime passes `n_args` objects, and there are fourteen.
-    let args = unsafe { core::slice::from_raw_parts(args, 14) };
+    exceptions::check_arguments(n_args, n_kw, 15);
+    // SAFETY: the runtime passes `n_args` objects, and there are fifteen.
+    let args = unsafe { core::slice::from_raw_parts(args, 15) };
     let flags = args[7].to_u64();
     let os = obj::import(Qstr::os);
     let settings = Settings {
         name: args[0],
         log: args[8],
+        listen: args[14],
         stat: os.attr(Qstr::stat),
         clock: Clock(obj::import(Qstr::time).attr(Qstr::ticks_us)),
         holders: Holders::new(args[11]),

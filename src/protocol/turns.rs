@@ -2,7 +2,7 @@
 //!
 //! On such a network (lwIP with MicroPython's sockets) a write that finds no memory stops the whole board. So each download first asks here, and then
 //! measures whether there is memory for the next piece. A download need not ask if it is alone, and has just filled its connection while there was memory left:
-//! it will not need more memory than it did then. This is measured anew each time its connection is full, and holds for a moment only ([`FREEDOM`]). Others may take that memory
+//! it will not need more memory than it did then. This is measured anew each time its connection is full, and holds for 50 ms. Others may take that memory
 //! meanwhile: a reply of the server ends it at once, and what the program itself sends is noticed when the moment is over.
 
 /// The size of a piece in bytes: a segment of most boards.
@@ -22,8 +22,6 @@ const MANNERS: u8 = 4;
 const LONELY_PATIENCE: u8 = 250;
 /// Microseconds for which a download that has filled its connection need not ask.
 const FREEDOM: u32 = 50_000;
-/// A connection whose pieces are whole segments, of this size or of [`PIECE`], leaves holes in the memory that are as large as what it writes next.
-const LARGE_SEGMENT: usize = 1460;
 /// More bytes than a connection ever has on its way.
 const WAY: usize = 16_000;
 
@@ -35,7 +33,8 @@ pub struct Turns {
     refusals: u8,
     /// How many times it has let others try first since one of them asked.
     waited: u8,
-    /// How many bytes it has written since the last piece that was not made of whole segments.
+    /// How many bytes it has written since the last piece that was not made of whole segments. Whole segments leave holes in the memory that are as large as what it
+    /// writes next.
     whole: usize,
     /// How many transfers are running.
     transfers: i8,
@@ -122,7 +121,7 @@ impl Turns {
 
     /// The download has written `count` bytes. Now it is the turn of others.
     pub fn wrote(&mut self, who: usize, count: usize) {
-        if count.is_multiple_of(PIECE) || count.is_multiple_of(LARGE_SEGMENT) {
+        if count.is_multiple_of(PIECE) {
             self.whole = self.whole.saturating_add(count);
         } else {
             self.whole = 0;
@@ -191,7 +190,7 @@ mod tests {
         turns.free(true);
         for _ in 0..10 {
             turns.wrote(1, 2 * PIECE);
-            turns.wrote(1, 3 * LARGE_SEGMENT);
+            turns.wrote(1, 3 * PIECE);
         }
         assert!(turns.is_free(0));
         turns.wrote(1, PIECE + 96);

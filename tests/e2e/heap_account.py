@@ -59,7 +59,7 @@ async def account():
     server.sessions.append(session)
     session.task = core.create_task(ftpdlite._control(server, session, kept[0]))
     told("a session: its task")
-    kept.append(native.Server("", 0, 0, 0, 0, 0, 0, 0, None, 0, 0, native.holders, -1, None))
+    kept.append(native.Server("", 0, 0, 0, 0, 0, 0, 0, None, 0, 0, native.holders, -1, None, None))
     told("the module's Server alone: settings, workspace, replies on their way")
 
 

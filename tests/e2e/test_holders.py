@@ -6,7 +6,7 @@ HOLDERS = """\
 from ftpdlite import native
 
 def server():
-    return native.Server("x", 0, 300, 10, 60, 60, 30, 4, None, 0, 0, native.holders, -1, None)
+    return native.Server("x", 0, 300, 10, 60, 60, 30, 4, None, 0, 0, native.holders, -1, None, None)
 
 def session(server):
     return native.Session(server, None, ("127.0.0.1", 4000), 512)
@@ -38,7 +38,7 @@ for number in range(20):
 assert all(two.is_open("/x/%d" % number) for number in range(20))
 for wrong in None, b"12345678", bytearray(1):
     try:
-        native.Server("x", 0, 300, 10, 60, 60, 30, 4, None, 0, 0, wrong, -1, None).is_open("/x")
+        native.Server("x", 0, 300, 10, 60, 60, 30, 4, None, 0, 0, wrong, -1, None, None).is_open("/x")
     except TypeError as error:
         print(error)
 print("done")

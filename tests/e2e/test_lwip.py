@@ -214,8 +214,10 @@ def test_on_linux_the_number_is_known(start_server):
 # -- a fault of the server's own
 
 FAULT = """
-listens = []
-listen = socket.socket.listen
+def getaddrinfo(host, port, *more):
+    if port == 1025:
+        raise AttributeError("a fault")
+    return found(host, port, *more)
 
 def faulty(self, backlog):
     listens.append(self)
@@ -223,17 +225,23 @@ def faulty(self, backlog):
         raise AttributeError("a fault")
     listen(self, backlog)
 
-socket.socket.listen = faulty
+listens = []
+found, socket.getaddrinfo = socket.getaddrinfo, getaddrinfo
+listen, socket.socket.listen = socket.socket.listen, faulty
 """
 
 
 def test_a_fault_of_the_server_ends_the_session_and_is_shown(start_server):
-    # Of DELE and the like an AttributeError is an answer: VfsRom has no remove(). Of a listener it is not.
+    # Of DELE and the like an AttributeError is an answer: VfsRom has no remove(). Of an active data connection it is not.
     server = start_server(**on("lwip", "rp2", FAULT))
     with server.login() as control:
-        assert control("EPSV") == ""
-    assert "AttributeError: a fault" in server.output()
+        control.expect("EPRT |1|127.0.0.1|1025|", "200")
+        assert control("NLST") == ""
+    assert server.output().count("AttributeError: a fault") == 1
+    # Within asyncio's poller there is a reply.
     with server.login() as control:
+        control.expect("EPSV", "4")
+        assert server.output().count("AttributeError: a fault") == 2
         retrieve_a_file(server, control)
     server.stop(complain=False)
 

@@ -65,7 +65,7 @@ def wakes(server):
     return server.output().partition("disconnected")[0].count("-- woken")
 
 
-SILENT = ["NOOP", "SIZE file", "MDTM file", "MLST file", "CWD folder", "CDUP", "TYPE A", "TYPE I", "SYST", "FEAT", "OPTS UTF8 ON", "REST 3", "REST 0", "SIZE missing", "nonsense"]
+SILENT = ["NOOP", "SIZE file", "MDTM file", "MLST file", "CWD folder", "CDUP", "TYPE A", "TYPE I", "SYST", "FEAT", "OPTS UTF8 ON", "REST 3", "REST 0", "SIZE missing", "nonsense", "EPSV", "PASV", "EPSV ALL"]
 
 
 def test_what_needs_no_action_wakes_no_task(start):
@@ -82,6 +82,16 @@ def test_what_needs_no_action_wakes_no_task(start):
         control.expect("QUIT", "221")
     # For PASS and for QUIT.
     assert wakes(server) <= 2
+
+
+def test_listeners_and_actions_come_in_their_order(start):
+    server = start(WAKING)
+    with server.login() as control:
+        for number in range(5):
+            control.send(b"EPSV\r\nMKD folder%d\r\nPASV\r\nNOOP\r\nRMD folder%d\r\nEPSV\r\nSIZE none\r\n" % (number, number))
+            assert [control.reply()[:3] for _ in range(7)] == ["229", "257", "227", "200", "250", "229", "550"]
+        # The last listener is the one that stands.
+        assert control.retrieve("NLST") == b""
 
 
 def test_a_share_that_is_used_up_wakes_the_task(start):

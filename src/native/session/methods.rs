@@ -14,7 +14,7 @@ use crate::native::types;
 use crate::protocol::address::{Endpoint, Ip};
 use crate::protocol::ascii;
 use crate::protocol::path::{name, parent};
-use crate::protocol::session::{Dismissal, End, Tick, Transfer};
+use crate::protocol::session::{Action, Dismissal, End, Tick, Transfer};
 use crate::protocol::writer::Writer;
 
 /// The methods, and the table of them.
@@ -114,7 +114,7 @@ methods! {
 
     /// `step(outcome)`: goes on until something must be waited for or done; returns its number.
     step(inside, outcome) {
-        Obj::from_u32(inside.step(outcome))
+        Obj::from_u32(inside.step(outcome, false))
     }
 
     /// `tick()`: one second has passed. 0, or 1 when the control task must wake, or when the transfer's time is up, 1 and the number of its [`End`].
@@ -261,7 +261,7 @@ unsafe fn goes_ahead(session: *const SessionObj) -> bool {
 }
 
 /// What a poller asks of a session is asked of its control connection. But when that can be read, the session goes on at once, within the poller: most commands
-/// are answered then, and no task has to wake. The task wakes when there is something to do for it.
+/// are answered then, and no task has to wake; for PASV and EPSV the shim's function is called. The task wakes when there is something to do for it.
 unsafe extern "C" fn ioctl(
     this: ffi::mp_obj_t,
     request: ffi::mp_uint_t,
@@ -282,11 +282,24 @@ unsafe extern "C" fn ioctl(
             if events as usize & reads == 0 || !goes_ahead(session) {
                 return events;
             }
-            let (Ok(next) | Err(next)) = visit(&this, |inside| Obj::from_u32(inside.step(Obj::NULL)));
-            if next == Obj::from_u32(WAIT_READ) {
-                return 0;
+            let mut arguments = [this, Obj::NULL];
+            loop {
+                let (Ok(next) | Err(next)) = visit(arguments.as_ptr(), |inside| {
+                    // SAFETY: the two from here.
+                    let outcome = *inside.arguments.add(1);
+                    Obj::from_u32(inside.step(outcome, true))
+                });
+                if next == Obj::from_u32(WAIT_READ) {
+                    return 0;
+                }
+                if next != Obj::from_u32(Action::PassiveIpv4 as u32) && next != Obj::from_u32(Action::Passive as u32) {
+                    (*session).body.ahead = next;
+                    break;
+                }
+                arguments[1] = next;
+                // It catches what it raises, but for Ctrl-C, which may leave the poller.
+                arguments[1] = obj::call_2((*(*session).server).settings.listen, &arguments);
             }
-            (*session).body.ahead = next;
         }
         reads as _
     }

@@ -46,37 +46,42 @@ impl Inside<'_> {
     /// Writes as much of the pending and of the collected replies as the socket takes. Whether all is written; an error counts as
     /// written, and the connection as lost.
     fn flush(&mut self) -> bool {
-        let socket = self.head.get(Qstr::sock);
-        let waiting = self.body.pending.bytes().map_or(self.shared.collected, <[u8]>::len);
-        // When memory is short, a reply would hold up the board.
-        if waiting > 0 && !self.shared.outlet.takes(waiting, &self.shared.replies) {
-            self.keep();
-            return false;
-        }
-        if let Some(bytes) = self.body.pending.bytes() {
-            match write_all(socket, bytes, &mut self.body.refused, &mut self.body.lost) {
-                Some(rest) => {
-                    if rest.len() < bytes.len() {
-                        self.body.pending = obj::new_bytes(rest);
-                    }
-                    self.keep();
-                    return false;
-                }
-                None => self.body.pending = Obj::NULL,
-            }
-        }
         let collected = self.shared.collected;
-        self.shared.collected = 0;
-        let bytes = &self.shared.replies[..collected];
-        self.settings.log_replies(bytes);
-        if collected > 0 {
-            self.shared.outlet.turns.free(false);
+        let is_kept = !self.body.pending.is_null();
+        if collected == 0 && !is_kept {
+            return true;
         }
-        if let Some(rest) = write_all(socket, bytes, &mut self.body.refused, &mut self.body.lost) {
-            self.body.pending = obj::new_bytes(rest);
+        // When memory is short, a reply would hold up the board.
+        let takes = self.shared.outlet.takes(&self.shared.replies);
+        if is_kept || !takes {
+            self.keep();
+        }
+        if !takes {
             return false;
         }
-        true
+        let bytes = match self.body.pending.bytes() {
+            Some(bytes) => bytes,
+            None => self.said(),
+        };
+        let Some(rest) = write_all(self.head.get(Qstr::sock), bytes, &mut self.body.refused, &mut self.body.lost)
+        else {
+            self.body.pending = Obj::NULL;
+            return true;
+        };
+        if !is_kept || rest.len() < bytes.len() {
+            self.body.pending = obj::new_bytes(rest);
+        }
+        false
+    }
+
+    /// The collected replies, which are shown now and are collected no more.
+    fn said(&mut self) -> &'static [u8] {
+        // SAFETY: the server's memory stays where it is as long as its session is there, and the bytes stay until the next reply is collected.
+        let bytes = unsafe { core::slice::from_raw_parts(self.shared.replies.as_ptr(), self.shared.collected) };
+        self.shared.collected = 0;
+        self.shared.outlet.turns.free(false);
+        self.settings.log_replies(bytes);
+        bytes
     }
 
     /// Whether the client is gone, so that nobody reads the replies. Then only a transfer goes on.
@@ -87,10 +92,7 @@ impl Inside<'_> {
     /// Adds the collected replies to the pending ones.
     fn keep(&mut self) {
         if self.shared.collected > 0 {
-            let bytes = &self.shared.replies[..self.shared.collected];
-            self.settings.log_replies(bytes);
-            let more = obj::new_bytes(bytes);
-            self.shared.collected = 0;
+            let more = obj::new_bytes(self.said());
             let pending = self.body.pending;
             self.body.pending = if pending.is_null() { more } else { obj::add(pending, more) };
         }
@@ -119,8 +121,8 @@ impl Inside<'_> {
         }
     }
 
-    /// Goes on until something must be waited for or done; gives its number. The poller brings no outcome, not even None.
-    pub fn step(&mut self, outcome: Obj) -> u32 {
+    /// Goes on until something must be waited for or done; gives its number. Within the poller only a listener is made at once.
+    pub fn step(&mut self, outcome: Obj, is_polled: bool) -> u32 {
         let ahead = core::mem::replace(&mut self.body.ahead, Obj::NULL);
         if !ahead.is_null() && ahead != Obj::from_u32(YIELD) {
             if !ahead.is_int() {
@@ -130,7 +132,6 @@ impl Inside<'_> {
         }
         // SAFETY: a block of that length, made in `make_new` for this session alone.
         let line = unsafe { core::slice::from_raw_parts_mut(self.body.line, self.body.line_length) };
-        let is_polled = outcome.is_null();
         self.shared.collected = 0;
         let deferred = core::mem::take(&mut self.body.deferred);
         // When an outcome is brought, no other task has run since the action, except for actions that take long. In all other cases others have run.
@@ -231,8 +232,8 @@ impl Inside<'_> {
                     let is_long =
                         matches!(action, Action::Login | Action::HashPassword | Action::Hash | Action::Checksum);
                     let is_over = !is_long && self.settings.clock.is_over(self.body.share);
-                    // The task has to wake for an action.
-                    let waits = is_polled || is_over;
+                    // The task has to wake for most actions.
+                    let waits = is_over || is_polled && !matches!(action, Action::Passive | Action::PassiveIpv4);
                     if waits || matches!(action, Action::Hash | Action::Checksum) {
                         let is_kept = !action.needs_workspace() || self.keep_work();
                         if waits && is_kept {
