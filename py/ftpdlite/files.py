@@ -213,7 +213,7 @@ def _take_buffer(server):
         return server._buffers.pop()
     size = server.transfer_buffer_size
     if not size:
-        # An eighth of the free memory, in whole segments of lwIP. With pieces of segments lwIP's memory is full sooner, and then modlwip sleeps.
+        # An eighth of the free memory, in whole segments of lwIP. With pieces of segments lwIP's memory is full sooner.
         gc.collect()
         size = _SEGMENT
         free = gc.mem_free() // 8

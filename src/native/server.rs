@@ -29,7 +29,7 @@ pub struct Settings {
     name: Obj,
     /// Called with a str for each command and reply; None when nobody listens.
     log: Obj,
-    /// Called with a session when it wants a listener, and whether the client is told the address, too; gives the outcome.
+    /// Called within the poller, with a session that wants a listener and with the number of its action; gives the outcome.
     pub listen: Obj,
     /// `os.stat`.
     stat: Obj,
@@ -168,7 +168,7 @@ impl Settings {
 /// from and to anyone, 4 is uploads beside the old file, 8 is that the host can set times, 16 is TLS, 32 is that it is required, 64 is that data
 /// connections have none, 128 is that TLS ends without a close_notify, 256 is that the host can digest files. `owner` is in the names of unfinished uploads, which
 /// are numbered from `seed` on; `holders` is the module's; `listing_times` is in microseconds, -1 as many as it takes; `gauge` is a socket that tells whether the
-/// network has memory, or None ([`Outlet`]); `listen(session, address)` makes a listener.
+/// network has memory, or None ([`Outlet`]); `listen(session, action)` makes a listener and gives the outcome.
 unsafe extern "C" fn make_new(ty: *const ffi::mp_obj_type_t, n_args: usize, n_kw: usize, args: *const Obj) -> Obj {
     exceptions::check_arguments(n_args, n_kw, 15);
     // SAFETY: the runtime passes `n_args` objects, and there are fifteen.

@@ -108,6 +108,12 @@ impl Turns {
         }
     }
 
+    /// After how many milliseconds a download that was refused asks again. That becomes more when nobody could write anything for half a second: then
+    /// the clients do not read.
+    pub fn pause(&self) -> u32 {
+        if self.refusals == u8::MAX { 12 } else { 2 }
+    }
+
     /// Whether memory may be short: since there was no transfer, one has filled its connection or found no memory.
     pub fn is_short(&self) -> bool {
         self.crowded
@@ -226,6 +232,19 @@ mod tests {
         assert_eq!(turns.needed(2, SMALL_PIECE), small);
         turns.end(1);
         assert_eq!(turns.needed(2, SMALL_PIECE), LEFT, "it is alone");
+    }
+
+    #[test]
+    fn one_that_cannot_write_for_long_asks_less_often() {
+        let mut turns = alone();
+        for _ in 0..254 {
+            turns.refused();
+            assert_eq!(turns.pause(), 2);
+        }
+        turns.refused();
+        assert_eq!(turns.pause(), 12);
+        turns.wrote(1, SMALL_PIECE);
+        assert_eq!(turns.pause(), 2);
     }
 
     /// The client of the first one reads nothing. The second one goes on in what memory there is.

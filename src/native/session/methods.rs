@@ -1,6 +1,6 @@
 //! The methods and attributes of `Session`, as the shim knows them.
 
-use super::stepping::{ENDED, STARVED, WAIT_READ, WAIT_WRITE, YIELD};
+use super::stepping::{ENDED, WAIT_READ, WAIT_WRITE, YIELD};
 use super::{Inside, Method, SessionObj, admit, endpoint, enter, make_new, visit};
 use crate::native::exceptions;
 use crate::native::ffi;
@@ -93,7 +93,7 @@ methods! {
         Obj::from_u32(match inside.pump() {
             Pumped::WaitRead => WAIT_READ,
             Pumped::WaitWrite => WAIT_WRITE,
-            Pumped::Starved => STARVED,
+            Pumped::Starved => YIELD + inside.shared.outlet.turns.pause(),
             Pumped::Share => YIELD,
             Pumped::Ended(end) => ENDED + end as u32,
         })

@@ -18,10 +18,8 @@ pub const WAIT_READ: u32 = 1;
 pub const WAIT_WRITE: u32 = 2;
 pub const YIELD: u32 = 3;
 pub const BLOCKED: u32 = 4;
-/// `pump` adds this to the number of the transfer's [`End`].
+/// `pump` adds this to the number of the transfer's [`End`]. To [`YIELD`] it may add the milliseconds until it is to be called again.
 pub const ENDED: u32 = 16;
-/// `pump` asks to be called again in two milliseconds: this is [`YIELD`] and 2.
-pub const STARVED: u32 = YIELD + 2;
 
 /// `EBUSY`.
 pub const BUSY: u32 = 16;
