@@ -223,7 +223,7 @@ class Host:
         self.server = loader.make_with(
             loader.name("Server"), "FTPdLite (MicroPython)", 0, 300, 10, 60, 60, 30,
             4 * config.get("atomic_uploads", True) | 8 * config.get("sets_times", False) | TLS[config.get("tls")] | 64 * (config.get("private_data") is False) | 128 | 256 | (2 if config.get("allow_foreign_data") else 0), None,
-            0, 0, loader.name("holders"), -1, None,
+            0, 0, loader.name("holders"), -1, None, None,
         )  # fmt: skip
         # The control connection, and what it was before TLS.
         self.sock = Stream(loader, chunk, block)
@@ -675,7 +675,7 @@ def functions(program, module):
     for _ in range(3):
         raises("RuntimeError", "internal error", loader.name("_panic"), 1)
         raises("TypeError", "arguments", loader.name("Server"), "name")
-        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 60, 30, 0, None, 0, 0, loader.name("holders"), -1, None)
+        server = loader.make_with(loader.name("Server"), "name", 0, 300, 10, 60, 60, 30, 0, None, 0, 0, loader.name("holders"), -1, None, None)
         raises("ValueError", "address", loader.name("Session"), server, None, b"\xff\xff", 512)
     loader.close()
 
