@@ -232,8 +232,12 @@ class SecureClient(Client):
                     if time.monotonic() > deadline:
                         raise Fault("a handshake stands still") from None
         except (ConnectionError, ssl.SSLError):
-            # The next reply says why, or there is none.
-            pass
+            # The next reply says why, or there is none. A socket that was reset before TLS took it is no socket any more: the end of a pair whose other end is
+            # closed does what it would do.
+            if connection.fileno() < 0:
+                connection, other = socket.socketpair()
+                self.bench.connections.append(connection)
+                other.close()
         return connection
 
 
