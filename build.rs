@@ -41,7 +41,11 @@ mod native {
         };
         let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
         bindings.write_to_file(out.join("abi.rs")).expect("OUT_DIR can be written");
-        cc::Build::new()
+        let mut compiler = cc::Build::new();
+        if cfg!(feature = "rom") {
+            compiler.define("FTPDLITE_ROM", None).flag("-ffixed-r9");
+        }
+        compiler
             .file("micropython/glue.c")
             .flag("-ffreestanding")
             .flag("-fvisibility=hidden")

@@ -1,6 +1,16 @@
 // What Rust cannot say: catching a Python exception, which arrives as a second return of nlr_push.
 #include "abi.h"
 
+#if defined(FTPDLITE_ROM)
+// Code in a ROMFS: the register r9, which the compiler keeps free here, says where the words are that the loader has filled (rom.S).
+static inline __attribute__((always_inline)) const mp_fun_table_t *functions(void) {
+    const mp_fun_table_t *const *words;
+    __asm__("mov %0, r9" : "=r"(words));
+    return *words;
+}
+#define mp_fun_table (*functions())
+#endif
+
 // Words for the registers that nlr_push saves, and some to spare. There may be two handlers on a small stack at once. A jmp_buf of the Xtensa windowed ABI needs
 // the most; elsewhere it is 16 registers at most (py/nlr.h), and a word that some firmwares add.
 #if defined(__xtensa__)

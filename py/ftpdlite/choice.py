@@ -1,4 +1,5 @@
 # Which native module this firmware loads: asked once, when the package is imported.
+import sys
 from micropython import const
 
 # `cargo xtask build` replaces these two values.
@@ -34,23 +35,48 @@ def names(value, supported=_SUPPORTED):
     name = known[arch - 1] if arch <= len(known) else "architecture %d" % arch
     # A Thumb firmware loads code for its own architecture and for any below it, down to armv6m (4).
     lowest = 4 if 4 <= arch <= 8 else arch
-    found = [n for n in reversed(known[lowest - 1 : arch]) if n in supported.split(" ")]
+    found = []
+    for n in reversed(known[lowest - 1 : arch]):
+        # The second is code that runs where it lies in a ROMFS.
+        found += [n for n in (n, n + "_rom") if n in supported.split(" ")]
     if not found:
         raise ImportError("ftpdlite has no code for %s, only for %s" % (name, supported))
     return found
 
 
+def _is_mapped(name):
+    """Whether the processor can run code where it lies in the module's file: only a file in a ROMFS is memory. Raises OSError when there is none."""
+    with open("%s/%s.mpy" % (sys.modules["ftpdlite"].__path__, name), "rb") as file:
+        try:
+            memoryview(file)
+        except TypeError:
+            return False
+    # There it is no memory for code.
+    return sys.platform != "linux"
+
+
 def load(value, supported=_SUPPORTED):
     """Imports the native module. Raises ImportError when it is not installed. Other exceptions of the import go to the caller."""
     for name in names(value, supported):
+        arch = name
         name = "native_" + name
         try:
-            native = __import__("ftpdlite." + name, None, None, ("Session",))
+            if arch.endswith("_rom") and not _is_mapped(name):
+                native = None
+            else:
+                native = __import__("ftpdlite." + name, None, None, ("Session",))
+        except OSError:
+            continue
         except ImportError as error:
             # Go on only when there is no such file. Some firmwares do not say which file.
             if name not in str(error) and "not found" not in str(error):
                 raise
             continue
+        if not hasattr(native, "Session"):
+            raise ImportError(
+                "the code of %s runs in a ROMFS alone, aligned as micropython/romfs.py does it: elsewhere install mip/%s_6.3"
+                % (name, arch[:-4])
+            )
         if native.version != _VERSION:
             raise ImportError(
                 "%s is of ftpdlite %s, the other files of %s: install one release"

@@ -16,8 +16,8 @@ use crate::protocol::path::{is_unfinished, name, parent};
 use crate::protocol::session::{End, Session, Stat, Transfer};
 use crate::protocol::writer::Writer;
 
-/// The entries that MLSD shows before those of the directory (RFC 3659 7.2). Their times are not worth a look.
-const OWN_ENTRIES: [(&[u8], Kind); 2] = [(b".", Kind::Current), (b"..", Kind::Parent)];
+/// The entries that MLSD shows before those of the directory (RFC 3659 7.2), `.` and `..`: as many dots, and the kind. Their times are not worth a look.
+const OWN_ENTRIES: [(u8, Kind); 2] = [(1, Kind::Current), (2, Kind::Parent)];
 
 /// A listing shows all times, however long that takes.
 const ALL_TIMES: u32 = u32::MAX;
@@ -110,8 +110,8 @@ impl Listing {
             }
             let before = out.len();
             match own {
-                Some(&(name, kind)) => {
-                    let line = Entry { name, kind, size: 0, modified: 0, unique: 0 };
+                Some(&(dots, kind)) => {
+                    let line = Entry { name: &b".."[..usize::from(dots)], kind, size: 0, modified: 0, unique: 0 };
                     facts_line(&line, session.facts(), session.permission(), out);
                 }
                 None => self.write(self.waiting, session, settings, out)?,

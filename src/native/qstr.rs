@@ -73,6 +73,6 @@ impl Qstr {
     /// The number that the runtime knows the name by.
     pub fn value(self) -> ffi::qstr {
         // SAFETY: the loader fills the table with one entry for each name of the section, the file's name first.
-        unsafe { (*(&raw const ffi::mp_qstr_table).cast::<ffi::qstr_short_t>().add(self as usize)).into() }
+        unsafe { (*ffi::names().add(self as usize)).into() }
     }
 }

@@ -12,8 +12,8 @@ static OBJECT: Tables = TABLES;
 
 /// The tables, wherever the loader has put them. What refers to them keeps them for the GC.
 pub fn tables() -> &'static Tables {
-    // SAFETY: the loader fills the table with the one object of the file.
-    let object = Obj::from_raw(unsafe { *(&raw const ffi::mp_obj_table).cast::<ffi::mp_obj_t>() });
+    // SAFETY: the loader fills the table with the objects of the file, of which this is the first.
+    let object = Obj::from_raw(unsafe { *ffi::objects() });
     let bytes = object.bytes().unwrap_or_default();
     assert!(bytes.len() == size_of::<Tables>());
     // SAFETY: its bytes are those of `OBJECT`, for both come from the same file; any address will do, and they never change.

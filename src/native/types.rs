@@ -46,7 +46,8 @@ fn new_function(function: &Function) -> Obj {
     unsafe {
         (&raw mut (*memory).base).write(ffi::mp_obj_base_t { type_: ffi::table().type_fun_builtin_var });
         (&raw mut (*memory).sig).write(count << 17 | count << 1);
-        (&raw mut (*memory).fun).cast::<*const ()>().write(function.code as *const ());
+        let code = ffi::entry(ffi::held(&*(&raw const function.code).cast()));
+        (&raw mut (*memory).fun).cast::<*const ()>().write(code);
     }
     Obj::from_ptr(memory)
 }
@@ -56,18 +57,22 @@ pub type MakeNew = unsafe extern "C" fn(*const ffi::mp_obj_type_t, usize, usize,
 /// `attr` of a type.
 pub type Attr = unsafe extern "C" fn(Obj, ffi::qstr, *mut Obj);
 
+/// `ioctl` of a type that is a stream.
+pub type Ioctl = unsafe extern "C" fn(ffi::mp_obj_t, ffi::mp_uint_t, usize, *mut cty::c_int) -> ffi::mp_uint_t;
+
 /// A type on the GC's heap, as long as something reachable points at it.
 #[repr(C)]
 struct TypeMemory {
     head: ffi::mp_obj_type_t,
     slots: [*const (); 4],
+    stream: ffi::mp_stream_p_t,
 }
 
-/// Makes a type. `special` are its attributes that are no methods, and what it is as a stream.
+/// Makes a type. `special` are its attributes that are no methods, and what it does as a stream.
 pub fn new_type(
     name: Qstr,
     make_new: MakeNew,
-    special: Option<(Attr, &'static ffi::mp_stream_p_t)>,
+    special: Option<(Attr, Ioctl)>,
     methods: &[Function],
 ) -> Obj {
     let table = ffi::table();
@@ -86,13 +91,14 @@ pub fn new_type(
         head.name = name.value() as _;
         head.slot_index_make_new = 1;
         head.slot_index_locals_dict = 2;
-        (*memory).slots[0] = make_new as *const ();
+        (*memory).slots[0] = ffi::entry(make_new as *const ());
         (*memory).slots[1] = dict.cast_const().cast();
-        if let Some((attr, stream)) = special {
+        if let Some((attr, ioctl)) = special {
             head.slot_index_attr = 3;
-            (*memory).slots[2] = attr as *const ();
+            (*memory).slots[2] = ffi::entry(attr as *const ());
             head.slot_index_protocol = 4;
-            (*memory).slots[3] = (&raw const *stream).cast();
+            (&raw mut (*memory).stream.ioctl).cast::<*const ()>().write(ffi::entry(ioctl as *const ()));
+            (*memory).slots[3] = (&raw const (*memory).stream).cast();
         }
     }
     Obj::from_ptr(memory)

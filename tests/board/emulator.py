@@ -45,7 +45,7 @@ def romfs(package, original, config, image):
             shutil.copy(original, library / "original.mpy")
         else:
             shutil.copytree(pathlib.Path(package, "ftpdlite"), library / "ftpdlite")
-        command = [sys.executable, "-m", "mpremote", "romfs", "--no-mpy", "--output", image, "build", folder]
+        command = [sys.executable, HERE.parents[1] / "micropython/romfs.py", folder, image]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     if os.path.getsize(image) > ROMFS_SIZE:
         raise BoardFailed("the ROMFS is too large for the board")

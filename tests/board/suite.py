@@ -143,7 +143,7 @@ def threads(*functions):
 # --- Clients, passive and active
 
 
-@case("littlefs", "ipv4", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small", "in place")
 def ftplib_passive_and_active(board):
     for passive in True, False:
         with client() as ftp:
@@ -204,7 +204,7 @@ def tnftp_passive_and_active(board):
 # --- Many transfers, and sizes at a border of blocks or segments
 
 
-@case("littlefs", "ipv4", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small", "in place")
 def twenty_missing_files(board):
     with session() as control:
         for _ in range(20):
@@ -260,7 +260,7 @@ def commands_in_one_segment(board):
         hangs_up(control)
 
 
-@case("littlefs", "ipv4", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small", "in place")
 def sessions_leave_no_heap(board):
     free = []
     for _ in range(30):
@@ -277,7 +277,7 @@ def sessions_leave_no_heap(board):
 # --- ABOR
 
 
-@case("littlefs", "ipv4", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small", "in place")
 def abor_at_each_stage(board):
     board.ask("fill('/files/long.bin', 300000)")
     with session() as control:
@@ -318,7 +318,7 @@ def abor_at_each_stage(board):
 # --- Connections that break
 
 
-@case("littlefs", "ipv4", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small", "in place")
 def control_reset_at_each_stage(board):
     board.ask("fill('/files/long.bin', 300000)")
     stages = {
@@ -354,7 +354,7 @@ def control_reset_at_each_stage(board):
         board.ask(f"os.remove('/files/{name}')")
 
 
-@case("littlefs", "ipv4", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small", "in place")
 def data_reset_at_each_stage(board):
     board.ask("fill('/files/long.bin', 300000)")
     with session() as control:
@@ -377,7 +377,7 @@ def data_reset_at_each_stage(board):
         control("DELE broken.bin")
 
 
-@case("littlefs", "ipv4", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small", "in place")
 def connections_that_nobody_accepts(board):
     with session() as control:
         # Each EPSV ends the connections to the listener of the EPSV before.
@@ -397,7 +397,7 @@ def connections_that_nobody_accepts(board):
         drained(data)
 
 
-@case("littlefs", "ipv4", "fat", "small")
+@case("littlefs", "ipv4", "fat", "small", "in place")
 def connections_that_say_nothing_and_go(board):
     for _ in range(12):
         socket.create_connection((tap.BOARD, 21), 10).close()
@@ -897,11 +897,11 @@ class BoardPlayer(transcript.DiscPlayer):
 ACCOUNTS = [(f"{USER}:{PASSWORD}",), ("guest:guest",)]
 
 
-@case("littlefs", "fat", "fresh")
+@case("littlefs", "fat", "fresh", "in place")
 def golden_transcripts(board):
     failures = []
     # Each restart breaks a small heap into smaller pieces. So there only the transcripts without settings are played. That board has both accounts from its first start.
-    is_small = board.name == "fresh"
+    is_small = board.name in ("fresh", "in place")
     running = {} if is_small else None
     for path in transcript.transcripts():
         settings = transcript.settings(path)
@@ -989,6 +989,8 @@ BOARDS = {
     # For the transcripts. A rename and SITE HASHPASS load more of the server, which needs memory in one piece. Up to 70 KiB the answer is sometimes 451: what is free
     # in one piece depends on when the frames came.
     "fresh": {"heap": 76, "disc_blocks": 384, "accounts": ACCOUNTS},
+    # Its native code stays in the ROMFS.
+    "in place": {"heap": 48, "disc_blocks": 384, "accounts": ACCOUNTS, "in_place": True},
     # The same clock as a Pico W.
     "link": {"disc_blocks": 768, "shift": 3, "link": tap.WIFI},
     "even link": {"disc_blocks": 768, "shift": 3, "link": tap.EVEN},
@@ -998,7 +1000,7 @@ BOARDS = {
 
 
 def main():
-    firmware, without_ipv6, package, *words = sys.argv[1:]
+    firmware, without_ipv6, usual, in_place, *words = sys.argv[1:]
     failed, passed = [], 0
     boards = list(BOARDS.items())
     if words[:1] in (["--first"], ["--rest"]):
@@ -1006,6 +1008,7 @@ def main():
     for name, options in boards:
         options = dict(options)
         image = firmware if options.pop("ipv6", True) else without_ipv6
+        package = in_place if options.pop("in_place", False) else usual
         cases = [(title, run) for title, boards, run in CASES if name in boards]
         cases = [(title, run) for title, run in cases if not words or any(word in f"{name} {title}" for word in words)]
         board = heap = None

@@ -4,7 +4,7 @@ use crate::linker::link;
 use crate::mpy::{Arch, Module};
 use crate::project::{Project, Result, make_folder, program, read, run, run_quietly, say, write_if_changed};
 use crate::targets::{TARGETS, Target};
-use crate::{setup, toolchain, xtensa};
+use crate::{rom, setup, toolchain, xtensa};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,14 +33,19 @@ pub struct Package {
 pub fn build(project: &Project, target: &Target) -> Result<Package> {
     toolchain::host_compiler()?;
     setup::python(project)?;
+    let file_name = format!("native_{}.mpy", target.name);
+    let module_name = format!("ftpdlite.native_{}", target.name);
     let module = match target.arch {
         Arch::XtensaWin => xtensa::module(project)?,
-        _ => module(project, target)?,
+        _ if target.rom => rom::module(project, target, &module_name, &linked(project, target)?)?,
+        _ => {
+            let elf = linked(project, target)?;
+            Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))?
+        }
     };
     let dist = project.dist(target.name);
     let package = dist.join("ftpdlite");
-    let file_name = format!("native_{}.mpy", target.name);
-    let file = module.encode(target.arch, &format!("ftpdlite.native_{}", target.name));
+    let file = module.encode(target.arch, &module_name);
     write_if_changed(&package.join(&file_name), &file)?;
     let mut made = vec![file_name.clone()];
     let shim = compile_shim(project, &package, &mut made)?;
@@ -58,23 +63,30 @@ pub fn build(project: &Project, target: &Target) -> Result<Package> {
     Ok(Package { dist, text, constants, file: file.len(), shim })
 }
 
-fn module(project: &Project, target: &Target) -> Result<Module> {
+fn linked(project: &Project, target: &Target) -> Result<PathBuf> {
     let library = compile(project, target)?;
     let elf = library.with_file_name(format!("native_{}.elf", target.name));
     link(project, &library, &elf)?;
-    Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))
+    Ok(elf)
+}
+
+/// The target directory. Other compiler flags make another `core`, which would take the place of the first.
+fn target_folder(project: &Project, target: &Target) -> PathBuf {
+    if target.rom { project.target.join("rom") } else { project.target.clone() }
 }
 
 fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
-    let library = project.target.join(target.triple).join("module/libftpdlite.a");
+    let folder = target_folder(project, target);
+    let library = folder.join(target.triple).join("module/libftpdlite.a");
     if !library.exists() {
         say(format!("compiles the module for {}; the first time takes a minute", target.name));
     }
     let mut cargo = project.cargo();
     cargo.arg("rustc");
-    toolchain::prepare(&mut cargo, target.triple, &project.target)?;
+    toolchain::prepare(&mut cargo, target.triple, &folder)?;
     cargo.args(["--quiet", "--package", "ftpdlite", "--lib", "--crate-type", "staticlib"]);
-    cargo.args(["--features", "native", "--profile", "module", "--target-dir"]).arg(&project.target);
+    let features = if target.rom { "rom" } else { "native" };
+    cargo.args(["--features", features, "--profile", "module", "--target-dir"]).arg(&folder);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, target.flags].concat().join("\x1f"));
     run(&mut cargo).map_err(|error| format!("the module does not compile; {error}"))?;
     Ok(library)

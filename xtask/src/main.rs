@@ -19,6 +19,7 @@ mod notices;
 mod project;
 mod release;
 mod riscv;
+mod rom;
 mod runtimes;
 mod serve;
 mod setup;

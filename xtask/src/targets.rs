@@ -13,17 +13,21 @@ pub struct Target {
     pub triple: &'static str,
     /// Compiler flags of its own.
     pub flags: &'static [&'static str],
+    /// Whether the code runs where it lies in a ROMFS, and is not copied to RAM.
+    pub rom: bool,
 }
 
 /// The architectures that can be built.
 pub const TARGETS: &[Target] = &[
-    Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu", flags: &[] },
-    Target { name: "armv6m", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: ARM_FLAGS },
-    Target { name: "armv7m", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ARM_FLAGS },
+    Target { name: "x64", arch: Arch::X64, triple: "x86_64-unknown-linux-gnu", flags: &[], rom: false },
+    Target { name: "armv6m", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: ARM_FLAGS, rom: false },
+    Target { name: "armv7m", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ARM_FLAGS, rom: false },
     // Its floating point unit has single precision only. That is also the default of this triple.
-    Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: ARM_FLAGS },
-    Target { name: "rv32imc", arch: Arch::Rv32imc, triple: "riscv32imc-unknown-none-elf", flags: &[] },
-    Target { name: "xtensawin", arch: Arch::XtensaWin, triple: XTENSA, flags: &[] },
+    Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: ARM_FLAGS, rom: false },
+    Target { name: "armv6m_rom", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: ROM_FLAGS, rom: true },
+    Target { name: "armv7m_rom", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ROM_FLAGS, rom: true },
+    Target { name: "rv32imc", arch: Arch::Rv32imc, triple: "riscv32imc-unknown-none-elf", flags: &[], rom: false },
+    Target { name: "xtensawin", arch: Arch::XtensaWin, triple: XTENSA, flags: &[], rom: false },
 ];
 
 /// The name of Xtensa's target. It is also the name of a built-in target, because `cc` must know it.
@@ -35,6 +39,19 @@ pub const XTENSA: &str = "xtensa-esp32-none-elf";
 /// registers it would be kept on the stack. A jump table pays when it is nearly full.
 const ARM_FLAGS: &[&str] = &[
     "-Crelocation-model=static",
+    "-Cllvm-args=--arm-promote-constant",
+    "-Cllvm-args=--arm-promote-constant-max-size=32",
+    "-Cllvm-args=--arm-promote-constant-max-total=1024",
+    "-Cllvm-args=--split-spill-mode=size",
+    "-Cllvm-args=--apply-ext-tsp-for-size",
+    "-Cllvm-args=--disable-machine-cse",
+    "-Cllvm-args=--optsize-jump-table-density=80",
+    "-Cllvm-args=--disable-phi-elim-edge-splitting",
+];
+
+/// The same without the loader: the code finds itself by its own address, and what the loader would put into it by the register r9 (`micropython/rom.S`).
+const ROM_FLAGS: &[&str] = &[
+    "-Crelocation-model=ropi-rwpi",
     "-Cllvm-args=--arm-promote-constant",
     "-Cllvm-args=--arm-promote-constant-max-size=32",
     "-Cllvm-args=--arm-promote-constant-max-total=1024",

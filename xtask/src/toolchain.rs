@@ -184,7 +184,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 /// A C compiler that knows every architecture, and the archiver for what it makes.
-fn clang() -> Result<(PathBuf, PathBuf)> {
+pub fn clang() -> Result<(PathBuf, PathBuf)> {
     if let Some(found) = find_clang() {
         return Ok(found);
     }

@@ -305,9 +305,7 @@ unsafe extern "C" fn ioctl(
     }
 }
 
-static STREAM: ffi::mp_stream_p_t = ffi::mp_stream_p_t { read: None, write: None, ioctl: Some(ioctl), is_text: 0 };
-
 /// Makes the type.
 pub fn new_type() -> Obj {
-    types::new_type(Qstr::Session, make_new, Some((attr, &STREAM)), &METHODS)
+    types::new_type(Qstr::Session, make_new, Some((attr, ioctl)), &METHODS)
 }

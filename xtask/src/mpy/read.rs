@@ -44,6 +44,21 @@ impl Module {
         }
     }
 
+    /// The names of the symbols that hold an address of the module, and that of each symbol whose address the loader must give.
+    ///
+    /// # Errors
+    /// That it is no ELF file of 32 bits.
+    pub fn symbols_with_addresses(data: &[u8]) -> Result<Vec<String>, String> {
+        let file = ElfFile::<elf::FileHeader32<object::Endianness>>::parse(data).map_err(|error| error.to_string())?;
+        let given = file.dynamic_symbols().filter(|symbol| symbol.is_undefined());
+        let mut found: Vec<_> = given.filter_map(|symbol| symbol.name().ok()).map(str::to_owned).collect();
+        for (offset, _) in file.dynamic_relocations().into_iter().flatten() {
+            found.push(symbol_in(&file, offset..offset + 4).to_owned());
+        }
+        found.retain(|name| !name.is_empty());
+        Ok(found)
+    }
+
     fn read<H: FileHeader<Endian = object::Endianness>>(data: &[u8]) -> Result<Module, String> {
         let file = ElfFile::<H>::parse(data).map_err(|error| error.to_string())?;
         let word = if file.is_64() { 8 } else { 4 };

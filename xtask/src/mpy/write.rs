@@ -86,16 +86,7 @@ fn put_relocations(out: &mut Vec<u8>, block: usize, relocations: &BTreeMap<usize
 impl Module {
     /// The file's bytes. `file_name` is what tracebacks call the module.
     pub fn encode(&self, arch: Arch, file_name: &str) -> Vec<u8> {
-        let mut out = vec![b'M', VERSION, (arch as u8) << 2 | SUB_VERSION, SMALL_INT_BITS];
-        put_number(&mut out, self.names.len() + 1);
-        put_number(&mut out, self.objects.len());
-        put_name(&mut out, file_name);
-        for name in &self.names {
-            put_name(&mut out, name);
-        }
-        for object in &self.objects {
-            put_object(&mut out, object);
-        }
+        let mut out = self.head(arch, file_name, self.objects.len());
         put_number(&mut out, self.text.len() << 3 | KIND_VIPER);
         out.extend_from_slice(&self.text);
         // The flag is always set: it also makes the loader keep the code for as long as the firmware runs.
@@ -110,6 +101,27 @@ impl Module {
         put_relocations(&mut out, 1, &self.rodata_relocations);
         out.push(END_OF_RELOCATIONS);
         out
+    }
+
+    /// What comes before the code, with so many of the constant objects.
+    fn head(&self, arch: Arch, file_name: &str, objects: usize) -> Vec<u8> {
+        let mut out = vec![b'M', VERSION, (arch as u8) << 2 | SUB_VERSION, SMALL_INT_BITS];
+        put_number(&mut out, self.names.len() + 1);
+        put_number(&mut out, self.objects.len());
+        put_name(&mut out, file_name);
+        for name in &self.names {
+            put_name(&mut out, name);
+        }
+        for object in self.objects.iter().take(objects) {
+            put_object(&mut out, object);
+        }
+        out
+    }
+
+    /// Where in the file the bytes of a constant object are.
+    pub fn object_at(&self, arch: Arch, file_name: &str, index: usize) -> usize {
+        // Its kind and its length come before it, a zero behind it.
+        self.head(arch, file_name, index + 1).len() - self.objects[index].len() - 1
     }
 }
 

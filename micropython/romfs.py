@@ -1,0 +1,65 @@
+"""Makes the image of a ROMFS in which FTPdLite's code runs in place: romfs.py FOLDER IMAGE
+
+FOLDER is what the ROMFS shall hold: for instance lib/ftpdlite, which is mip/armv6m_rom_6.3/ftpdlite, and main.py. `mpremote romfs deploy IMAGE` puts it on
+the board. `mpremote romfs build` makes such an image, too, but it does not align files, and code at an address that 4 does not divide cannot run.
+
+It needs mpremote (pip install mpremote).
+"""
+
+import itertools
+import pathlib
+import sys
+
+from mpremote.romfs import VfsRomWriter
+
+# To what the position of such a file in the image must be a multiple of.
+ALIGNMENT = 4
+
+
+def is_code(path):
+    """Whether it is a file whose code runs in place."""
+    return path.name.startswith("native_") and path.name.endswith("_rom.mpy")
+
+
+def build(folder, padding):
+    """The image; before each file whose code runs in place are so many bytes of padding, or none at all."""
+    writer = VfsRomWriter()
+
+    def add(folder):
+        for path in sorted(folder.iterdir()):
+            if path.is_dir():
+                writer.opendir(path.name)
+                add(path)
+                writer.closedir()
+                continue
+            if padding.get(path) is not None:
+                writer._extend(writer._pack(writer.ROMFS_RECORD_KIND_PADDING, bytes(padding[path])))
+            writer.mkfile(path.name, path.read_bytes())
+
+    add(folder)
+    return bytes(writer.finalise())
+
+
+def aligned(folder):
+    """The image of a folder, with what runs in place aligned."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and is_code(path)]
+    # What is put before one file moves those behind it, and may make the length of a folder a byte longer.
+    for choice in itertools.product([None, *range(ALIGNMENT + 2)], repeat=len(files)):
+        image = build(folder, dict(zip(files, choice)))
+        if all(image.find(path.read_bytes()) % ALIGNMENT == 0 for path in files):
+            return image
+    raise RuntimeError("no padding aligns the files")
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    folder, image = map(pathlib.Path, sys.argv[1:])
+    if not folder.is_dir():
+        sys.exit(f"romfs.py: {folder} is no folder")
+    image.write_bytes(aligned(folder))
+    print(f"{image}: {image.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
