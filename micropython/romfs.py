@@ -40,25 +40,29 @@ def build(folder, padding):
     return bytes(writer.finalise())
 
 
-def aligned(folder):
-    """The image of a folder, with what runs in place aligned."""
+def image(folder, fits=lambda position, path: position % ALIGNMENT == 0):
+    """The image of a folder. fits: whether a file whose code runs in place may lie there."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and is_code(path)]
     # What is put before one file moves those behind it, and may make the length of a folder a byte longer.
     for choice in itertools.product([None, *range(ALIGNMENT + 2)], repeat=len(files)):
-        image = build(folder, dict(zip(files, choice)))
-        if all(image.find(path.read_bytes()) % ALIGNMENT == 0 for path in files):
-            return image
+        made, found = build(folder, dict(zip(files, choice))), 0
+        for path in files:
+            found = made.find(path.read_bytes(), found + 1)
+            if not fits(found, path):
+                break
+        else:
+            return made
     raise RuntimeError("no padding aligns the files")
 
 
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    folder, image = map(pathlib.Path, sys.argv[1:])
+    folder, path = map(pathlib.Path, sys.argv[1:])
     if not folder.is_dir():
         sys.exit(f"romfs.py: {folder} is no folder")
-    image.write_bytes(aligned(folder))
-    print(f"{image}: {image.stat().st_size} bytes")
+    path.write_bytes(image(folder))
+    print(f"{path}: {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

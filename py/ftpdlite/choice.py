@@ -51,22 +51,22 @@ def _is_mapped(name):
             memoryview(file)
         except TypeError:
             return False
-    # There it is no memory for code.
+    # The Unix port has such files, too, but no code may run there.
     return sys.platform != "linux"
 
 
 def load(value, supported=_SUPPORTED):
     """Imports the native module. Raises ImportError when it is not installed. Other exceptions of the import go to the caller."""
     for name in names(value, supported):
-        arch = name
+        runs = True
+        if name.endswith("_rom"):
+            try:
+                runs = _is_mapped("native_" + name)
+            except OSError:
+                continue
         name = "native_" + name
         try:
-            if arch.endswith("_rom") and not _is_mapped(name):
-                native = None
-            else:
-                native = __import__("ftpdlite." + name, None, None, ("Session",))
-        except OSError:
-            continue
+            native = runs and __import__("ftpdlite." + name, None, None, ("Session",))
         except ImportError as error:
             # Go on only when there is no such file. Some firmwares do not say which file.
             if name not in str(error) and "not found" not in str(error):
@@ -75,7 +75,7 @@ def load(value, supported=_SUPPORTED):
         if not hasattr(native, "Session"):
             raise ImportError(
                 "the code of %s runs in a ROMFS alone, aligned as micropython/romfs.py does it: elsewhere install mip/%s_6.3"
-                % (name, arch[:-4])
+                % (name, name[7:-4])
             )
         if native.version != _VERSION:
             raise ImportError(

@@ -1,12 +1,12 @@
 """What the server costs on the emulated board, in a network namespace of its own (`unshare --net`).
 
-    bench.py FIRMWARE PACKAGE BUDGETS                fails when a figure is more than 2 % above its budget
-    bench.py FIRMWARE PACKAGE DOCUMENT DRAWING [ORIGINAL]
+    bench.py FIRMWARE PACKAGE IN_PLACE BUDGETS       fails when a figure is more than 2 % above its budget
+    bench.py FIRMWARE PACKAGE IN_PLACE DOCUMENT DRAWING [ORIGINAL]
                                                      measures everything, and writes it to the document and the drawing
 
 A figure is the number of the processor's instructions for all that the board does (server, lwIP, file system, driver). It is the median of
 several tries. Waiting does not count, so the same work gives the same figure.
-ORIGINAL is the compiled original server.
+IN_PLACE is the package whose code runs in the ROMFS. ORIGINAL is the compiled original server.
 """
 
 import ftplib
@@ -50,6 +50,8 @@ ROWS = (
     ("pasv", "PASV of a server on all addresses", ""),
 )
 NAMES = tuple(name for name, _, _ in ROWS)
+# Bytes of heap that a listening server takes.
+HEAP_ROWS = (("ready", "code in RAM"), ("ready_in_place", "code in the ROMFS"))
 WIDTH = max(len(title) for _, title, _ in ROWS)
 # Cheap work is repeated more often.
 TRIES = {"login": 20, "retr": 3, "stor": 3, "nlst": 2, "mlsd_untimed": 2, "list_untimed": 2, "mlsd": 1, "list": 1}
@@ -402,7 +404,7 @@ def cell(values, name, unit):
     return said(values[name], unit) if name in values else ""
 
 
-def document(ours, original, bare, buffers, floors, times, linked):
+def document(ours, in_place, original, bare, heaps, buffers, floors, times, linked):
     lines = [
         "## On a board",
         "",
@@ -410,15 +412,16 @@ def document(ours, original, bare, buffers, floors, times, linked):
         "the processor for all that the board does; each is the median of several tries. The original is the server of the project that",
         "this one takes the place of. The floor is the same without a server: the same bytes between the same file and a blocking socket, with the",
         "best buffer; for listings `os.ilistdir`, with `os.stat` of each entry for those that tell times; for SIZE `os.stat`; for NOOP a task of asyncio",
-        "that answers each line.",
+        "that answers each line. In the ROMFS: with the package `armv7m_rom`, whose code stays where it is.",
         "",
-        "| instructions | this server | the original | the floor | beside the floor |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| instructions | this server | in the ROMFS | the original | the floor | beside the floor |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, title, unit in ROWS:
         beside = f"{ours[name] / bare[name]:.2f}" if name in bare else ""
         title = f"{title}, {unit}" if unit else title
-        lines.append(f"| {title} | {cell(ours, name, unit)} | {cell(original, name, unit)} | {cell(bare, name, unit)} | {beside} |")
+        cells = " | ".join(cell(values, name, unit) for values in (ours, in_place, original, bare))
+        lines.append(f"| {title} | {cells} | {beside} |")
     exchange, parts = bare["noop"], [bare[name] for name in ("meeting", "retr_small")]
     lines += [
         "",
@@ -426,6 +429,14 @@ def document(ours, original, bare, buffers, floors, times, linked):
         "the switch of tasks cost the difference. The server answers within the poller what needs no action, such as NOOP, TYPE and SIZE, so it is below that floor.",
         "RETR of 1 KiB here is what ftplib does: TYPE, PASV, RETR. Without a server these are three answers of such a task, a data connection",
         f"({said(parts[0], '')} with its listener) and the file itself: together {said(3 * exchange + sum(parts), '')}.",
+    ]
+    lines += [
+        "",
+        "Bytes of heap that a listening server takes, with its bytecode in the ROMFS:",
+        "",
+        "| this server, its code in RAM | its code in the ROMFS | the original |",
+        "| ---: | ---: | ---: |",
+        "| " + " | ".join([*(f"{size:,}" for size in heaps), "", ""][:3]) + " |",
     ]
     if not original:
         lines += ["", "The original could not be fetched when this was written, so its column is empty."]
@@ -508,7 +519,14 @@ def figures_of_boards(firmware, package, boards=3, wanted=lambda found: NAMES):
     return found
 
 
-def check(firmware, package, path):
+def heap(firmware, package, original=None):
+    """Bytes of heap that a listening server takes, with the shim in a ROMFS."""
+    with Emulator(firmware, package, original=original, settings=None if original else HOST) as board:
+        line = next(line for line in board.printed if line.startswith("READY"))
+        return int(line.split(", ")[1].split(" ")[0])
+
+
+def check(firmware, package, in_place, path):
     """Compares with the budgets. A figure is too high only if it is so on every board."""
     with open(path, "rb") as file:
         budgets = tomllib.load(file)["board"]
@@ -516,10 +534,16 @@ def check(firmware, package, path):
     def above(found):
         return [name for name, figure in found.items() if figure > budgets[name] * (1 + TOLERANCE)]
 
-    found = figures_of_boards(firmware, package, BOARDS, lambda found: above(found) if found else NAMES)
-    for name, title, unit in ROWS:
+    def show(title, name, unit):
         change = (found[name] / budgets[name] - 1) * 100
         print(f"{title:<{WIDTH}} {said(found[name], unit):>12} {unit:<8} {change:+.1f} %")
+
+    found = figures_of_boards(firmware, package, BOARDS, lambda found: above(found) if found else NAMES)
+    for (name, title), code in zip(HEAP_ROWS, (package, in_place)):
+        found[name] = heap(firmware, code)
+        show(f"heap when ready, {title}", name, "bytes")
+    for name, title, unit in ROWS:
+        show(title, name, unit)
     if above(found):
         sys.exit(
             f"above the budgets under [board] in {path}: {', '.join(above(found))}. Make it cheaper, or change the budget and say why"
@@ -527,9 +551,9 @@ def check(firmware, package, path):
 
 
 def main():
-    firmware, package, *rest = sys.argv[1:]
+    firmware, package, in_place, *rest = sys.argv[1:]
     if len(rest) == 1:
-        check(firmware, package, rest[0])
+        check(firmware, package, in_place, rest[0])
         return
     path, picture, *original = rest
     print("This server:")
@@ -545,6 +569,11 @@ def main():
         for name, title, unit in ROWS:
             if name in bare:
                 print(f"{title:<{WIDTH}} {cell(bare, name, unit):>12} {unit}")
+    print("This server, in the ROMFS:")
+    beside = figures_of_boards(firmware, in_place)
+    for name, title, unit in ROWS:
+        print(f"{title:<{WIDTH}} {cell(beside, name, unit):>12} {unit}")
+    heaps = [heap(firmware, package), heap(firmware, in_place), *(heap(firmware, package, path) for path in original)]
     theirs = {}
     if original:
         print("The original:")
@@ -554,7 +583,7 @@ def main():
             theirs = figures(board, "/files", [name for name, _, _ in ROWS if name not in ("mlsd_untimed", *SETTINGS)], print)
     times = speeds(firmware, package)
     linked = speeds_by_buffer(firmware, package)
-    put_into(path, document(ours, theirs, bare, buffers, floors, times, linked))
+    put_into(path, document(ours, beside, theirs, bare, heaps, buffers, floors, times, linked))
     draw(picture, buffers, floors, times, linked)
 
 

@@ -18,6 +18,9 @@ import time
 import tap
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parents[1] / "micropython"))
+import romfs  # noqa: E402: it is found now
+
 # Where the port looks for the ROMFS and for the size of the heap. port/board.h has the same numbers.
 ROMFS_ADDRESS = 0x21C00000
 ROMFS_SIZE = 3 << 20
@@ -32,8 +35,9 @@ class BoardFailed(Exception):
     """The board did not start, did not answer, or ended."""
 
 
-def romfs(package, original, config, image):
-    """Makes the ROMFS: the package (or the original server and what it imports), main.py, and config.py with these values."""
+def make_romfs(package, original, config, image):
+    """Makes the ROMFS: the package (or the original server and what it imports), main.py, and config.py with these values. If the package's code runs in place,
+    there is a second one in the folder askew, where it cannot run."""
     with tempfile.TemporaryDirectory() as folder:
         for path in (HERE / "rom").glob("*.py"):
             shutil.copy(path, folder)
@@ -45,8 +49,10 @@ def romfs(package, original, config, image):
             shutil.copy(original, library / "original.mpy")
         else:
             shutil.copytree(pathlib.Path(package, "ftpdlite"), library / "ftpdlite")
-        command = [sys.executable, HERE.parents[1] / "micropython/romfs.py", folder, image]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            if str(package).rstrip("/").endswith("_rom_6.3"):
+                shutil.copytree(pathlib.Path(package, "ftpdlite"), pathlib.Path(folder, "askew/ftpdlite"))
+        made = romfs.image(pathlib.Path(folder), lambda at, path: (at % romfs.ALIGNMENT == 0) == ("askew" not in path.parts))
+        pathlib.Path(image).write_bytes(made)
     if os.path.getsize(image) > ROMFS_SIZE:
         raise BoardFailed("the ROMFS is too large for the board")
 
@@ -99,7 +105,7 @@ class Emulator:
         }
         self.folder = tempfile.TemporaryDirectory()
         image = os.path.join(self.folder.name, "rom.img")
-        romfs(package, original, config, image)
+        make_romfs(package, original, config, image)
         network = tap.make()
         self.link_process = None
         if link:

@@ -124,7 +124,8 @@ def test_the_whole_package_has_the_code_for_every_architecture():
     assert package["version"] == VERSION
     trees = [path.name for path in RELEASE.iterdir() if path.is_dir()]
     native = {to for to, _ in package["urls"] if to.startswith("ftpdlite/native_")}
-    assert native == {f"ftpdlite/native_{tree.removesuffix('_6.3')}.mpy" for tree in trees}
+    # mip puts nothing into a ROMFS.
+    assert native == {f"ftpdlite/native_{tree.removesuffix('_6.3')}.mpy" for tree in trees if not tree.endswith("_rom_6.3")}
     assert {"ftpdlite/__init__.mpy", "ftpdlite/choice.mpy"} <= {to for to, _ in package["urls"]}
 
 
@@ -142,7 +143,10 @@ def test_mip_has_a_folder_for_every_name_of_an_architecture_that_can_be_served()
         pytest.skip(NO_MIP)
     trees = {path.name for path in MIP.iterdir() if path.is_dir()}
     natives = {to for to, _ in read_package(MIP)["urls"] if "native_" in to}
-    assert {f"ftpdlite/native_{tree.removesuffix('_6.3')}.mpy" for tree in trees - {"armv7em_6.3", "armv7emdp_6.3"}} == natives
+    own = {tree.removesuffix("_6.3") for tree in trees - {"armv7em_6.3", "armv7emdp_6.3"}}
+    assert {f"ftpdlite/native_{name}.mpy" for name in own if not name.endswith("_rom")} == natives
+    # For a ROMFS that is made on a computer.
+    assert {name for name in own if name.endswith("_rom")} == {"armv6m_rom", "armv7m_rom"}
     # Firmwares for these load the code of another architecture.
     assert files_below(MIP / "armv7em_6.3") == files_below(MIP / "armv7m_6.3")
     assert files_below(MIP / "armv7emdp_6.3") == files_below(MIP / "armv7emsp_6.3")
@@ -209,6 +213,54 @@ def test_a_firmware_gets_the_best_code_that_it_loads(tmp_path, number, expected)
     for flags in (0, 1 << 14, 1 << 16):
         mpy = FORMAT_6_3 | number << 10 | flags
         assert choose(tmp_path, f"names({mpy}, {SUPPORTED!r})") == repr(expected)
+
+
+def test_code_in_place_is_tried_behind_the_code_for_every_file_system(tmp_path):
+    supported = f"{SUPPORTED} armv6m_rom armv7m_rom"
+    expected = ["armv7emsp", "armv7m", "armv7m_rom", "armv6m", "armv6m_rom"]
+    assert choose(tmp_path, f"names({FORMAT_6_3 | 8 << 10}, {supported!r})") == repr(expected)
+
+
+def test_code_in_place_does_not_run_from_a_file_that_is_no_memory(tmp_path, lib):
+    # On a board it would run at an address where there is no code.
+    shutil.copy(lib / f"ftpdlite/native_{ARCH}.mpy", lib / f"ftpdlite/native_{ARCH}_rom.mpy")
+    told = choose(tmp_path, f"load(__import__('sys').implementation._mpy, '{ARCH}_rom')", lib)
+    assert told == (
+        f"the code of native_{ARCH}_rom runs in a ROMFS alone, aligned as micropython/romfs.py does it: elsewhere install mip/{ARCH}_6.3"
+    )
+
+
+def test_code_in_place_that_is_not_installed_is_told(tmp_path):
+    told = choose(tmp_path, f"load(__import__('sys').implementation._mpy, '{ARCH}_rom')")
+    assert told == f"ftpdlite for {ARCH}_rom is not installed here: install the whole package, or mip/{ARCH}_rom_6.3"
+
+
+@pytest.mark.parametrize("folders", [[""], ["lib"], ["lib", "other"], ["a" * 100, "a" * 100 + "/b", ""]], ids=len)
+def test_an_image_of_a_romfs_is_aligned_where_code_runs_in_place(tmp_path, folders):
+    files = {"main.py": b"import ftpdlite\n", "zebra.txt": bytes(range(200))}
+    for number, folder in enumerate(folders):
+        # They differ, so that each is found.
+        files[f"{folder}/ftpdlite/native_armv6m_rom.mpy".lstrip("/")] = (b"code %d" % number) * 1000
+        files[f"{folder}/ftpdlite/__init__.mpy".lstrip("/")] = b"shim" * (number + 30)
+    source, image = tmp_path / "source", tmp_path / "image"
+    for name, content in files.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(content)
+    subprocess.run([sys.executable, REPOSITORY / "micropython/romfs.py", source, image], check=True)
+    content = image.read_bytes()
+    for name, data in files.items():
+        assert "_rom" not in name or content.index(data) % 4 == 0, name
+    # MicroPython finds every file in it.
+    program = f"""
+import os, vfs
+vfs.mount(vfs.VfsRom(open({str(image)!r}, "rb").read()), "/image")
+for name in {list(files)!r}:
+    print(len(open("/image/" + name, "rb").read()))
+"""
+    code, output = micropython(tmp_path, DIST, program)
+    if "VfsRom" in output:
+        pytest.skip("this MicroPython has no ROMFS")
+    assert code == 0 and [int(line) for line in output.split()] == [len(data) for data in files.values()], output
 
 
 @pytest.mark.parametrize("number, name", [(1, "x86"), (3, "armv6"), (9, "xtensa"), (12, "rv64imc"), (13, "architecture 13")])

@@ -28,6 +28,10 @@ const LWIP_SUITES: &[&str] = &["trixie", "sid"];
 
 /// The architecture of the board's processor.
 pub const ARCHITECTURE: &str = "armv7m";
+/// The same, with code that runs where it lies in the ROMFS.
+pub const IN_PLACE: &str = "armv7m_rom";
+/// All that the suite and the figures need.
+pub const PACKAGES: &[&str] = &[ARCHITECTURE, IN_PLACE, "armv6m_rom"];
 
 /// The original server, which this one replaces. It is fetched to be run, and is no part of this project.
 const ORIGINAL: &str = "github:DavesCodeMusings/ftpdlite/ftpdlite.py";
@@ -166,6 +170,7 @@ pub fn original(project: &Project) -> Result<PathBuf> {
 /// The command `board`: does not return when the board starts, because this process becomes the program that runs it.
 pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     let (mut memory, mut files, mut ipv6, mut is_original) = (190, "littlefs".to_owned(), true, false);
+    let mut code = ARCHITECTURE;
     while let Some(argument) = arguments.next().map_err(text)? {
         match argument {
             Long("memory") => {
@@ -184,6 +189,13 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
                     "on" => true,
                     "off" => false,
                     _ => return Err("--ipv6 must be on or off".into()),
+                }
+            }
+            Long("code") => {
+                code = match value(&mut arguments)?.as_str() {
+                    "ram" => ARCHITECTURE,
+                    "rom" => IN_PLACE,
+                    _ => return Err("--code must be ram or rom".into()),
                 }
             }
             Long("server") => {
@@ -205,7 +217,7 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
             return Ok(());
         }
     };
-    let dist = build::build(project, Target::named(ARCHITECTURE)?)?.dist;
+    let dist = build::build(project, Target::named(code)?)?.dist;
     let mut serve = in_namespace(project.python());
     serve.arg(project.root.join("tests/board/serve.py")).arg(firmware).arg(dist);
     serve.arg(memory.to_string()).arg(files).args(original);
@@ -217,7 +229,12 @@ fn test(project: &Project, with_ipv6: &Path, words: &[String]) -> Result {
     let without_ipv6 = firmware(project, false)?;
     let mut suite = in_namespace(project.python());
     suite.current_dir(&project.root).arg("tests/board/suite.py").arg(with_ipv6).arg(without_ipv6);
-    run(suite.arg(project.dist(ARCHITECTURE)).args(words))
+    run(suite.arg("dist").args(words))
+}
+
+/// Builds the packages that the board runs.
+pub fn build_all(project: &Project) -> Result {
+    PACKAGES.iter().try_for_each(|name| build::build(project, Target::named(name)?).map(drop))
 }
 
 /// Builds what the cases need. An error says what is missing.
@@ -252,7 +269,7 @@ pub fn test_command(project: &Project, mut arguments: lexopt::Parser) -> Result 
     setup::clients(project)?;
     match ready(project, true) {
         Ok(firmware) => {
-            build::build(project, Target::named(ARCHITECTURE)?)?;
+            build_all(project)?;
             test(project, &firmware, &words)
         }
         Err(reason) => {

@@ -1,10 +1,9 @@
 //! `cargo xtask bench --board`: what the server costs on the emulated board, beside the original server and beside no server at all.
 
 use crate::arguments::{text, value};
-use crate::board::{ARCHITECTURE, in_namespace, original, ready};
+use crate::board::{ARCHITECTURE, IN_PLACE, build_all, in_namespace, original, ready};
 use crate::project::{Project, Result, run, say};
-use crate::targets::Target;
-use crate::{build, setup};
+use crate::setup;
 use lexopt::prelude::*;
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +18,7 @@ fn program_of_board(project: &Project, name: &str, firmware: &Path) -> Command {
 
 /// Compares the figures with `[board]` in budgets.toml.
 pub fn check(project: &Project, firmware: &Path) -> Result {
-    run(program_of_board(project, "bench.py", firmware).arg("budgets.toml"))
+    run(program_of_board(project, "bench.py", firmware).arg(project.dist(IN_PLACE)).arg("budgets.toml"))
 }
 
 /// The command `bench --board`.
@@ -40,7 +39,7 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
             return Ok(());
         }
     };
-    build::build(project, Target::named(ARCHITECTURE)?)?;
+    build_all(project)?;
     if only_checks {
         return check(project, &firmware);
     }
@@ -48,7 +47,7 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
         return run(program_of_board(project, "profiler.py", &firmware).arg(names));
     }
     let mut bench = program_of_board(project, "bench.py", &firmware);
-    bench.args(["docs/measurements.md", "docs/board.svg"]);
+    bench.arg(project.dist(IN_PLACE)).args(["docs/measurements.md", "docs/board.svg"]);
     match original(project) {
         Ok(original) => {
             bench.arg(original);

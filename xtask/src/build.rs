@@ -23,6 +23,8 @@ pub struct Package {
     pub text: usize,
     /// How many of these are constants.
     pub constants: usize,
+    /// The code and constants that stay in a ROMFS.
+    pub in_place: Option<usize>,
     /// The native module's file.
     pub file: usize,
     /// The shim's bytecode.
@@ -51,16 +53,23 @@ pub fn build(project: &Project, target: &Target) -> Result<Package> {
     let shim = compile_shim(project, &package, &mut made)?;
     remove_others(&package, &made)?;
     let text = module.text.len() + module.rodata.len();
+    let constants = module.constants + module.rodata.len();
+    let in_place = target.rom.then(|| module.objects.last().map_or(0, Vec::len));
     println!(
-        "{}: text {text} bytes ({} of them constants), {file_name} {} bytes, shim {shim} bytes, in {}",
+        "{}: text {text} bytes {}, {file_name} {} bytes, shim {shim} bytes, in {}",
         target.name,
-        module.constants + module.rodata.len(),
+        match in_place {
+            Some(size) => format!("and {size} in the ROMFS"),
+            None => format!("({constants} of them constants)"),
+        },
         file.len(),
         dist.strip_prefix(&project.root).unwrap_or(&dist).display(),
     );
-    check_budget(project, target, text)?;
-    let constants = module.constants + module.rodata.len();
-    Ok(Package { dist, text, constants, file: file.len(), shim })
+    check_budget(project, target, "text", text)?;
+    if let Some(size) = in_place {
+        check_budget(project, target, "in_place", size)?;
+    }
+    Ok(Package { dist, text, constants, in_place, file: file.len(), shim })
 }
 
 fn linked(project: &Project, target: &Target) -> Result<PathBuf> {
@@ -202,17 +211,17 @@ fn remove_others(package: &Path, made: &[String]) -> Result {
     Ok(())
 }
 
-fn check_budget(project: &Project, target: &Target, text: usize) -> Result {
+fn check_budget(project: &Project, target: &Target, what: &str, size: usize) -> Result {
     let path = project.root.join("budgets.toml");
     let content = String::from_utf8(read(&path)?).map_err(|_| "budgets.toml is not text")?;
     let budgets: toml::Table = content.parse().map_err(|error| format!("budgets.toml: {error}"))?;
-    let budget = budgets.get(target.name).and_then(|budgets| budgets.get("text")).and_then(toml::Value::as_integer);
-    let budget = budget.ok_or_else(|| format!("budgets.toml lacks the number text under [{}]", target.name))?;
-    if i64::try_from(text).is_ok_and(|text| text <= budget) {
+    let budget = budgets.get(target.name).and_then(|budgets| budgets.get(what)).and_then(toml::Value::as_integer);
+    let budget = budget.ok_or_else(|| format!("budgets.toml lacks the number {what} under [{}]", target.name))?;
+    if i64::try_from(size).is_ok_and(|size| size <= budget) {
         return Ok(());
     }
     Err(format!(
-        "the module's text for {} is {text} bytes, its budget in budgets.toml {budget}: make it smaller, or raise the budget and say why",
+        "for {} {what} is {size} bytes, its budget in budgets.toml {budget}: make it smaller, or raise the budget and say why",
         target.name
     ))
 }

@@ -114,7 +114,8 @@ pub fn sizes(project: &Project) -> Result {
         let package = build::build(project, target)?;
         let [text, constants, file, shim] =
             [package.text, package.constants, package.file, package.shim].map(with_thousands);
-        table += &format!("| {} | {text} | {constants} | {file} | {shim} |\n", target.name);
+        let in_place = package.in_place.map_or(String::new(), with_thousands);
+        table += &format!("| {} | {text} | {constants} | {in_place} | {file} | {shim} |\n", target.name);
     }
     table += HEAP;
     for (what, target, runtime) in [
@@ -139,10 +140,10 @@ const SIZES: &str = "# Sizes
 Made by `cargo xtask sizes`; in bytes. `budgets.toml` says how far they may grow.
 
 Text is code and constants: what a board copies to RAM when it imports the native module. The shim's bytecode also goes to the
-GC heap, unless it is run from a ROMFS.
+GC heap, unless it is run from a ROMFS. The code of `armv6m_rom` and `armv7m_rom` runs in the ROMFS, too.
 
-| architecture | text | of these constants | native module's file | shim's bytecode |
-| --- | ---: | ---: | ---: | ---: |
+| architecture | text | of these constants | code in the ROMFS | native module's file | shim's bytecode |
+| --- | ---: | ---: | ---: | ---: | ---: |
 ";
 
 const HEAP: &str = "

@@ -54,6 +54,11 @@ pub fn make(project: &Project, targets: &[&Target], base: Option<&str>) -> Resul
             let path = format!("ftpdlite/{file}");
             tells_no_folder(project, &tree.join(&path))?;
             files.push(format!("{name}/{path}"));
+            // mip puts nothing into a ROMFS.
+            if target.rom && file.starts_with("native_") {
+                own.adds(&path, &path);
+                continue;
+            }
             if !package.adds(&path, &format!("{name}/{path}"))
                 && read(&tree.join(&path))? != package.read(&dist, &path)?
             {

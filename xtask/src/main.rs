@@ -72,7 +72,8 @@ this first: the other commands fetch what they need.",
 Builds what is not up to date: the native module and the bytecode of the Python shim, in dist/ARCH_6.3. Put this folder
 on MICROPYPATH, or copy what is in it to a board's /lib. Prints the sizes, and fails when they are above budgets.toml.
 
-  --arch ARCH   x64, which is the default, armv6m, armv7m, armv7emsp, rv32imc or xtensawin
+  --arch ARCH   x64, which is the default, armv6m, armv7m, armv7emsp, rv32imc or xtensawin; armv6m_rom or armv7m_rom is code
+                that runs where it lies in a ROMFS
   --all         every architecture
 
 For boards it needs a Rust core library (rustup component add rust-src, or Debian's rustc-web and rust-web-src) and
@@ -226,9 +227,9 @@ installs them, 1.4 GB.",
         name: "board",
         summary: "serve from an emulated board with lwIP",
         help: "Usage: cargo xtask board [--memory KIB] [--files littlefs|fat|ramdisc] [--ipv6 on|off]
-                         [--server ftpdlite|original]
+                         [--code ram|rom] [--server ftpdlite|original]
 
-Builds armv7m and starts it on an emulated board until Ctrl-C: MicroPython with lwIP on QEMU's mps2-an385, with the
+Builds the package and starts it on an emulated board until Ctrl-C: MicroPython with lwIP on QEMU's mps2-an385, with the
 limits of a real board's network. The board is in a network namespace of its own; what is printed tells how to reach
 it. The first time MicroPython and lwIP are built from Debian's source packages, into .xtask.
 
@@ -236,6 +237,8 @@ it. The first time MicroPython and lwIP are built from Debian's source packages,
   --files KIND    the file system that is served: littlefs, which is the default, or fat, both of 12 MiB outside of
                   the heap, or ramdisc, a LittleFS of 32 KiB in the heap
   --ipv6 on|off   whether lwIP has IPv6, as on a Pico W; default on
+  --code PLACE    where the server's native code runs: in ram, as after an installation by mip, which is the default, or
+                  where it lies in the ROMFS
   --server NAME   ftpdlite, which is the default, or original: the server that this one replaces. It is fetched. It
                   serves /, so the files are in /files there
 
@@ -252,7 +255,7 @@ Builds what is not up to date, and runs clients against the package on the board
 case no connection, file or session may be left on the board. `cargo xtask test` does that too.
 
   WORD   only the cases whose names contain one of these words; a case's name begins with its board's: littlefs, fat,
-         ipv4 (lwIP without IPv6), small (72 KiB of heap), hasty (short time-outs), link (a network as Wi-Fi has it, only
+         ipv4 (lwIP without IPv6), small (64 KiB of heap), in place (48 KiB, the code stays in the ROMFS), hasty (short time-outs), link (a network as Wi-Fi has it, only
          when one of the words asks for it, for its figures need a machine that does nothing else)",
         run: board::test_command,
     },

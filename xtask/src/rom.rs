@@ -2,7 +2,7 @@
 //! loader copies is `micropython/rom.S`: the entry, and the ways in.
 
 use crate::linker::link;
-use crate::mpy::Module;
+use crate::mpy::{Arch, Module};
 use crate::project::{Project, Result, make_folder, program, read, run_quietly};
 use crate::targets::Target;
 use crate::toolchain;
@@ -30,14 +30,17 @@ pub fn module(project: &Project, target: &Target, file_name: &str, elf: &Path) -
     let mut module = entry(project, target, linked.objects.len() + 2)?;
     module.names = linked.names.clone();
     module.objects = linked.objects.clone();
-    // What stands before the code in the file decides where it lies. The file itself must be aligned.
-    module.objects.push(Vec::new());
-    module.objects.push(linked.text.clone());
-    let filler = module.objects.len() - 2;
-    while module.object_at(target.arch, file_name, filler + 1) % ALIGNMENT != 0 {
-        module.objects[filler].push(0);
-    }
+    add_code(&mut module, target.arch, file_name, linked.text);
     Ok(module)
+}
+
+/// Adds the code as the last constant object, aligned in the file. The object before it is only there for that.
+fn add_code(module: &mut Module, arch: Arch, file_name: &str, code: Vec<u8>) {
+    module.objects.extend([vec![0], code]);
+    let last = module.objects.len() - 1;
+    while module.object_at(arch, file_name, last) % ALIGNMENT != 0 {
+        module.objects[last - 1].push(0);
+    }
 }
 
 /// What is in RAM. objects: how many constant objects the file has, of which the last is the code.
@@ -52,4 +55,47 @@ fn entry(project: &Project, target: &Target, objects: usize) -> Result<Module> {
     run_quietly(&mut clang).map_err(|error| format!("rom.S does not assemble; {error}"))?;
     link(project, &object, &elf)?;
     Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::write_if_changed;
+
+    #[test]
+    fn the_code_is_aligned_in_the_file_whatever_comes_before_it() {
+        for length in 0..9 {
+            let mut module = Module {
+                names: vec!["os".into()],
+                objects: vec![vec![1; length]],
+                text: vec![0; 4],
+                constants: 0,
+                relocations: Default::default(),
+                rodata: Vec::new(),
+                rodata_relocations: Default::default(),
+            };
+            add_code(&mut module, Arch::Armv6m, "a", vec![7; 300]);
+            let file = module.encode(Arch::Armv6m, "a");
+            let at = file.windows(300).position(|part| part == [7; 300]);
+            assert_eq!(at.map(|at| at % ALIGNMENT), Some(0), "behind an object of {length} bytes");
+            assert_eq!((module.objects.len(), module.objects[0].len()), (3, length));
+        }
+    }
+
+    #[test]
+    fn constants_that_hold_addresses_are_found() {
+        let Some((clang, _)) = toolchain::find_clang() else { return };
+        let folder = std::env::temp_dir().join(format!("ftpdlite-rom-{}", std::process::id()));
+        let [source, object, elf] = ["module.c", "module.o", "module.elf"].map(|name| folder.join(name));
+        let code = "__attribute__((section(\".text.mpy_init\"))) int mpy_init(int n) { extern const char *const names[]; return names[n][0]; }\n\
+                    const char *const names[] = {\"one\", \"two\"};\n";
+        write_if_changed(&source, code.as_bytes()).expect("the folder for temporary files can be written");
+        let mut compiler = program(clang);
+        compiler.args(["--target=thumbv6m-none-eabi", "-Os", "-ffreestanding", "-fvisibility=hidden", "-c"]);
+        run_quietly(compiler.arg(&source).arg("-o").arg(&object)).expect("it compiles");
+        link(&Project::find().expect("this is a checkout"), &object, &elf).expect("it links");
+        let found = Module::symbols_with_addresses(&read(&elf).expect("it was made")).expect("it is ELF");
+        let _ = std::fs::remove_dir_all(folder);
+        assert_eq!(found.iter().filter(|name| *name == "names").count(), 2, "{found:?}");
+    }
 }

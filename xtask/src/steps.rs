@@ -178,14 +178,16 @@ fn steps<'a>(project: &'a Project, filter: Option<&'a str>) -> Vec<Step<'a>> {
         step("the first board", 150, || board::test_part(project, "--first"))
             .after(FIRMWARE)
             .after(build_of(board::ARCHITECTURE)),
-        step("the other boards", 180, || board::test_part(project, "--rest"))
-            .after(FIRMWARE)
-            .after(build_of(board::ARCHITECTURE)),
+        board::PACKAGES.iter().fold(
+            step("the other boards", 180, || board::test_part(project, "--rest")).after(FIRMWARE),
+            |step, name| step.after(build_of(name)),
+        ),
         step("figures of the board", 20, || {
             board::ready(project, true).and_then(|firmware| board_bench::check(project, &firmware))
         })
         .after(FIRMWARE)
-        .after(build_of(board::ARCHITECTURE)),
+        .after(build_of(board::ARCHITECTURE))
+        .after(build_of(board::IN_PLACE)),
         step("soak", 80, || soak::short(project, soak::Only::Unix)).after(build_of("x64")),
         step("soak of the board", 90, || soak::short(project, soak::Only::Board))
             .after(FIRMWARE)

@@ -24,10 +24,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "armv7m", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ARM_FLAGS, rom: false },
     // Its floating point unit has single precision only. That is also the default of this triple.
     Target { name: "armv7emsp", arch: Arch::Armv7emsp, triple: "thumbv7em-none-eabihf", flags: ARM_FLAGS, rom: false },
-    Target { name: "armv6m_rom", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: ROM_FLAGS, rom: true },
-    Target { name: "armv7m_rom", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ROM_FLAGS, rom: true },
     Target { name: "rv32imc", arch: Arch::Rv32imc, triple: "riscv32imc-unknown-none-elf", flags: &[], rom: false },
     Target { name: "xtensawin", arch: Arch::XtensaWin, triple: XTENSA, flags: &[], rom: false },
+    Target { name: "armv6m_rom", arch: Arch::Armv6m, triple: "thumbv6m-none-eabi", flags: ROM_FLAGS, rom: true },
+    Target { name: "armv7m_rom", arch: Arch::Armv7m, triple: "thumbv7m-none-eabi", flags: ROM_FLAGS, rom: true },
 ];
 
 /// The name of Xtensa's target. It is also the name of a built-in target, because `cc` must know it.
