@@ -69,12 +69,7 @@ struct TypeMemory {
 }
 
 /// Makes a type. `special` are its attributes that are no methods, and what it does as a stream.
-pub fn new_type(
-    name: Qstr,
-    make_new: MakeNew,
-    special: Option<(Attr, Ioctl)>,
-    methods: &[Function],
-) -> Obj {
+pub fn new_type(name: Qstr, make_new: MakeNew, special: Option<(Attr, Ioctl)>, methods: &[Function]) -> Obj {
     let table = ffi::table();
     let memory = allocate(size_of::<TypeMemory>()).cast::<TypeMemory>();
     // SAFETY: a fresh block of that size; all its fields are numbers or pointers, for which zero is a value. A slot number of 0 says that the slot is empty.

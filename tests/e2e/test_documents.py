@@ -118,7 +118,7 @@ def test_a_script_runs(tmp_path, served, script):
 
 
 # What a document may tell its reader to type, beside cargo, curl and mpremote (test_install.py has those).
-KNOWN = {"git", "pip", "python3", "mpremote", "apt-get", "micropython", ".xtask/bin/micropython", "cd", ".xtask/venv/bin/python"}
+KNOWN = {"git", "pip", "python3", "mpremote", "apt-get", "micropython", ".xtask/bin/micropython", "cd", "cp", "mkdir", ".xtask/venv/bin/python"}
 XTASK = (REPOSITORY / "xtask/src/main.rs").read_text()
 
 
@@ -166,6 +166,8 @@ def check_command(line):
             assert not word.startswith("--") or word in curl_help().split(), f"curl has no {word}"
     else:
         assert words[0] in KNOWN, words[0]
+        if words[0] == "python3" and not words[1].startswith("-"):
+            assert (REPOSITORY / words[1]).is_file(), words[1]
 
 
 @pytest.mark.parametrize("script", of_kind("console"))

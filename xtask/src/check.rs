@@ -24,7 +24,7 @@ pub fn clippy(project: &Project) -> Result {
     let clippy =
         |what: &[&str]| run(project.cargo().args(["clippy", "--quiet"]).args(what).args(["--", "-D", "warnings"]));
     let host = clippy(&["--workspace", "--all-targets"]);
-    host.and(clippy(&["--lib", "--features", "native"]))
+    host.and(clippy(&["--lib", "--features", "native"])).and(clippy(&["--lib", "--features", "rom"]))
 }
 
 pub fn documentation(project: &Project) -> Result {
