@@ -62,6 +62,11 @@ mod place {
         end: *mut Way,
     }
 
+    unsafe extern "C" {
+        /// The code begins with it: `native::mpy_init`.
+        fn mpy_init();
+    }
+
     /// A way in: code that sets r9, and what it calls then.
     #[repr(C)]
     struct Way {
@@ -112,7 +117,7 @@ mod place {
     pub fn held(code: &*const ()) -> *const () {
         // SAFETY: a reference. If the compiler knew what is read, it would give the function's true address.
         let offset = unsafe { core::ptr::read_volatile(code) } as usize;
-        let start = crate::native::mpy_init as *const () as usize & !1;
+        let start = mpy_init as *const () as usize & !1;
         start.wrapping_add(offset) as *const ()
     }
 }

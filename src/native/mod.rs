@@ -85,7 +85,7 @@ functions! {
 /// Only the loader calls it, with the module's context.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.mpy_init")]
-pub(crate) unsafe extern "C" fn mpy_init(this: *const ffi::mp_obj_fun_bc_t, _: usize, _: usize, _: *const Obj) -> Obj {
+unsafe extern "C" fn mpy_init(this: *const ffi::mp_obj_fun_bc_t, _: usize, _: usize, _: *const Obj) -> Obj {
     // SAFETY: the loader passes the module's context, whose globals are the module's dict.
     let former = unsafe {
         let globals = (*(*this).context).module.globals;

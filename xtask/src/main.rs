@@ -72,8 +72,7 @@ this first: the other commands fetch what they need.",
 Builds what is not up to date: the native module and the bytecode of the Python shim, in dist/ARCH_6.3. Put this folder
 on MICROPYPATH, or copy what is in it to a board's /lib. Prints the sizes, and fails when they are above budgets.toml.
 
-  --arch ARCH   x64, which is the default, armv6m, armv7m, armv7emsp, rv32imc or xtensawin; armv6m_rom or armv7m_rom is code
-                that runs where it lies in a ROMFS
+  --arch ARCH   x64, the default, armv6m, armv7m, armv7emsp, rv32imc, xtensawin; for a ROMFS armv6m_rom, armv7m_rom
   --all         every architecture
 
 For boards it needs a Rust core library (rustup component add rust-src, or Debian's rustc-web and rust-web-src) and
@@ -237,8 +236,7 @@ it. The first time MicroPython and lwIP are built from Debian's source packages,
   --files KIND    the file system that is served: littlefs, which is the default, or fat, both of 12 MiB outside of
                   the heap, or ramdisc, a LittleFS of 32 KiB in the heap
   --ipv6 on|off   whether lwIP has IPv6, as on a Pico W; default on
-  --code PLACE    where the server's native code runs: in ram, as after an installation by mip, which is the default, or
-                  where it lies in the ROMFS
+  --code ram|rom  where the native code runs: in RAM, the default, or where it lies in the ROMFS
   --server NAME   ftpdlite, which is the default, or original: the server that this one replaces. It is fetched. It
                   serves /, so the files are in /files there
 

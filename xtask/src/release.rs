@@ -25,6 +25,7 @@ const SOURCES: &[&str] = &[
     "xtask/src/mpy",
     "xtask/src/notices.rs",
     "xtask/src/notices.txt",
+    "xtask/src/rom.rs",
     "xtask/src/targets.rs",
     "xtask/src/toolchain.rs",
     "xtask/src/xtensa",

@@ -38,7 +38,7 @@ pub fn module(project: &Project, target: &Target, file_name: &str, elf: &Path) -
 fn add_code(module: &mut Module, arch: Arch, file_name: &str, code: Vec<u8>) {
     module.objects.extend([vec![0], code]);
     let last = module.objects.len() - 1;
-    while module.object_at(arch, file_name, last) % ALIGNMENT != 0 {
+    while !module.object_at(arch, file_name, last).is_multiple_of(ALIGNMENT) {
         module.objects[last - 1].push(0);
     }
 }
