@@ -339,6 +339,9 @@ impl Session {
             Line::Partial if self.closing => return Step::Close,
             Line::Partial => return Step::Input,
             Line::TooLong => {
+                // It may have been the command that REST was for, and it came between RNFR and RNTO.
+                self.offset = 0;
+                self.rename_pending = false;
                 turn.say(text!("500 Command line too long."));
                 self.input.consume(buffer);
                 return Step::Again;
