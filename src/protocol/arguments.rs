@@ -75,39 +75,15 @@ pub fn parse_type(argument: &[u8]) -> Result<Representation, ArgumentError> {
         ([b'I' | b'i'], b"" | b"N" | b"n") | ([b'L' | b'l'], b"8") | ([b'L' | b'l', b'8'], b"") => {
             Ok(Representation::Image)
         }
-        _ => Err(unsupported(b"AEIL", argument)),
+        // A letter of the RFC is not offered. Any other argument is wrong.
+        ([letter], _) if b"AEIL".contains(&letter.to_ascii_uppercase()) => Err(ArgumentError::Unsupported),
+        _ => Err(ArgumentError::Syntax),
     }
 }
 
-/// An argument that begins with a letter of the RFC is not offered. Any other argument is wrong.
-fn unsupported(letters: &[u8], argument: &[u8]) -> ArgumentError {
-    match argument {
-        [letter] | [letter, b' ', ..] if letters.contains(&letter.to_ascii_uppercase()) => ArgumentError::Unsupported,
-        _ => ArgumentError::Syntax,
-    }
-}
-
-fn one_letter(offered: u8, letters: &[u8], argument: &[u8]) -> Result<(), ArgumentError> {
-    match argument.trim_ascii() {
-        [letter] if letter.eq_ignore_ascii_case(&offered) => Ok(()),
-        other => Err(unsupported(letters, other)),
-    }
-}
-
-/// MODE: only `S`.
-///
-/// # Errors
-/// Unsupported for `B` and `C`.
-pub fn parse_mode(argument: &[u8]) -> Result<(), ArgumentError> {
-    one_letter(b'S', b"BC", argument)
-}
-
-/// STRU: only `F`.
-///
-/// # Errors
-/// Unsupported for `R` and `P`.
-pub fn parse_structure(argument: &[u8]) -> Result<(), ArgumentError> {
-    one_letter(b'F', b"RP", argument)
+/// MODE and STRU: whether it is the one letter that is offered. Clients ask for others than those of the RFC, such as `MODE Z`.
+pub fn is_letter(offered: u8, argument: &[u8]) -> bool {
+    matches!(argument.trim_ascii(), [letter] if letter.eq_ignore_ascii_case(&offered))
 }
 
 /// REST: the offset, in bytes.
@@ -230,12 +206,10 @@ mod tests {
 
     #[test]
     fn modes_and_structures() {
-        assert_eq!(parse_mode(b"s"), Ok(()));
-        assert_eq!(parse_mode(b"B"), Err(ArgumentError::Unsupported));
-        assert_eq!(parse_mode(b"X"), Err(ArgumentError::Syntax));
-        assert_eq!(parse_structure(b"F"), Ok(()));
-        assert_eq!(parse_structure(b"R"), Err(ArgumentError::Unsupported));
-        assert_eq!(parse_structure(b""), Err(ArgumentError::Syntax));
+        assert!(is_letter(b'S', b"s") && is_letter(b'F', b"F "));
+        for other in ["", "B", "Z", "SS"] {
+            assert!(!is_letter(b'S', other.as_bytes()), "{other}");
+        }
     }
 
     #[test]
@@ -305,7 +279,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40), likely in "[AILEN8 MLST;0-9.-]{0,30}") {
             for bytes in [&bytes[..], likely.as_bytes()] {
-                let _ = (parse_type(bytes), parse_mode(bytes), parse_structure(bytes), parse_allo(bytes), parse_opts(bytes), split_time(bytes), parse_utime(bytes));
+                let _ = (parse_type(bytes), is_letter(b'S', bytes), parse_allo(bytes), parse_opts(bytes), split_time(bytes), parse_utime(bytes));
                 prop_assert!(bytes.ends_with(list_path(bytes).0));
             }
         }
