@@ -76,7 +76,7 @@ pub fn parse_type(argument: &[u8]) -> Result<Representation, ArgumentError> {
             Ok(Representation::Image)
         }
         // A letter of the RFC is not offered. Any other argument is wrong.
-        ([letter], _) if b"AEIL".contains(&letter.to_ascii_uppercase()) => Err(ArgumentError::Unsupported),
+        ([b'A' | b'a' | b'E' | b'e' | b'I' | b'i' | b'L' | b'l'], _) => Err(ArgumentError::Unsupported),
         _ => Err(ArgumentError::Syntax),
     }
 }
@@ -109,14 +109,13 @@ pub fn parse_allo(argument: &[u8]) -> Option<u64> {
 #[inline(never)]
 pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     let (name, setting) = word(argument);
-    match (one_of(b"MLST HASH UTF8 UTF-8", name), one_of(b"SHA-256 ON OFF", setting)) {
+    // The last word of the second list is the empty one: no setting.
+    match (one_of(b"MLST HASH UTF8 UTF-8", name), one_of(b"SHA-256 ON OFF ", setting)) {
         (Some(0), _) => Ok(Opts::Mlst(Facts::parse(setting))),
-        (Some(1), Some(0)) => Ok(Opts::Hash),
-        (Some(1), _) if setting.is_empty() => Ok(Opts::Hash),
-        (Some(2 | 3), Some(1)) => Ok(Opts::Utf8On),
+        (Some(1), Some(0 | 3)) => Ok(Opts::Hash),
+        (Some(2 | 3), Some(1 | 3)) => Ok(Opts::Utf8On),
         (Some(2 | 3), Some(2)) => Ok(Opts::Utf8Off),
-        (Some(2 | 3), _) if setting.is_empty() => Ok(Opts::Utf8On),
-        _ if name.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"UTF")) => Err(ArgumentError::Syntax),
+        (Some(2 | 3), _) => Err(ArgumentError::Syntax),
         _ => Err(ArgumentError::Unsupported),
     }
 }
