@@ -23,6 +23,7 @@ _SET_TIME = const(35)
 _KICKED = const(1)
 
 _ENOSYS = const(38)
+_ECANCELED = const(125)
 
 
 def act(server, s, action):
@@ -78,6 +79,9 @@ def digest(server, s, is_checksum):
                 hasher.update(read)
             if core.ticks_diff(core.ticks(), start) >= _SHARE:
                 yield from core.sleep_ms(0)
+                # It reads what the client says, and tells whether that still waits.
+                if not s.step(0):
+                    return _ECANCELED
                 start = core.ticks()
     finally:
         _give_buffer(server, buffer)

@@ -75,39 +75,15 @@ pub fn parse_type(argument: &[u8]) -> Result<Representation, ArgumentError> {
         ([b'I' | b'i'], b"" | b"N" | b"n") | ([b'L' | b'l'], b"8") | ([b'L' | b'l', b'8'], b"") => {
             Ok(Representation::Image)
         }
-        _ => Err(unsupported(b"AEIL", argument)),
+        // A letter of the RFC is not offered. Any other argument is wrong.
+        ([b'A' | b'a' | b'E' | b'e' | b'I' | b'i' | b'L' | b'l'], _) => Err(ArgumentError::Unsupported),
+        _ => Err(ArgumentError::Syntax),
     }
 }
 
-/// An argument that begins with a letter of the RFC is not offered. Any other argument is wrong.
-fn unsupported(letters: &[u8], argument: &[u8]) -> ArgumentError {
-    match argument {
-        [letter] | [letter, b' ', ..] if letters.contains(&letter.to_ascii_uppercase()) => ArgumentError::Unsupported,
-        _ => ArgumentError::Syntax,
-    }
-}
-
-fn one_letter(offered: u8, letters: &[u8], argument: &[u8]) -> Result<(), ArgumentError> {
-    match argument.trim_ascii() {
-        [letter] if letter.eq_ignore_ascii_case(&offered) => Ok(()),
-        other => Err(unsupported(letters, other)),
-    }
-}
-
-/// MODE: only `S`.
-///
-/// # Errors
-/// Unsupported for `B` and `C`.
-pub fn parse_mode(argument: &[u8]) -> Result<(), ArgumentError> {
-    one_letter(b'S', b"BC", argument)
-}
-
-/// STRU: only `F`.
-///
-/// # Errors
-/// Unsupported for `R` and `P`.
-pub fn parse_structure(argument: &[u8]) -> Result<(), ArgumentError> {
-    one_letter(b'F', b"RP", argument)
+/// MODE and STRU: whether it is the one letter that is offered. Clients ask for others than those of the RFC, such as `MODE Z`.
+pub fn is_letter(offered: u8, argument: &[u8]) -> bool {
+    matches!(argument.trim_ascii(), [letter] if letter.eq_ignore_ascii_case(&offered))
 }
 
 /// REST: the offset, in bytes.
@@ -133,14 +109,13 @@ pub fn parse_allo(argument: &[u8]) -> Option<u64> {
 #[inline(never)]
 pub fn parse_opts(argument: &[u8]) -> Result<Opts, ArgumentError> {
     let (name, setting) = word(argument);
-    match (one_of(b"MLST HASH UTF8 UTF-8", name), one_of(b"SHA-256 ON OFF", setting)) {
+    // The last word of the second list is the empty one: no setting.
+    match (one_of(b"MLST HASH UTF8 UTF-8", name), one_of(b"SHA-256 ON OFF ", setting)) {
         (Some(0), _) => Ok(Opts::Mlst(Facts::parse(setting))),
-        (Some(1), Some(0)) => Ok(Opts::Hash),
-        (Some(1), _) if setting.is_empty() => Ok(Opts::Hash),
-        (Some(2 | 3), Some(1)) => Ok(Opts::Utf8On),
+        (Some(1), Some(0 | 3)) => Ok(Opts::Hash),
+        (Some(2 | 3), Some(1 | 3)) => Ok(Opts::Utf8On),
         (Some(2 | 3), Some(2)) => Ok(Opts::Utf8Off),
-        (Some(2 | 3), _) if setting.is_empty() => Ok(Opts::Utf8On),
-        _ if name.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"UTF")) => Err(ArgumentError::Syntax),
+        (Some(2 | 3), _) => Err(ArgumentError::Syntax),
         _ => Err(ArgumentError::Unsupported),
     }
 }
@@ -230,12 +205,10 @@ mod tests {
 
     #[test]
     fn modes_and_structures() {
-        assert_eq!(parse_mode(b"s"), Ok(()));
-        assert_eq!(parse_mode(b"B"), Err(ArgumentError::Unsupported));
-        assert_eq!(parse_mode(b"X"), Err(ArgumentError::Syntax));
-        assert_eq!(parse_structure(b"F"), Ok(()));
-        assert_eq!(parse_structure(b"R"), Err(ArgumentError::Unsupported));
-        assert_eq!(parse_structure(b""), Err(ArgumentError::Syntax));
+        assert!(is_letter(b'S', b"s") && is_letter(b'F', b"F "));
+        for other in ["", "B", "Z", "SS"] {
+            assert!(!is_letter(b'S', other.as_bytes()), "{other}");
+        }
     }
 
     #[test]
@@ -305,7 +278,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40), likely in "[AILEN8 MLST;0-9.-]{0,30}") {
             for bytes in [&bytes[..], likely.as_bytes()] {
-                let _ = (parse_type(bytes), parse_mode(bytes), parse_structure(bytes), parse_allo(bytes), parse_opts(bytes), split_time(bytes), parse_utime(bytes));
+                let _ = (parse_type(bytes), is_letter(b'S', bytes), parse_allo(bytes), parse_opts(bytes), split_time(bytes), parse_utime(bytes));
                 prop_assert!(bytes.ends_with(list_path(bytes).0));
             }
         }

@@ -143,7 +143,7 @@ impl Input {
     pub fn take_verb(&mut self, buffer: &mut [u8], verb: &[u8]) -> bool {
         let mut at = self.start;
         while let (Some(line), Some(next)) = (self.line_at(buffer, at), self.next_line_start(buffer, at)) {
-            if buffer[line].eq_ignore_ascii_case(verb) {
+            if is_verb(&buffer[line], verb) {
                 buffer.copy_within(next..self.end, at);
                 self.end -= next - at;
                 return true;
@@ -169,6 +169,12 @@ impl Input {
         let line = buffer.get(at..end)?;
         Some(at..at + line.strip_suffix(b"\r").unwrap_or(line).len())
     }
+}
+
+/// Whether a line is just this verb, perhaps with blanks behind it.
+#[inline(never)]
+pub fn is_verb(line: &[u8], verb: &[u8]) -> bool {
+    line.trim_ascii_end().eq_ignore_ascii_case(verb)
 }
 
 #[cfg(test)]
@@ -243,7 +249,7 @@ mod tests {
     fn abor_is_found_behind_waiting_lines() {
         let mut input = Input::new();
         let mut buffer = [0; LINE_MAX];
-        let bytes = b"RETR a\r\nabor\r\nNOOP\r\n";
+        let bytes = b"RETR a\r\nabor \r\nNOOP\r\n";
         input.space(&mut buffer)[..bytes.len()].copy_from_slice(bytes);
         input.received(&mut buffer, bytes.len());
         assert!(input.take_verb(&mut buffer, b"ABOR"));

@@ -5,8 +5,7 @@ use ftpdlite::protocol::address::{
     Endpoint, Ip, from_sockaddr, parse_eprt, parse_epsv, parse_ip, parse_port, write_passive,
 };
 use ftpdlite::protocol::arguments::{
-    list_path, parse_allo, parse_mode, parse_offset, parse_opts, parse_structure, parse_type, parse_utime, split_time,
-    unquote,
+    is_letter, list_path, parse_allo, parse_offset, parse_opts, parse_type, parse_utime, split_time, unquote,
 };
 use ftpdlite::protocol::listing::{Entry, Facts, Kind, Permission, facts_line, list_line, name_line};
 use ftpdlite::protocol::path::{self, Path, PathError};
@@ -37,7 +36,7 @@ pub fn commands(bytes: &[u8]) {
             assert!(found.name().eq_ignore_ascii_case(verb));
         }
     }
-    let _ = (parse_type(bytes), parse_mode(bytes), parse_structure(bytes), parse_opts(bytes), parse_epsv(bytes));
+    let _ = (parse_type(bytes), is_letter(b'S', bytes), parse_opts(bytes), parse_epsv(bytes));
     let text = std::str::from_utf8(bytes).unwrap_or("x");
     if let Some(number) = parse_offset(bytes) {
         assert_eq!(text.trim().parse(), Ok(number));

@@ -136,6 +136,8 @@ impl Inside<'_> {
         if deferred || matches!(self.body.outstanding, None | Some(Action::ListHere)) {
             self.body.share = self.settings.clock.begin();
         }
+        // A digest that goes on. Only what the client says is read.
+        let goes_on = outcome == Obj::from_u32(0);
         let mut outcome = Some(outcome);
         if let (true, Some(action)) = (deferred, self.body.outstanding) {
             self.restore_work();
@@ -163,6 +165,13 @@ impl Inside<'_> {
                 return WAIT_WRITE;
             }
             let step = match self.body.outstanding.take() {
+                action @ Some(_) if goes_on => {
+                    self.body.outstanding = action;
+                    match self.body.core.attend(line) {
+                        Step::Close => return CLOSE,
+                        step => step,
+                    }
+                }
                 Some(action) => {
                     // An outcome is brought at the first turn; what is outstanding later was done here.
                     let value = outcome.take().unwrap_or(obj::none());

@@ -14,24 +14,30 @@ use core::ops::ControlFlow::Break;
 const FAILURES_MAX: u8 = 3;
 
 impl Session {
-    /// Back to the state before USER.
+    /// Nobody is logged in.
     #[inline(never)]
-    pub(super) fn forget(&mut self, turn: &mut Turn<'_, impl Host>) {
+    fn log_out(&mut self, turn: &mut Turn<'_, impl Host>) {
         self.permission = None;
         self.user_given = false;
         self.user.clear();
         // The root always fits.
         let _ = turn.host.set_cwd(b"/");
+        self.offset = 0;
+    }
+
+    /// Back to the state before USER.
+    #[inline(never)]
+    pub(super) fn forget(&mut self, turn: &mut Turn<'_, impl Host>) {
+        self.log_out(turn);
         self.representation = Representation::Ascii;
         self.facts = Facts::ALL;
-        self.offset = 0;
         self.data = Data::Unset;
         self.extended_only = false;
     }
 
-    /// USER: who logs in. If there are no accounts, nothing more is needed.
+    /// USER: who logs in. If there are no accounts, nothing more is needed. The parameters of transfers stay as they are.
     pub(super) fn user(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        self.forget(turn);
+        self.log_out(turn);
         if self.user.extend_from_slice(argument).is_err() {
             return Break(text!("501 User name too long."));
         }

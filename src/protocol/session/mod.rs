@@ -242,6 +242,18 @@ impl Session {
         self.dismissal.is_some()
     }
 
+    /// What comes next while a digest goes on: [`Step::Close`] when nobody waits for it, because the session is to end, or the client has hung up. What the client has
+    /// said behind it waits, and is still answered when the client has hung up.
+    pub fn attend(&self, buffer: &[u8]) -> Step {
+        if self.dismissal.is_some() || self.closing && self.input.is_empty() {
+            Step::Close
+        } else if self.closing || self.input.is_full(buffer) {
+            Step::Blocked
+        } else {
+            Step::Input
+        }
+    }
+
     /// Makes the session end with a 421.
     pub fn dismiss(&mut self, why: Dismissal) {
         self.dismissal.get_or_insert(why);
@@ -335,17 +347,18 @@ impl Session {
         if self.transfer.is_some() {
             return self.next_during_transfer(buffer, turn);
         }
-        let line = match self.input.peek(buffer) {
+        let step = match self.input.peek(buffer) {
             Line::Partial if self.closing => return Step::Close,
             Line::Partial => return Step::Input,
             Line::TooLong => {
+                // It may have been the command that REST was for, and it came between RNFR and RNTO.
+                self.offset = 0;
+                self.rename_pending = false;
                 turn.say(text!("500 Command line too long."));
-                self.input.consume(buffer);
-                return Step::Again;
+                Step::Again
             }
-            Line::Whole(line) => line,
+            Line::Whole(line) => self.execute(buffer.get(line).unwrap_or_default(), turn),
         };
-        let step = self.execute(buffer.get(line).unwrap_or_default(), turn);
         self.input.consume(buffer);
         step
     }

@@ -4,7 +4,7 @@ use super::Session;
 use super::host::{Host, Turn};
 use super::replies::{Answer, BAD_ARGUMENT};
 use crate::protocol::arguments::{
-    ArgumentError, Opts, Representation, parse_mode, parse_offset, parse_opts, parse_structure, parse_type,
+    ArgumentError, Opts, Representation, is_letter, parse_offset, parse_opts, parse_type,
 };
 use crate::protocol::listing::Facts;
 use crate::protocol::texts::{Text, text};
@@ -56,17 +56,15 @@ impl Session {
 
 /// MODE: there is only one.
 pub(super) fn mode(argument: &[u8]) -> Answer {
-    Break(match parse_mode(argument) {
-        Ok(()) => text!("200 Mode set to S."),
-        Err(error) => refusal(error, text!("504 Mode not supported.")),
-    })
+    Break(if is_letter(b'S', argument) { text!("200 Mode set to S.") } else { text!("504 Mode not supported.") })
 }
 
 /// STRU: there is only one.
 pub(super) fn stru(argument: &[u8]) -> Answer {
-    Break(match parse_structure(argument) {
-        Ok(()) => text!("200 Structure set to F."),
-        Err(error) => refusal(error, text!("504 Structure not supported.")),
+    Break(if is_letter(b'F', argument) {
+        text!("200 Structure set to F.")
+    } else {
+        text!("504 Structure not supported.")
     })
 }
 

@@ -5,7 +5,7 @@ use super::errno;
 use super::host::{End, Host, Outcome, Step, Transfer, Turn};
 use super::replies::{Answer, IS_A_DIRECTORY, LOCAL_ERROR, NO_DATA_CONNECTION, NO_SPACE, PATH_TOO_LONG, SAID};
 use super::{After, Data, Session};
-use crate::protocol::input::Line;
+use crate::protocol::input::{Line, is_verb};
 use crate::protocol::path::{append, name, unfinished};
 use crate::protocol::texts::{Text, text};
 use crate::protocol::writer::Writer;
@@ -191,9 +191,9 @@ impl Session {
             Line::TooLong => turn.say(text!("500 Command line too long.")),
             Line::Whole(line) => {
                 let line = buffer.get(line).unwrap_or_default();
-                if line.eq_ignore_ascii_case(b"NOOP") {
+                if is_verb(line, b"NOOP") {
                     turn.say(text!("200 NOOP ok."));
-                } else if line.eq_ignore_ascii_case(b"STAT") {
+                } else if is_verb(line, b"STAT") {
                     self.say_status(turn);
                 } else if self.closing || self.input.is_full(buffer) {
                     return Step::Blocked;
@@ -211,7 +211,7 @@ impl Session {
     /// A client that has hung up after QUIT still gets its transfer.
     fn quits_next(&mut self, buffer: &[u8]) -> bool {
         match self.input.peek(buffer) {
-            Line::Whole(line) => buffer.get(line).is_some_and(|line| line.eq_ignore_ascii_case(b"QUIT")),
+            Line::Whole(line) => is_verb(buffer.get(line).unwrap_or_default(), b"QUIT"),
             _ => false,
         }
     }
