@@ -144,7 +144,8 @@ def _close_file(server, s, end):
         elif end and end != _NO_SPACE:
             # It was written to the file itself.
             keeps = target != "" or server.partial_uploads == "new"
-        if not keeps and (target or file and target is not None) and _firmly(os.remove, path) not in (0, _ENOENT):
+        if not keeps and (target or file and target is not None) and _firmly(os.remove, path):
+            # If it is not there, the program may have moved its folder.
             server._litter = 1
     finally:
         s.release()

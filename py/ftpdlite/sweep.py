@@ -39,7 +39,10 @@ def sweep(server):
             try:
                 # After a cut move between folders, LittleFS may hide a file until something is changed. To remove a file that is not there is enough.
                 os.remove(join(path, "/.ftpdlite-0-0-"))
-            except (OSError, TypeError, ValueError, AttributeError):
+            except MemoryError:
+                raise
+            except Exception:
+                # A file system in Python may raise anything.
                 pass
         while folders and server._stop_event:
             path, known = folders.pop()
@@ -48,7 +51,9 @@ def sweep(server):
                     if core.ticks_diff(core.ticks(), start) > 1:
                         yield from core.sleep_ms(0)
                         start = core.ticks()
-            except (OSError, TypeError, ValueError, AttributeError):
+            except MemoryError:
+                raise
+            except Exception:
                 pass
     except MemoryError:
         server._litter = _LATER

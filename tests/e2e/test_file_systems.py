@@ -133,6 +133,20 @@ def test_an_upload_whose_file_the_program_removes(board, there):
     assert files.tree() == {"/file": NEW}
 
 
+def test_an_upload_whose_folder_the_program_moves(server):
+    (server.root / "folder").mkdir()
+    with server.login() as control:
+        data = control.data()
+        control.expect("STOR folder/file", "150")
+        data.sendall(NEW)
+        wait_until(lambda: server.files.names("/folder"), server.describe)
+        (server.root / "folder").rename(server.root / "moved")
+        data.close()
+        assert control.reply() == "451 Local error in processing."
+    # It is found a second later.
+    wait_until(lambda: server.files.tree() == {"/moved/": None}, lambda: str(server.files.names("/moved")))
+
+
 @pytest.mark.discs
 @pytest.mark.parametrize("file_system", ["VfsFat", "VfsLfs2"])
 def test_a_card_that_is_changed_meanwhile_keeps_its_file(start_server, file_system):
@@ -217,6 +231,7 @@ class FileSystem:
     def remove(self, path):
         self.find(path)
         del self.files[path]
+        print("removed", path)
 
     def rmdir(self, path):
         if list(self.ilistdir(path)):
@@ -229,6 +244,28 @@ class FileSystem:
 
 vfs.mount(FileSystem(), "/python")
 """
+
+
+def test_a_file_system_in_python_that_fails_does_not_end_the_search(start_server):
+    # What is raised is no OSError. Leftovers elsewhere are found nevertheless.
+    broken = """
+class Broken:
+    def mount(self, readonly, mkfs):
+        pass
+
+    def stat(self, path):
+        return (0x4000, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+    def remove(self, path):
+        raise KeyError(path)
+
+    ilistdir = remove
+
+vfs.mount(Broken(), "/broken")
+"""
+    main = MAIN.replace("root={root!r}", "root='/broken'").replace("s.run()", 's.add_account("other:other", home="/python")\ns.run()')
+    server = start_server(program=IN_PYTHON + broken + main)
+    server.wait_for_output("removed /.ftpdlite-7")
 
 
 @pytest.mark.parametrize("root", ["/python", "/"])
