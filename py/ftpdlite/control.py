@@ -16,7 +16,6 @@ _START_TLS = const(7)
 _LOGIN = const(8)
 _RESET = const(9)
 _MAKE_DIRECTORY = const(11)
-_REMOVE_DIRECTORY = const(12)
 _REMOVE_FILE = const(13)
 _RENAME_FROM = const(14)
 _RENAME = const(15)
@@ -44,7 +43,6 @@ _ALL = const(63)
 
 _EPERM = const(1)
 _EACCES = const(13)
-_ENOSPC = const(28)
 _EUSERS = const(87)
 
 # How many failed logins an address has while somebody guesses at an account: as many as one connection has.
@@ -86,6 +84,8 @@ def _control(server, s, sock):
                     if not _MAKE_DIRECTORY <= action <= _RENAME and action != _SPACE:
                         raise
                     outcome = _errno_of(error)
+                if outcome == _EACCES and action >= _MAKE_DIRECTORY:
+                    outcome = _once("site").find(s, action)
             began = _OPEN_READ <= action <= _OPEN_LIST
             stepping = True
             action = s.step(outcome)
@@ -173,19 +173,8 @@ def _act(server, s, action):
         path = s.path
         error = _firmly(os.mkdir, path)
         if error:
-            # FAT denies it when it is full.
-            return _ENOSPC if error == _EACCES and not os.statvfs(s.parent)[3] else error
+            return error
         _tell(server, "mkdir", s, path)
-    elif action == _REMOVE_DIRECTORY:
-        path = s.path
-        try:
-            os.rmdir(path)
-        except OSError as error:
-            # There may be unfinished uploads in it, which no client sees.
-            error = _once("sweep").remove(server, path, _errno_of(error))
-            if error:
-                return error
-        _tell(server, "rmdir", s, path)
     elif action == _REMOVE_FILE:
         path = s.path
         os.remove(path)

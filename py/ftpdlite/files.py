@@ -18,6 +18,7 @@ _ABORTED = const(5)
 
 _ENOENT = const(2)
 _EIO = const(5)
+_EACCES = const(13)
 _EISDIR = const(21)
 _EINVAL = const(22)
 _ENOMEM = const(12)
@@ -76,27 +77,36 @@ def _size_of(file, path):
     return None if found is None else (found,)
 
 
+def _look(path):
+    # Whether there is a folder, and the path under which its file system lists it: bytes, so that names are listed that are not UTF-8. A file system in
+    # Python may only know str. Under bytes it finds nothing, or it fails.
+    name = path.encode() if isinstance(path, str) else path
+    try:
+        return os.stat(name)[0] & _DIRECTORY, name
+    except MemoryError:
+        raise
+    except Exception:
+        return os.stat(path)[0] & _DIRECTORY, path
+
+
 def _open_list(s):
-    path = s.path
     # 1: there is a pattern in the name. 2: a directory is listed as a file would be.
     glob = s.glob
     globbed = False
     try:
-        directory = os.stat(path)[0] & _DIRECTORY and glob < 2
+        directory, path = _look(s.path)
     except OSError:
         # It is a pattern only if there is no file of that name.
         if not glob & 1:
             raise
-        path = s.parent
-        directory = os.stat(path)[0] & _DIRECTORY
+        directory, path = _look(s.parent)
         globbed = True
     names = None
-    if directory:
+    if directory and (globbed or glob < 2):
         try:
-            # As bytes: a name that is not UTF-8 is listed too.
-            names = os.ilistdir(path.encode() if isinstance(path, str) else path)
-        except TypeError:
             names = os.ilistdir(path)
+        except TypeError:
+            names = os.ilistdir(path.decode())
     try:
         s.list(names, int(time.time()), globbed)
     except MemoryError:
@@ -134,7 +144,8 @@ def _close_file(server, s, end):
         elif end and end != _NO_SPACE:
             # It was written to the file itself.
             keeps = target != "" or server.partial_uploads == "new"
-        if not keeps and (target or file and target is not None) and _firmly(os.remove, path) not in (0, _ENOENT):
+        if not keeps and (target or file and target is not None) and _firmly(os.remove, path):
+            # If it is not there, the program may have moved its folder.
             server._litter = 1
     finally:
         s.release()
@@ -151,6 +162,9 @@ def _put(server, path, target):
     if error == _EINVAL:
         # FAT's rename removes the old file first. The note tells the sweep that the upload is whole.
         error = _firmly(_note, path, target)
+        if error == _EACCES:
+            # So FAT says that the folder is full. The root folder of FAT12 and FAT16 does not grow.
+            error = _ENOSPC
     elif error != _ENOMEM:
         return _firmly(os.rename, path, target)
     return _replace(server, path, path, target, error)
@@ -158,13 +172,19 @@ def _put(server, path, target):
 
 def _replace(server, name, path, target, error=0):
     # As above, with the note of `name` written.
-    error = error or _firmly(os.remove, target)
-    there = _firmly(os.stat, target)
-    if there == _ENOENT:
-        # If FAT has rubbish in a folder, entries behind that are not found. The sweep repairs that.
-        error = -(_firmly(os.rename, path, target) or _firmly(os.stat, target))
-    elif there or not error:
-        error = -(error or _EIO)
+    if _firmly(os.stat, path) == _ENOENT:
+        # The program has removed it, or mounted another card. The old file stays.
+        error = _ENOENT
+    else:
+        error = error or _firmly(os.remove, target)
+        there = _firmly(os.stat, target)
+        if there == _ENOENT:
+            # If FAT has rubbish in a folder, entries behind that are not found. The sweep repairs that.
+            error = -(_firmly(os.rename, path, target) or _firmly(os.stat, target))
+            if error == -_EACCES:
+                error = -_ENOSPC
+        elif there or not error:
+            error = -(error or _EIO)
     if error < 0 or _firmly(_note, name) not in (0, _ENOENT):
         server._litter = 1
     return error

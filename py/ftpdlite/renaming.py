@@ -2,13 +2,14 @@
 import os
 from micropython import const
 
-from .files import _firmly, _folds, _like, _note, _replace, _write
+from .files import _firmly, _folds, _like, _look, _note, _replace, _write
 from .tasks import _tell, core, native
 
 _EPERM = const(1)
 _ENOENT = const(2)
 _EIO = const(5)
 _ENOMEM = const(12)
+_EACCES = const(13)
 _ENOTDIR = const(20)
 _EISDIR = const(21)
 _EINVAL = const(22)
@@ -73,6 +74,9 @@ def replace(server, old, new, replaces=None, is_same=0):
         note = name + _like(new, b".to")
         number += 1
     error = _firmly(_write, note, _bytes(old) + (b"\0\0" if is_same else b"\0") + _bytes(new[start:]))
+    if error == _EACCES:
+        # So FAT says that the folder is full.
+        error = _ENOSPC
     if error and (replaces or error != _ENOSPC):
         _firmly(_note, name)
         return error
@@ -96,15 +100,14 @@ def _bytes(path):
 
 def _is_listed(folder, name):
     # Whether a folder lists just that name. If a file system finds a file by a name that it does not list, the file has another name.
-    folder = folder or b"/"
     try:
-        entries = os.ilistdir(folder)
-    except TypeError:
-        # A file system written in Python may want a str.
-        entries = os.ilistdir(folder.decode())
+        folder = folder.decode()
+    except UnicodeError:
+        # No str can be made of it.
+        pass
     found = False
     # To the end, because only that closes a folder on the Unix port.
-    for entry in entries:
+    for entry in os.ilistdir(_look(folder or "/")[1]):
         found |= native.same(entry[0], name)
     return found
 

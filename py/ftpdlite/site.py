@@ -1,16 +1,20 @@
-# Commands that are rare: SITE, AVBL, MFMT and HASH. Loaded for one command, and dropped afterwards.
+# What is rare: the commands SITE, AVBL, RMD, MFMT and HASH, and why a file system denies something. Loaded for one command, and dropped afterwards.
 import gc
 import os
 from micropython import const
 
 from .control import _dismiss
-from .files import _close_file, _give_buffer, _take_buffer
-from .tasks import _say, core
+from .files import _close_file, _folds, _give_buffer, _take_buffer
+from .tasks import _errno_of, _firmly, _once, _say, _tell, core
 
 # How long a file is digested before other tasks run, in milliseconds, and how many bytes of it at once.
 _SHARE = const(2)
 _PIECE = const(2048)
 
+_MAKE_DIRECTORY = const(11)
+_REMOVE_DIRECTORY = const(12)
+_OPEN_WRITE = const(19)
+_OPEN_APPEND = const(20)
 _SPACE = const(26)
 _MEMORY = const(27)
 _COLLECT = const(28)
@@ -22,6 +26,10 @@ _SET_TIME = const(35)
 # Why a session is dismissed.
 _KICKED = const(1)
 
+_ENOENT = const(2)
+_EACCES = const(13)
+_EINVAL = const(22)
+_ENOSPC = const(28)
 _ENOSYS = const(38)
 _ECANCELED = const(125)
 
@@ -31,6 +39,16 @@ def act(server, s, action):
     if action == _SPACE:
         v = os.statvfs(s.path)
         return v[1] * v[4], v[1] * v[2]
+    elif action == _REMOVE_DIRECTORY:
+        path = s.path
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            # There may be unfinished uploads in it, which no client sees.
+            error = _once("sweep").remove(server, path, _errno_of(error))
+            if error:
+                return error
+        _tell(server, "rmdir", s, path)
     elif action == _MEMORY or action == _COLLECT:
         if action == _COLLECT:
             gc.collect()
@@ -46,6 +64,15 @@ def act(server, s, action):
         os.utime(s.path, (s.time, s.time))
     else:
         return _ENOSYS
+
+
+def find(s, action):
+    """The errno for what a file system has denied: FAT denies a new name when it has no room for it."""
+    if action == _MAKE_DIRECTORY or _OPEN_WRITE <= action <= _OPEN_APPEND:
+        path = action == _OPEN_WRITE and s.part or s.path
+        if _firmly(os.stat, path) == _ENOENT and _firmly(_folds, path) == _EINVAL:
+            return _ENOSPC
+    return _EACCES
 
 
 def digest(server, s, is_checksum):

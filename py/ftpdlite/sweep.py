@@ -5,7 +5,7 @@ import gc
 import os
 from micropython import const
 
-from .files import _write
+from .files import _look, _write
 from .tasks import _is_linux, _once, core, native
 
 # How many folders wait at most, and how many leftovers of one folder are known at a time.
@@ -17,6 +17,7 @@ _LONGEST = const(512)
 _LATER = const(4)
 _DIRECTORY = const(0x4000)
 _ENOENT = const(2)
+_EACCES = const(13)
 _ENOSPC = const(28)
 _EROFS = const(30)
 _ENOTEMPTY = const(39)
@@ -38,7 +39,10 @@ def sweep(server):
             try:
                 # After a cut move between folders, LittleFS may hide a file until something is changed. To remove a file that is not there is enough.
                 os.remove(join(path, "/.ftpdlite-0-0-"))
-            except (OSError, TypeError, ValueError, AttributeError):
+            except MemoryError:
+                raise
+            except Exception:
+                # A file system in Python may raise anything.
                 pass
         while folders and server._stop_event:
             path, known = folders.pop()
@@ -47,7 +51,9 @@ def sweep(server):
                     if core.ticks_diff(core.ticks(), start) > 1:
                         yield from core.sleep_ms(0)
                         start = core.ticks()
-            except (OSError, TypeError, ValueError, AttributeError):
+            except MemoryError:
+                raise
+            except Exception:
                 pass
     except MemoryError:
         server._litter = _LATER
@@ -111,13 +117,8 @@ def append(server, path, start, tasks):
 
 
 def ilistdir(path):
-    # A generator. The path is bytes, because a name need not be UTF-8.
-    try:
-        entries = os.ilistdir(encode(path) or b"/")
-    except TypeError:
-        # A file system written in Python may want a str.
-        entries = os.ilistdir(path or "/")
-    for entry in entries:
+    # A generator.
+    for entry in os.ilistdir(_look(join(path) or "/")[1]):
         if not entry[0]:
             # When others change a folder of LittleFS meanwhile, it may give nameless entries without end.
             break
@@ -266,13 +267,20 @@ def find(path, name):
     # A cut may have left rubbish in a folder that FAT was just making larger. It reads a folder up to the first entry that was never used, but a name that needs more
     # entries than are free before the rubbish goes behind it, where nobody finds it. When no entry before it is free, the name is found. A generator.
     fillers = []
-    while not stat(name) and len(fillers) < 1024:
-        fillers.append(join(path, b"/~F%d.FTP" % len(fillers)))
-        if not stat(fillers[-1]):
-            _write(fillers[-1], b"")
-        yield
-    for filler in fillers:
-        os.remove(filler)
+    try:
+        while not stat(name) and len(fillers) < 1024:
+            filler = join(path, b"/~F%d.FTP" % len(fillers))
+            if not stat(filler):
+                _write(filler, b"")
+            fillers.append(filler)
+            yield
+    except OSError as error:
+        if error.errno != _EACCES:
+            raise
+        # So FAT says that the folder is full. There is no such name, because somebody has removed it.
+    finally:
+        for filler in fillers:
+            os.remove(filler)
 
 
 def index(path):

@@ -5,6 +5,9 @@ use super::writer::Writer;
 /// The longest path, in bytes: a name of 255, the longest that FAT and LittleFS have, in a folder of 31.
 pub const PATH_MAX: usize = 287;
 
+/// The longest name, in bytes. LittleFS would only refuse a longer one when the upload is complete.
+const NAME_MAX: usize = 255;
+
 /// A path.
 pub type Path = heapless::Vec<u8, PATH_MAX>;
 
@@ -41,6 +44,7 @@ pub fn resolve(cwd: &[u8], argument: &[u8], out: &mut Path) -> Result<(), PathEr
                 let length = out.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
                 out.truncate(length);
             }
+            _ if component.len() > NAME_MAX => return Err(PathError::TooLong),
             _ => {
                 append(out, b"/")?;
                 append(out, component)?;
@@ -48,7 +52,8 @@ pub fn resolve(cwd: &[u8], argument: &[u8], out: &mut Path) -> Result<(), PathEr
         }
     }
     if out.is_empty() {
-        append(out, b"/")?;
+        // There is room.
+        let _ = append(out, b"/");
     }
     Ok(())
 }
@@ -199,8 +204,20 @@ mod tests {
 
     #[test]
     fn a_path_of_287_bytes_fits_and_one_of_288_does_not() {
-        assert_eq!(resolved("/", &[b'x'; 286]).unwrap().len(), 287);
-        assert_eq!(resolved("/", &[b'x'; 287]), Err(PathError::TooLong));
+        let folder = format!("/{}", "d".repeat(30));
+        assert_eq!(resolved(&folder, &[b'x'; 255]).unwrap().len(), 287);
+        assert_eq!(resolved(&format!("{folder}d"), &[b'x'; 255]), Err(PathError::TooLong));
+    }
+
+    #[test]
+    fn a_name_of_255_bytes_fits_and_one_of_256_does_not() {
+        for folder in ["", "/", "d/", "/d/../"] {
+            let name = format!("{folder}{}", "x".repeat(255));
+            assert!(resolved("/", name.as_bytes()).is_ok(), "{folder}");
+            for long in [format!("{name}x"), format!("{name}x/y"), format!("{name}x/..")] {
+                assert_eq!(resolved("/", long.as_bytes()), Err(PathError::TooLong), "{folder}");
+            }
+        }
     }
 
     #[test]

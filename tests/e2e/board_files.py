@@ -51,7 +51,11 @@ class Door:
         self.is_left = asyncio.Event()
         self.kind = getattr(vfs, kind)
         # As an SD card has them, and as a board's flash.
-        self.disc = RAMDisc(size, 512 if kind == "VfsFat" else 4096)
+        self.shape = size, 512 if kind == "VfsFat" else 4096
+        self.insert()
+
+    def insert(self):
+        self.disc = RAMDisc(*self.shape)
         self.kind.mkfs(self.disc)
         vfs.mount(self.kind(self.disc), ROOT)
 
@@ -99,6 +103,11 @@ class Door:
     def free(self, path, _):
         figures = os.statvfs(path)
         return b"%d" % (figures[0] * figures[3])
+
+    def change(self, *_):
+        # Somebody takes the card out and puts an empty one in.
+        vfs.umount(ROOT)
+        self.insert()
 
     def remount(self, *_):
         # The file system loses what it had only in memory, as when the board starts again.

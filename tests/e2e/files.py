@@ -158,3 +158,7 @@ class DiscFiles(Files):
 
     def remount(self):
         self.ask("remount")
+
+    def change(self):
+        """Puts another card in, which is empty."""
+        self.ask("change")

@@ -9,6 +9,8 @@ pub const EBUSY: u32 = 16;
 pub const EEXIST: u32 = 17;
 /// A rename from one file system to another.
 pub const EXDEV: u32 = 18;
+/// Nothing is mounted there. On boards with `/flash` and nothing at `/` that is each other name in the root.
+pub const ENODEV: u32 = 19;
 pub const ENOTDIR: u32 = 20;
 pub const EISDIR: u32 = 21;
 pub const EINVAL: u32 = 22;

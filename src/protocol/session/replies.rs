@@ -56,7 +56,7 @@ impl<H: Host> Turn<'_, H> {
     pub(super) fn failure(&mut self, error: u32) -> Text {
         use errno::*;
         match error {
-            ENOENT => NOT_FOUND,
+            ENOENT | ENODEV => NOT_FOUND,
             EBUSY => text!("450 File is busy."),
             EEXIST => text!("550 File exists."),
             ENOTDIR => NOT_A_DIRECTORY,
