@@ -4,7 +4,8 @@ use crate::project::{Result, make_folder, output, program, run_quietly, say, whi
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
+use std::time::Duration;
+use std::{env, fs, thread};
 
 /// How a program for x64 of an unpacked suite is started, in the folder `$root`.
 pub const START_X64: &str =
@@ -32,8 +33,8 @@ pub fn is_root() -> bool {
 pub fn apt_install(packages: &[&str]) -> Result {
     let apt_get = |words: &[&str]| {
         let mut command = program("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(words);
-        run_quietly(&mut command)
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C").args(["-q", "-y"]).args(words);
+        patiently(Duration::from_secs(10), || run_quietly(&mut command))
     };
     // The lists may be missing, or so old that they name packages that do not exist any more. So they are fetched first, once in a run.
     static LISTS: std::sync::Once = std::sync::Once::new();
@@ -44,6 +45,34 @@ pub fn apt_install(packages: &[&str]) -> Result {
     });
     let install: Vec<_> = ["install", "--no-install-recommends"].iter().chain(packages).copied().collect();
     apt_get(&install)
+}
+
+/// Does it again as long as another program uses apt, such as the updates of a machine that has just started, but not for ever.
+fn patiently(pause: Duration, mut work: impl FnMut() -> Result) -> Result {
+    let mut result = work();
+    for turn in 0..60 {
+        match &result {
+            Err(error) if error.contains("Could not get lock") || error.contains("Unable to lock") => {
+                if turn == 0 {
+                    say("waits until another program has done with apt");
+                }
+            }
+            _ => break,
+        }
+        thread::sleep(pause);
+        result = work();
+    }
+    result
+}
+
+/// Installs packages if that is allowed. Says why it did not succeed. Whether it did is seen by looking for what they bring.
+pub fn try_to_install(packages: &[&str]) {
+    if may_install() {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        if let Err(error) = apt_install(packages) {
+            say(error);
+        }
+    }
 }
 
 /// Installs the Debian packages of tools that are missing, where that is allowed. `missing` gives the list, each time that it is called.
@@ -198,6 +227,25 @@ pub fn unpack_suite(folder: &Path, suite: &str, architecture: &str, package: &st
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_waits_for_a_lock_and_for_nothing_else() {
+        const LOCK: &str =
+            "failed: apt-get\nE: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 94";
+        let play = |ends: &[Result]| {
+            let mut ends = ends.iter().cloned();
+            let mut tries = 0;
+            let result = patiently(Duration::ZERO, || {
+                tries += 1;
+                ends.next().unwrap_or_else(|| Err(LOCK.into()))
+            });
+            (result, tries)
+        };
+        assert_eq!(play(&[Ok(())]), (Ok(()), 1));
+        assert_eq!(play(&[Err("E: no such package".into())]), (Err("E: no such package".into()), 1));
+        assert_eq!(play(&[Err(LOCK.into()), Err(LOCK.into()), Ok(())]), (Ok(()), 3));
+        assert_eq!(play(&[]), (Err(LOCK.into()), 61));
+    }
 
     #[test]
     fn the_mirror_is_found_in_both_forms() {
