@@ -56,6 +56,7 @@ fn firmware(project: &Project, ipv6: bool) -> Result<PathBuf> {
 
 /// The sources of MicroPython and lwIP, and what builds and runs them.
 fn sources(project: &Project) -> Result<(PathBuf, PathBuf)> {
+    project.can_make()?;
     install_missing(missing)?;
     let micropython = abi::first_suite(SUITES, |suite| abi::source(project, suite))?;
     let lwip = abi::first_suite(LWIP_SUITES, |suite| abi::lwip_source(project, suite))?;

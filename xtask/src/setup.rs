@@ -232,14 +232,17 @@ fn installed_clients() {
 /// A client of a later suite. It is unpacked with everything that it needs, even the C library. The machine's own programs do not use these files.
 fn later_client(project: &Project, name: &str, package: &str, suite: &str) -> Result {
     let wrapper = project.tools.join("bin").join(name);
-    if which(name).is_some() || wrapper.exists() {
+    if which(name).is_some() {
         return Ok(());
     }
     let folder = project.tools.join("later").join(name);
     let root = folder.join("root");
-    say(format!("unpacks {package} of Debian {suite} into {}", root.display()));
-    let _ = fs::remove_dir_all(&folder);
-    unpack_suite(&folder.join("apt"), suite, "amd64", package, &root)?;
+    if !wrapper.exists() || !root.exists() {
+        say(format!("unpacks {package} of Debian {suite} into {}", root.display()));
+        let _ = fs::remove_dir_all(&folder);
+        unpack_suite(&folder.join("apt"), suite, "amd64", package, &root)?;
+    }
+    // It has the path of its folder in it. The checkout may have been moved.
     let script = format!("#!/bin/sh\nroot={}\nexec {} \"$root/usr/bin/{name}\" \"$@\"\n", quoted(&root), START_X64);
     write_executable(&wrapper, &script)
 }
