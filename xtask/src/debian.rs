@@ -165,6 +165,9 @@ impl Apt {
             "APT::Sandbox::User=root".into(),
             "Acquire::Retries=3".into(),
             "Acquire::Languages=none".into(),
+            // A mirror may be some weeks behind, and the clock of a new machine may be wrong. The versions that are wanted are old in any case.
+            "Acquire::Check-Valid-Until=false".into(),
+            "Acquire::Check-Date=false".into(),
         ];
         all.extend_from_slice(options);
         Ok(Apt { options: all, folder: folder.to_path_buf() })

@@ -231,7 +231,7 @@ Builds armv7m and starts it on an emulated board until Ctrl-C: MicroPython with 
 limits of a real board's network. The board is in a network namespace of its own; what is printed tells how to reach
 it. The first time MicroPython and lwIP are built from Debian's source packages, into .xtask.
 
-  --memory KIB    the board's heap; default 190, as a Pico W has
+  --memory KIB    the board's heap, 48 to 2048; default 190, as a Pico W has. ftpdlite needs 52 to start, and 96 with ramdisc
   --files KIND    the file system that is served: littlefs, which is the default, or fat, both of 12 MiB outside of
                   the heap, or ramdisc, a LittleFS of 32 KiB in the heap
   --ipv6 on|off   whether lwIP has IPv6, as on a Pico W; default on

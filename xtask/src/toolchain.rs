@@ -132,7 +132,9 @@ fn core_for(triple: &str) -> Result<Core> {
     let (major, minor) = OLDEST_RUST;
     let debian = Path::new(DEBIAN_RUSTC);
     let too_old = match rust_version(debian).filter(|version| debian.is_file() && *version < OLDEST_RUST) {
-        Some((old_major, old_minor)) => format!(" ({DEBIAN_RUSTC} is {old_major}.{old_minor}, which is too old)"),
+        Some((old_major, old_minor)) => format!(
+            " ({DEBIAN_RUSTC} is {old_major}.{old_minor}, which is too old; Debian's security updates have a newer one)"
+        ),
         None => String::new(),
     };
     // Where the source of `core` is missing, clang mostly is, too. So this names both, and nobody needs to try twice.
