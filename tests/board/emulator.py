@@ -17,6 +17,10 @@ import time
 
 import tap
 
+# The board is on this machine, so no program that is started here may ask a proxy.
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[name]
+
 HERE = pathlib.Path(__file__).resolve().parent
 # Where the port looks for the ROMFS and for the size of the heap. port/board.h has the same numbers.
 ROMFS_ADDRESS = 0x21C00000

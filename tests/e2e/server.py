@@ -18,6 +18,10 @@ import pytest
 from control import Control
 from files import DiscFiles, FolderFiles
 
+# Everything is on this machine, so no program that is started here may ask a proxy.
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[name]
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 RUNTIME = pathlib.Path(os.environ.get("FTPDLITE_RUNTIME") or REPOSITORY / ".xtask/bin/micropython").absolute()
 DIST = pathlib.Path(os.environ.get("FTPDLITE_DIST") or REPOSITORY / "dist/x64_6.3").absolute()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 from server import REPOSITORY
@@ -135,6 +136,16 @@ def test_what_cannot_be_installed_is_told(machine):
     machine.has("apt-get", 'echo "E: Unable to locate package gcc"; exit 100')
     code, printed = machine.run()
     assert code == 1 and printed[-1] == "E: Unable to locate package gcc" and not any("xtask" in line for line in printed), printed
+
+
+@pytest.mark.parametrize("folder, module", [("e2e", "server"), ("board", "emulator")])
+def test_behind_a_proxy_no_test_asks_it(folder, module):
+    program = f"import os, {module}; print(sorted(name for name in os.environ if 'proxy' in name.lower()))"
+    proxies = {name: "http://127.0.0.1:9" for name in ("ftp_proxy", "http_proxy", "HTTPS_PROXY", "ALL_PROXY")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY / "tests" / folder, env=os.environ | proxies, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 def test_the_script_is_executable():
