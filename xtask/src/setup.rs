@@ -39,8 +39,9 @@ const CLIENTS: &[(&str, &str)] = &[
     ("rclone", "rclone"),
 ];
 
-/// Clients that only work where they are installed: a file by which to see that, and their packages.
+/// Clients that only work where they are installed: a file by which to see that, and their packages. And git, which serves the repository to mip.
 const INSTALLED_CLIENTS: &[(&str, &[&str])] = &[
+    ("/usr/bin/git", &["git"]),
     ("/usr/lib/gvfs/gvfsd-ftp", &["gvfs-backends", "libglib2.0-bin", "dbus"]),
     ("/usr/bin/kioclient5", &["kde-cli-tools", "kio", "dbus"]),
     ("/usr/bin/php", &["php-cli"]),
