@@ -99,6 +99,9 @@ pub fn source_line(kind: &str, suite: &str) -> Result<String> {
     for entry in fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten() {
         sources += &read_text(&entry.path());
     }
+    // Debian's images for clouds have the address in a file of its own.
+    let lists: String = sources.split_whitespace().filter_map(list_of_mirrors).map(read_text).collect();
+    sources += &lists;
     let mirror = mirror_in(&sources).ok_or("apt's sources of this machine name no Debian mirror")?;
     Ok(format!("{kind} [signed-by={KEYRING}] {mirror} {suite} main\n"))
 }
@@ -108,10 +111,22 @@ fn read_text(path: &Path) -> String {
     fs::read_to_string(path).map(|text| text + "\n").unwrap_or_default()
 }
 
-/// The first address of a Debian mirror in the text of apt's sources, in either of their forms.
+/// The file that a word of apt's sources names, `mirror+file:/etc/apt/mirrors/debian.list`.
+fn list_of_mirrors(word: &str) -> Option<&Path> {
+    let path = word.strip_prefix("mirror+file:")?;
+    Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
+}
+
+/// The address of a Debian mirror in the text of apt's sources, in either of their forms. Others have packages for Debian in a folder of that name, too, but
+/// mostly not in the first one. So that is taken only if there is nothing better.
 fn mirror_in(sources: &str) -> Option<&str> {
     let words = sources.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
-    words.map(|word| word.trim_end_matches('/')).find(|word| word.contains("://") && word.ends_with("/debian"))
+    let mut found: Vec<_> = words
+        .filter_map(|word| Some((word, word.split_once("://")?.1.trim_end_matches('/'))))
+        .filter(|(_, place)| place.ends_with("/debian"))
+        .collect();
+    found.sort_by_key(|(_, place)| place.matches('/').count());
+    found.first().map(|(word, _)| word.trim_end_matches('/'))
 }
 
 /// apt with folders of its own. It does not need root, and does not change the machine's apt.
@@ -257,5 +272,20 @@ mod tests {
         let sources = "Types: deb\nURIs: http://a.example/debian-security http://b.example/debian/\nSuites: x\n";
         assert_eq!(mirror_in(sources), Some("http://b.example/debian"));
         assert_eq!(mirror_in("deb https://c.example/apt x main\n"), None);
+        let others = "deb https://d.example/linux/debian bookworm stable\nURIs: https://a.example/debian\n";
+        assert_eq!(mirror_in(others), Some("https://a.example/debian"));
+        assert_eq!(
+            mirror_in("deb https://e.example/mirrors/debian x main\n"),
+            Some("https://e.example/mirrors/debian")
+        );
+    }
+
+    #[test]
+    fn a_list_of_mirrors_is_a_file() {
+        for word in ["mirror+file:/etc/apt/mirrors/debian.list", "mirror+file:///etc/apt/mirrors/debian.list"] {
+            assert_eq!(list_of_mirrors(word), Some(Path::new("/etc/apt/mirrors/debian.list")));
+        }
+        assert_eq!(list_of_mirrors("http://a.example/debian"), None);
+        assert_eq!(mirror_in("https://f.example/debian\tpriority:1\n"), Some("https://f.example/debian"));
     }
 }
