@@ -216,6 +216,7 @@ It needs make, gcc-riscv64-unknown-elf, picolibc-riscv64-unknown-elf and qemu-sy
 installs them, 1.4 GB.",
         run: |project, arguments| {
             no_arguments(arguments)?;
+            project.can_make()?;
             build::build(project, Target::named("rv32imc")?)?;
             let firmware = riscv::firmware(project)?;
             riscv::test(project, &firmware)
