@@ -157,7 +157,20 @@ fn curl_works_with_it() {
     let address = format!("ftp://127.0.0.1:{port}/");
     let curl = |arguments: &[&str]| {
         let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--max-time", "20", "--user", "me:secret"]).args(arguments);
+        // Neither the user's settings nor a proxy have a part in it.
+        command
+            .args([
+                "--disable",
+                "--noproxy",
+                "*",
+                "--silent",
+                "--show-error",
+                "--max-time",
+                "20",
+                "--user",
+                "me:secret",
+            ])
+            .args(arguments);
         let done = command.output().expect("curl runs");
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         done.stdout

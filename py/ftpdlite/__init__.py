@@ -159,7 +159,7 @@ class FTPdLite:
         return bool(account)
 
     async def start(self):
-        """Listens and serves in tasks of the running event loop. Raises OSError when it cannot listen on the address."""
+        """Listens and serves in tasks of the running event loop. Raises OSError, which names host and port, when it cannot listen there."""
         if not self._stop_event:
             # Before the rest is loaded, so that both are not there at once.
             _once("settings").load(self, native)

@@ -160,10 +160,11 @@ async def _stop(server, wait):
     stopped = server._stop_event
     if not stopped:
         return
+    # Before anything is closed, because it may be no number.
+    wait = max(0, int(wait * 20))
     tasks = server._tasks
     _cancel(server, tasks[:1])
     server._listener.close()
-    wait *= 20
     for turn in range(wait + 20):
         for s in server.sessions:
             if turn >= wait or not s.job:

@@ -41,16 +41,21 @@ def permissions(value):
 
 def match(entry):
     """Whether it is "username:password", or "username:hash" as SITE HASHPASS gives it."""
-    if not isinstance(entry, str) or not 1 <= entry.find(":") <= 40:
+    if not isinstance(entry, str) or "\n" in entry or "\r" in entry:
+        # No client can send a line end.
         return False
-    secret = entry[entry.find(":") + 1 :]
+    name = entry.split(":", 1)[0]
+    # In bytes, because the protocol counts these.
+    if ":" not in entry or not 1 <= len(name.encode()) <= 40:
+        return False
+    secret = entry[len(name) + 1 :]
     if secret.startswith("$5a$"):
         return len(secret) == 65 and secret[20] == secret[0]
     if secret.startswith("$pbkdf2-sha256$"):
         from . import hashpass
 
         return hashpass.split(secret) is not None
-    return len(secret) < 256
+    return len(secret.encode()) < 256
 
 
 def add(entry, mode, home, sessions):
@@ -90,6 +95,8 @@ def run(server, host, port, loop, debug):
         server.port = port
     if debug is not None:
         server.debug = debug
+    if loop is not None and not hasattr(loop, "run_until_complete"):
+        raise TypeError("host must be a str or None, and loop an asyncio loop")
     return loop
 
 
@@ -99,9 +106,10 @@ def load(server, native):
         value = getattr(server, name)
         optional = name not in ("root", "server_name")
         if not isinstance(value, str) and not (optional and value is None):
-            raise TypeError("%s must be a str" % name)
-    if server.masquerade_address and not _once("interfaces").decode(server.masquerade_address):
-        raise ValueError("masquerade_address must be an IPv4 address such as 192.0.2.1")
+            raise TypeError("%s must be a str%s" % (name, " or None" if optional else ""))
+    address = server.masquerade_address
+    if address is not None and not _once("interfaces").decode(address):
+        raise ValueError("masquerade_address must be an IPv4 address such as 192.0.2.1, or None")
     if "\n" in server.server_name or "\r" in server.server_name or len(server.server_name) > 100:
         raise ValueError("server_name must be one line of at most 100 characters")
     find("root", server.root)
@@ -111,8 +119,8 @@ def load(server, native):
     if not (isinstance(ports, (range, list, tuple)) and len(ports)):
         raise ValueError("pasv_port_range must be a range of ports, such as range(49152, 49407)")
     for port in (ports[0], ports[-1]) if isinstance(ports, range) else ports:
-        index("pasv_port_range", port, 1, 65535)
-    for name in ("allow_foreign_data", "atomic_uploads", "private_data"):
+        index("pasv_port_range: each port", port, 1, 65535)
+    for name in ("allow_foreign_data", "atomic_uploads", "private_data", "debug"):
         if getattr(server, name) not in (False, True):
             raise TypeError("%s must be True or False" % name)
     if server.partial_uploads not in ("new", "never"):
@@ -127,6 +135,11 @@ def load(server, native):
         value = getattr(server, name)
         if value is not None and not callable(value):
             raise TypeError("%s must be a function or None" % name)
+    for name in ("certificate", "key"):
+        # Without TLS, too, where nobody reads them. With it, None is told when they are read.
+        value = getattr(server, name)
+        if value is not None and not isinstance(value, (str, bytes, bytearray)):
+            raise TypeError("%s must be the path of a file (str) or its content (bytes)" % name)
     for name, start, end in (
         ("port", 1, 65535),
         ("request_buffer_size", 1, 8192),

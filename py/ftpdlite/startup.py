@@ -88,7 +88,10 @@ def _listen(server, host):
     server._entries = _accounts(server)
     if time.gmtime()[0] < 2023:
         _say(server, "WARNING: The clock is not set: files will have wrong times.")
-    found = socket.getaddrinfo(host, server.port, 0, socket.SOCK_STREAM)[0]
+    try:
+        found = socket.getaddrinfo(host, server.port, 0, socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise OSError(error.errno, "host must be an address, or a name that is known: %s" % host)
     address = found[-1]
     open_to_all = not server._entries and server.anonymous is None
     try:
@@ -143,9 +146,14 @@ def _listen(server, host):
                 raise OSError(
                     error.errno, "this firmware's sockets take no options and always block: use one with lwIP"
                 )
-            listener.bind(address)
-            listener.listen(5)
-        except OSError:
+            try:
+                listener.bind(address)
+                listener.listen(5)
+            except OSError as error:
+                raise OSError(
+                    error.errno, "cannot listen on host %s, port %d" % (host, server.port)
+                )
+        except (OSError, MemoryError):
             listener.close()
             raise
     finally:

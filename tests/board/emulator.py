@@ -17,6 +17,10 @@ import time
 
 import tap
 
+# The board is on this machine, so no program that is started here may ask a proxy.
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[name]
+
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parents[1] / "micropython"))
 import romfs  # noqa: E402: it is found now

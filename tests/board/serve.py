@@ -34,6 +34,8 @@ def main():
             while True:
                 board.line(float(1 << 20))
     except BoardFailed as error:
+        if "MemoryError" in str(error):
+            sys.exit(f"error: {heap} KiB of heap are not enough for this server with --files {files}: see --memory in cargo xtask help board")
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("\nStopped.")

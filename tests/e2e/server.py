@@ -14,8 +14,13 @@ import socket
 import subprocess
 import time
 
+import pytest
 from control import Control
 from files import DiscFiles, FolderFiles
+
+# Everything is on this machine, so no program that is started here may ask a proxy.
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[name]
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 RUNTIME = pathlib.Path(os.environ.get("FTPDLITE_RUNTIME") or REPOSITORY / ".xtask/bin/micropython").absolute()
@@ -81,6 +86,14 @@ PORTS = range(20032, 32000, BLOCK)
 # The blocks that this process has. A passive port is free until a client asks for it, so to look whether ports are free is not enough: other tests
 # run meanwhile. A process that has a block keeps a socket with its name. The socket goes when the process ends, however it ends.
 _blocks = {}
+
+
+def needs_ipv6():
+    """Skips a test where there is no IPv6, as in many containers."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
 
 
 def free_ports(count, host="127.0.0.1"):

@@ -22,8 +22,8 @@ def share():
     given = os.environ.get("FTPDLITE_SHARE")
     if given is not None:
         return int(given)
-    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True)
-    # An archive of the sources has no commit.
+    # An archive of the sources has no commit, and a small machine no git.
+    found = subprocess.run(["sh", "-c", "git rev-parse HEAD"], cwd=REPOSITORY, capture_output=True)
     return int(found.stdout[:8], 16) if found.returncode == 0 else 0
 
 

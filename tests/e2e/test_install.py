@@ -340,6 +340,33 @@ def test_files_of_two_releases_are_told(tmp_path, lib):
     assert told == f"ImportError: native_{ARCH} is of ftpdlite 0.0.1, the other files of {VERSION}: install one release"
 
 
+@pytest.mark.parametrize("folder", [RELEASE, DIST], ids=["all", "one"])
+def test_wherever_an_update_breaks_off_the_files_are_of_one_release_or_the_import_says_so(tmp_path, folder):
+    """An older release is on the board, and mip has brought the first files of this one, in its order."""
+    other = "9" + VERSION[1:]
+    assert other != VERSION
+    urls = read_package(folder)["urls"]
+    lib = tmp_path / "lib"
+    (lib / "ftpdlite").mkdir(parents=True)
+    for to, source in urls:
+        if not to.endswith("/whole.mpy"):
+            (lib / to).write_bytes((folder / source).read_bytes().replace(VERSION.encode(), other.encode()))
+    told = set()
+    common = {to for to, _ in urls if "native_" not in to and "whole" not in to}
+    for count in range(len(urls) + 1):
+        if count:
+            to, source = urls[count - 1]
+            (lib / to).write_bytes((folder / source).read_bytes())
+        new = {to for to, _ in urls[:count]} & common
+        code, output = micropython(tmp_path, lib, "import ftpdlite\nprint(ftpdlite.__version__)")
+        if code == 0:
+            assert output.splitlines()[-1] == (VERSION if new else other) and new in (set(), common), (count, output)
+        else:
+            assert re.search(r"native_\w+ is of ftpdlite [\d.]+, the other files of [\d.]+: install one release$", output.strip()), output
+        told.add(code)
+    assert told == {0, 1}
+
+
 # -- the first import after the whole package was installed
 
 

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 from control import Control, data_connection, read_all
-from server import DIST
+from server import DIST, needs_ipv6
 
 # The program: {platform} is what sys.platform says, {host} the argument, or nothing.
 MAIN = """\
@@ -286,10 +286,7 @@ def test_on_linux_another_connection_from_the_clients_port_is_not_taken_for_its(
 
 @pytest.fixture
 def ipv6():
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        pytest.skip("no IPv6 on this machine")
+    needs_ipv6()
 
 
 @pytest.mark.parametrize("platform", [None, "esp32"])

@@ -11,7 +11,7 @@ import transcript
 from clients import Curl
 from control import PATIENCE, data_connection, read_all
 from ports import PATIENT, move_files_in_active_mode, on, refuse_in_active_mode, retrieve_a_file
-from server import Server, run_micropython, wait_until
+from server import Server, needs_ipv6, run_micropython, wait_until
 
 
 def sockets(server):
@@ -232,6 +232,7 @@ def test_a_w5x00_with_its_own_sockets_is_refused_with_words(tmp_path):
 
 
 def test_an_address_that_the_sockets_do_not_know_is_refused_with_words(tmp_path):
+    needs_ipv6()
     code, told = run_to_its_end(tmp_path, "esp32", "esp32", host="::1")
     assert code == 1
     error = told.strip().split("\n")[-1]

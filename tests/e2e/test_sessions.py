@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from control import Control, data_connection, read_all
-from server import wait_until
+from server import needs_ipv6, wait_until
 
 MIB = 1 << 20
 
@@ -237,10 +237,7 @@ def test_pasv_announces_the_address_that_the_client_reached(start_server):
 @pytest.mark.parametrize("host, protocol", [("127.0.0.1", "1"), ("::1", "2")])
 def test_both_internet_protocols(start_server, host, protocol):
     if host == "::1":
-        try:
-            socket.create_server((host, 0), family=socket.AF_INET6).close()
-        except OSError:
-            pytest.skip("no IPv6 on this machine")
+        needs_ipv6()
     server = start_server(host=host)
     (server.root / "file").write_bytes(b"content")
     with server.login() as control:

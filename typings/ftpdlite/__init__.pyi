@@ -139,7 +139,7 @@ class FTPdLite:
     async def start(self) -> None:
         """Listens, and serves in tasks of the running loop. Raises OSError when it cannot listen on the address."""
 
-    async def stop(self, wait: int = 0) -> None:
+    async def stop(self, wait: float = 0) -> None:
         """Ends every session and closes everything. wait: seconds that transfers have to come to their end."""
 
     def run(

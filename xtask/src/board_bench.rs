@@ -8,6 +8,9 @@ use lexopt::prelude::*;
 use std::path::Path;
 use std::process::Command;
 
+/// The operations of tests/board/bench.py that `--profile` runs.
+const PROFILED: &[&str] = &["noop", "login", "size", "retr_small", "stor_small", "pasv"];
+
 /// A program of tests/board.
 fn program_of_board(project: &Project, name: &str, firmware: &Path) -> Command {
     let mut program = in_namespace(project.python());
@@ -27,9 +30,18 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     while let Some(argument) = arguments.next().map_err(text)? {
         match argument {
             Long("check") => only_checks = true,
-            Long("profile") => profiled = Some(value(&mut arguments)?),
+            Long("profile") => {
+                let names = value(&mut arguments)?;
+                if let Some(name) = names.split(',').find(|name| !PROFILED.contains(name)) {
+                    return Err(format!("--profile must be some of {}, not {name}", PROFILED.join(",")));
+                }
+                profiled = Some(names);
+            }
             other => return Err(text(other.unexpected())),
         }
+    }
+    if only_checks && profiled.is_some() {
+        return Err("--check and --profile are two commands: leave out one of them".into());
     }
     setup::python(project)?;
     let firmware = match ready(project, true) {

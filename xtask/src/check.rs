@@ -1,10 +1,11 @@
 //! `cargo xtask lint`, `bench`, `sizes`, and what they share with `test`.
 
-use crate::arguments::{no_arguments, text};
+use crate::arguments::{no_arguments, text, value};
 use crate::project::{Project, Result, output, program, run, say, with_thousands, write_if_changed};
 use crate::runtimes::Runtime;
 use crate::targets::{TARGETS, Target};
 use crate::{account, board_bench, build, faults, setup};
+use lexopt::prelude::*;
 use std::env;
 use std::path::Path;
 use std::process::Command;
@@ -102,9 +103,33 @@ pub fn bench(project: &Project, mut arguments: lexopt::Parser) -> Result {
         arguments.next().map_err(text)?;
         return board_bench::command(project, arguments);
     }
+    // Before the build, which takes longer.
+    let mut options = Vec::new();
+    while let Some(argument) = arguments.next().map_err(text)? {
+        match argument {
+            Long("runs") => {
+                let number = value(&mut arguments)?.parse::<u32>().ok().filter(|number| (1..=1000).contains(number));
+                options.push(format!("--runs={}", number.ok_or("--runs must be 1 to 1000")?));
+            }
+            Long("heap") => options.push(format!("--heap={}", heap_size(value(&mut arguments)?)?)),
+            Long("quick") => options.push("--quick".into()),
+            Long("tls") => options.push("--tls".into()),
+            Long(name @ ("check" | "profile")) => return Err(format!("--{name} needs --board before it")),
+            Long("board") => return Err("--board must be the first option".into()),
+            other => return Err(text(other.unexpected())),
+        }
+    }
     let dist = build::build(project, Target::named("x64")?)?.dist;
-    let rest = arguments.raw_args().map_err(text)?;
-    run(python(project, &dist, &project.micropython())?.arg("tests/bench/bench.py").args(rest))
+    run(python(project, &dist, &project.micropython())?.arg("tests/bench/bench.py").args(options))
+}
+
+/// Checks a size as MicroPython's `-X heapsize=` takes it.
+fn heap_size(size: String) -> Result<String> {
+    let number = size.strip_suffix(['k', 'K', 'm', 'M']).unwrap_or(&size);
+    match number.parse::<u32>() {
+        Ok(1..) => Ok(size),
+        _ => Err("--heap must be a number of bytes, or one with k or m behind it, such as 512k".into()),
+    }
 }
 
 /// The command `sizes`: measures, and writes docs/sizes.md.

@@ -4,7 +4,8 @@ use crate::project::{Result, make_folder, output, program, run_quietly, say, whi
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
+use std::time::Duration;
+use std::{env, fs, thread};
 
 /// How a program for x64 of an unpacked suite is started, in the folder `$root`.
 pub const START_X64: &str =
@@ -32,8 +33,8 @@ pub fn is_root() -> bool {
 pub fn apt_install(packages: &[&str]) -> Result {
     let apt_get = |words: &[&str]| {
         let mut command = program("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(words);
-        run_quietly(&mut command)
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C").args(["-q", "-y"]).args(words);
+        patiently(Duration::from_secs(10), || run_quietly(&mut command))
     };
     // The lists may be missing, or so old that they name packages that do not exist any more. So they are fetched first, once in a run.
     static LISTS: std::sync::Once = std::sync::Once::new();
@@ -44,6 +45,34 @@ pub fn apt_install(packages: &[&str]) -> Result {
     });
     let install: Vec<_> = ["install", "--no-install-recommends"].iter().chain(packages).copied().collect();
     apt_get(&install)
+}
+
+/// Does it again as long as another program uses apt, such as the updates of a machine that has just started, but not for ever.
+fn patiently(pause: Duration, mut work: impl FnMut() -> Result) -> Result {
+    let mut result = work();
+    for turn in 0..60 {
+        match &result {
+            Err(error) if error.contains("Could not get lock") || error.contains("Unable to lock") => {
+                if turn == 0 {
+                    say("waits until another program has done with apt");
+                }
+            }
+            _ => break,
+        }
+        thread::sleep(pause);
+        result = work();
+    }
+    result
+}
+
+/// Installs packages if that is allowed. Says why it did not succeed. Whether it did is seen by looking for what they bring.
+pub fn try_to_install(packages: &[&str]) {
+    if may_install() {
+        say(format!("installs {} (apt-get)", packages.join(", ")));
+        if let Err(error) = apt_install(packages) {
+            say(error);
+        }
+    }
 }
 
 /// Installs the Debian packages of tools that are missing, where that is allowed. `missing` gives the list, each time that it is called.
@@ -70,6 +99,9 @@ pub fn source_line(kind: &str, suite: &str) -> Result<String> {
     for entry in fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten() {
         sources += &read_text(&entry.path());
     }
+    // Debian's images for clouds have the address in a file of its own.
+    let lists: String = sources.split_whitespace().filter_map(list_of_mirrors).map(read_text).collect();
+    sources += &lists;
     let mirror = mirror_in(&sources).ok_or("apt's sources of this machine name no Debian mirror")?;
     Ok(format!("{kind} [signed-by={KEYRING}] {mirror} {suite} main\n"))
 }
@@ -79,10 +111,22 @@ fn read_text(path: &Path) -> String {
     fs::read_to_string(path).map(|text| text + "\n").unwrap_or_default()
 }
 
-/// The first address of a Debian mirror in the text of apt's sources, in either of their forms.
+/// The file that a word of apt's sources names, `mirror+file:/etc/apt/mirrors/debian.list`.
+fn list_of_mirrors(word: &str) -> Option<&Path> {
+    let path = word.strip_prefix("mirror+file:")?;
+    Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
+}
+
+/// The address of a Debian mirror in the text of apt's sources, in either of their forms. Others have packages for Debian in a folder of that name, too, but
+/// mostly not in the first one. So that is taken only if there is nothing better.
 fn mirror_in(sources: &str) -> Option<&str> {
     let words = sources.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
-    words.map(|word| word.trim_end_matches('/')).find(|word| word.contains("://") && word.ends_with("/debian"))
+    let mut found: Vec<_> = words
+        .filter_map(|word| Some((word, word.split_once("://")?.1.trim_end_matches('/'))))
+        .filter(|(_, place)| place.ends_with("/debian"))
+        .collect();
+    found.sort_by_key(|(_, place)| place.matches('/').count());
+    found.first().map(|(word, _)| word.trim_end_matches('/'))
 }
 
 /// apt with folders of its own. It does not need root, and does not change the machine's apt.
@@ -136,6 +180,9 @@ impl Apt {
             "APT::Sandbox::User=root".into(),
             "Acquire::Retries=3".into(),
             "Acquire::Languages=none".into(),
+            // A mirror may be some weeks behind, and the clock of a new machine may be wrong. The versions that are wanted are old in any case.
+            "Acquire::Check-Valid-Until=false".into(),
+            "Acquire::Check-Date=false".into(),
         ];
         all.extend_from_slice(options);
         Ok(Apt { options: all, folder: folder.to_path_buf() })
@@ -200,11 +247,45 @@ mod tests {
     use super::*;
 
     #[test]
+    fn it_waits_for_a_lock_and_for_nothing_else() {
+        const LOCK: &str =
+            "failed: apt-get\nE: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 94";
+        let play = |ends: &[Result]| {
+            let mut ends = ends.iter().cloned();
+            let mut tries = 0;
+            let result = patiently(Duration::ZERO, || {
+                tries += 1;
+                ends.next().unwrap_or_else(|| Err(LOCK.into()))
+            });
+            (result, tries)
+        };
+        assert_eq!(play(&[Ok(())]), (Ok(()), 1));
+        assert_eq!(play(&[Err("E: no such package".into())]), (Err("E: no such package".into()), 1));
+        assert_eq!(play(&[Err(LOCK.into()), Err(LOCK.into()), Ok(())]), (Ok(()), 3));
+        assert_eq!(play(&[]), (Err(LOCK.into()), 61));
+    }
+
+    #[test]
     fn the_mirror_is_found_in_both_forms() {
         let list = "# deb http://old.example/debian x main\ndeb [signed-by=/k] http://a.example/debian bookworm main\n";
         assert_eq!(mirror_in(list), Some("http://a.example/debian"));
         let sources = "Types: deb\nURIs: http://a.example/debian-security http://b.example/debian/\nSuites: x\n";
         assert_eq!(mirror_in(sources), Some("http://b.example/debian"));
         assert_eq!(mirror_in("deb https://c.example/apt x main\n"), None);
+        let others = "deb https://d.example/linux/debian bookworm stable\nURIs: https://a.example/debian\n";
+        assert_eq!(mirror_in(others), Some("https://a.example/debian"));
+        assert_eq!(
+            mirror_in("deb https://e.example/mirrors/debian x main\n"),
+            Some("https://e.example/mirrors/debian")
+        );
+    }
+
+    #[test]
+    fn a_list_of_mirrors_is_a_file() {
+        for word in ["mirror+file:/etc/apt/mirrors/debian.list", "mirror+file:///etc/apt/mirrors/debian.list"] {
+            assert_eq!(list_of_mirrors(word), Some(Path::new("/etc/apt/mirrors/debian.list")));
+        }
+        assert_eq!(list_of_mirrors("http://a.example/debian"), None);
+        assert_eq!(mirror_in("https://f.example/debian\tpriority:1\n"), Some("https://f.example/debian"));
     }
 }

@@ -50,7 +50,9 @@ pub fn make(project: &Project, targets: &[&Target], base: Option<&str>) -> Resul
         let tree = project.dist(target.name);
         let name = tree.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut own = Package::default();
-        for file in list(&tree.join("ftpdlite"))? {
+        let mut names = list(&tree.join("ftpdlite"))?;
+        names.sort_by_key(|name| rank(name));
+        for file in names {
             let path = format!("ftpdlite/{file}");
             tells_no_folder(project, &tree.join(&path))?;
             files.push(format!("{name}/{path}"));
@@ -132,6 +134,16 @@ impl Package {
     }
 }
 
+/// mip installs files in the order of the package file. `choice` compares its version with that of the native module, so it is the first, and the
+/// native module the last one. Wherever an update breaks off, all files are old, or these two differ and the import says so.
+fn rank(name: &str) -> u8 {
+    match name {
+        "choice.mpy" => 0,
+        name if name.starts_with("native_") => 2,
+        _ => 1,
+    }
+}
+
 /// The names in a folder, sorted.
 pub fn list(folder: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.to_string_lossy()))?;
@@ -176,6 +188,13 @@ fn remove(path: &Path) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_update_that_breaks_off_is_noticed() {
+        let mut names = ["__init__.mpy", "choice.mpy", "linux.mpy", "native_x64.mpy", "tls.mpy"];
+        names.sort_by_key(|name| rank(name));
+        assert_eq!(names, ["choice.mpy", "__init__.mpy", "linux.mpy", "tls.mpy", "native_x64.mpy"]);
+    }
 
     #[test]
     fn a_package_file_is_what_mip_reads() {

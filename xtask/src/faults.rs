@@ -47,6 +47,7 @@ pub fn runtime(project: &Project) -> Result<PathBuf> {
 
 /// The sources and what builds them.
 pub fn fetch(project: &Project) -> Result<PathBuf> {
+    project.can_make()?;
     install_missing(missing)?;
     abi::first_suite(SUITES, |suite| {
         let source = abi::source(project, suite)?;

@@ -1,7 +1,7 @@
 //! The linker: the one that comes with the Rust toolchain. Debian's Rust brings none, so there it is Debian's linker.
 
-use crate::debian::{apt_install, may_install};
-use crate::project::{Project, Result, host_triple, output, program, run_quietly, say, which};
+use crate::debian::try_to_install;
+use crate::project::{Project, Result, host_triple, output, program, run_quietly, which};
 use crate::toolchain::CLANG_VERSIONS;
 use std::path::{Path, PathBuf};
 
@@ -24,13 +24,8 @@ fn linker() -> Result<PathBuf> {
     if let Some(found) = find()? {
         return Ok(found);
     }
-    if may_install() {
-        say(format!("installs {PACKAGE} (apt-get)"));
-        if let (Ok(()), Some(found)) = (apt_install(&[PACKAGE]), find()?) {
-            return Ok(found);
-        }
-    }
-    Err(format!(
+    try_to_install(&[PACKAGE]);
+    find()?.ok_or_else(|| format!(
         "the Rust toolchain has no rust-lld, and there is no lld of version {OLDEST} or later; as root on Debian: apt-get install {PACKAGE}"
     ))
 }

@@ -217,6 +217,7 @@ It needs make, gcc-riscv64-unknown-elf, picolibc-riscv64-unknown-elf and qemu-sy
 installs them, 1.4 GB.",
         run: |project, arguments| {
             no_arguments(arguments)?;
+            project.can_make()?;
             build::build(project, Target::named("rv32imc")?)?;
             let firmware = riscv::firmware(project)?;
             riscv::test(project, &firmware)
@@ -232,7 +233,7 @@ Builds the package and starts it on an emulated board until Ctrl-C: MicroPython 
 limits of a real board's network. The board is in a network namespace of its own; what is printed tells how to reach
 it. The first time MicroPython and lwIP are built from Debian's source packages, into .xtask.
 
-  --memory KIB    the board's heap; default 190, as a Pico W has
+  --memory KIB    the board's heap, 48 to 2048; default 190, as a Pico W has. ftpdlite needs 52 to start, and 96 with ramdisc
   --files KIND    the file system that is served: littlefs, which is the default, or fat, both of 12 MiB outside of
                   the heap, or ramdisc, a LittleFS of 32 KiB in the heap
   --ipv6 on|off   whether lwIP has IPv6, as on a Pico W; default on

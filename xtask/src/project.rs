@@ -46,6 +46,16 @@ impl Project {
         self.root.join(format!("dist/{architecture}_6.3"))
     }
 
+    /// Makes sure that make can build here: it takes a blank in a path for the end of the path. An error says so.
+    pub fn can_make(&self) -> Result {
+        match self.root.to_string_lossy() {
+            path if path.contains(char::is_whitespace) => {
+                Err(format!("make builds nothing in a folder with blanks in its path: move the checkout out of {path}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The version in Cargo.toml.
     pub fn version(&self) -> Result<String> {
         let content = String::from_utf8(read(&self.root.join("Cargo.toml"))?).map_err(|_| "Cargo.toml is not text")?;
@@ -177,6 +187,14 @@ pub fn with_thousands(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_with_blanks_is_nothing_for_make() {
+        let project = |root: &str| Project { root: root.into(), tools: PathBuf::new(), target: PathBuf::new() };
+        assert_eq!(project("/home/Käthe/ftpdlite").can_make(), Ok(()));
+        let told = project("/home/my files/ftpdlite").can_make().expect_err("a blank");
+        assert!(told.ends_with("move the checkout out of /home/my files/ftpdlite"), "{told}");
+    }
 
     #[test]
     fn thousands_are_told_apart() {

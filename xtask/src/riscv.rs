@@ -49,6 +49,7 @@ pub fn firmware(project: &Project) -> Result<Firmware> {
 
 /// The sources and what builds and runs them.
 pub fn fetch(project: &Project) -> Result<PathBuf> {
+    project.can_make()?;
     install_missing(missing)?;
     abi::first_suite(SUITES, |suite| abi::source(project, suite))
 }

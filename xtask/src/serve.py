@@ -25,7 +25,7 @@ async def main():
     try:
         await server.start()
     except OSError as error:
-        print("error: cannot listen on %s:%s: %s" % (host, port, error))
+        print("error: %s" % error)
         sys.exit(1)
     print("Serving %s" % root)
     for i, account in enumerate(accounts):

@@ -39,8 +39,9 @@ const CLIENTS: &[(&str, &str)] = &[
     ("rclone", "rclone"),
 ];
 
-/// Clients that only work where they are installed: a file by which to see that, and their packages.
+/// Clients that only work where they are installed: a file by which to see that, and their packages. And git, which serves the repository to mip.
 const INSTALLED_CLIENTS: &[(&str, &[&str])] = &[
+    ("/usr/bin/git", &["git"]),
     ("/usr/lib/gvfs/gvfsd-ftp", &["gvfs-backends", "libglib2.0-bin", "dbus"]),
     ("/usr/bin/kioclient5", &["kde-cli-tools", "kio", "dbus"]),
     ("/usr/bin/php", &["php-cli"]),
@@ -232,14 +233,17 @@ fn installed_clients() {
 /// A client of a later suite. It is unpacked with everything that it needs, even the C library. The machine's own programs do not use these files.
 fn later_client(project: &Project, name: &str, package: &str, suite: &str) -> Result {
     let wrapper = project.tools.join("bin").join(name);
-    if which(name).is_some() || wrapper.exists() {
+    if which(name).is_some() {
         return Ok(());
     }
     let folder = project.tools.join("later").join(name);
     let root = folder.join("root");
-    say(format!("unpacks {package} of Debian {suite} into {}", root.display()));
-    let _ = fs::remove_dir_all(&folder);
-    unpack_suite(&folder.join("apt"), suite, "amd64", package, &root)?;
+    if !wrapper.exists() || !root.exists() {
+        say(format!("unpacks {package} of Debian {suite} into {}", root.display()));
+        let _ = fs::remove_dir_all(&folder);
+        unpack_suite(&folder.join("apt"), suite, "amd64", package, &root)?;
+    }
+    // It has the path of its folder in it. The checkout may have been moved.
     let script = format!("#!/bin/sh\nroot={}\nexec {} \"$root/usr/bin/{name}\" \"$@\"\n", quoted(&root), START_X64);
     write_executable(&wrapper, &script)
 }

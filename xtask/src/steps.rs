@@ -312,16 +312,20 @@ pub fn command(project: &Project, mut arguments: lexopt::Parser) -> Result {
     if let Some(name) = only {
         return perform(&steps, &name);
     }
+    let is_named = |step: &str| words.is_empty() || words.iter().any(|word| step.contains(word));
+    let unknown = || format!("no step's name contains {}", words.join(" or "));
+    // Before anything is fetched.
+    if !steps.iter().any(|step| is_named(&step.name)) {
+        return Err(unknown());
+    }
     setup::host(project)?;
     if let Some(filter) = filter {
         let names = with_tests(project, filter)?;
         select(&mut steps, |step| names.iter().any(|name| name == step));
     }
-    if !words.is_empty() {
-        select(&mut steps, |step| words.iter().any(|word| step.contains(word)));
-        if steps.is_empty() {
-            return Err(format!("no step's name contains {}", words.join(" or ")));
-        }
+    select(&mut steps, is_named);
+    if steps.is_empty() {
+        return Err(unknown());
     }
     let result = lanes::perform(&steps, lanes, &project.target.join("steps"), |name| {
         // This program, even if a step puts a new one in its place.

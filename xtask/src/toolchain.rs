@@ -1,7 +1,7 @@
 //! The compilers of the other architectures: rustup's or Debian's, whichever this machine has.
 
-use crate::debian::{apt_install, may_install};
-use crate::project::{Result, output, program, say, which, write_if_changed};
+use crate::debian::{may_install, try_to_install};
+use crate::project::{Result, output, program, which, write_if_changed};
 use crate::targets::{TARGETS, XTENSA};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -125,16 +125,16 @@ fn core_for(triple: &str) -> Result<Core> {
     if let Some(found) = find_core(triple) {
         return Ok(found);
     }
-    if may_install() {
-        say(format!("installs {} (apt-get)", DEBIAN_RUST.join(", ")));
-        if let (Ok(()), Some(found)) = (apt_install(DEBIAN_RUST), find_core(triple)) {
-            return Ok(found);
-        }
+    try_to_install(DEBIAN_RUST);
+    if let Some(found) = find_core(triple) {
+        return Ok(found);
     }
     let (major, minor) = OLDEST_RUST;
     let debian = Path::new(DEBIAN_RUSTC);
     let too_old = match rust_version(debian).filter(|version| debian.is_file() && *version < OLDEST_RUST) {
-        Some((old_major, old_minor)) => format!(" ({DEBIAN_RUSTC} is {old_major}.{old_minor}, which is too old)"),
+        Some((old_major, old_minor)) => format!(
+            " ({DEBIAN_RUSTC} is {old_major}.{old_minor}, which is too old; Debian's security updates have a newer one)"
+        ),
         None => String::new(),
     };
     // Where the source of `core` is missing, clang mostly is, too. So this names both, and nobody needs to try twice.
@@ -188,13 +188,10 @@ pub fn clang() -> Result<(PathBuf, PathBuf)> {
     if let Some(found) = find_clang() {
         return Ok(found);
     }
-    if may_install() {
-        say(format!("installs {} (apt-get)", DEBIAN_CLANG.join(", ")));
-        if let (Ok(()), Some(found)) = (apt_install(DEBIAN_CLANG), find_clang()) {
-            return Ok(found);
-        }
-    }
-    Err(format!("clang is needed to compile C for boards; as root on Debian: apt-get install {}", DEBIAN_CLANG[0]))
+    try_to_install(DEBIAN_CLANG);
+    find_clang().ok_or_else(|| {
+        format!("clang is needed to compile C for boards; as root on Debian: apt-get install {}", DEBIAN_CLANG[0])
+    })
 }
 
 /// The compiler and the archiver, if they are installed.
@@ -214,9 +211,8 @@ pub fn numbered(name: &str) -> Option<(PathBuf, String)> {
 /// Makes sure that there is a program that compiles and links C for this machine, because nothing can be built without it. It is installed, where that is allowed.
 pub fn host_compiler() -> Result {
     let is_missing = || which("cc").is_none();
-    if is_missing() && may_install() {
-        say(format!("installs {} (apt-get)", DEBIAN_CC.join(", ")));
-        apt_install(DEBIAN_CC)?;
+    if is_missing() {
+        try_to_install(DEBIAN_CC);
     }
     if is_missing() {
         return Err(format!("a C compiler is needed; as root on Debian: apt-get install {}", DEBIAN_CC.join(" ")));

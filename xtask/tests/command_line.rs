@@ -102,6 +102,39 @@ fn what_is_wrong_with_serve_is_told_before_the_build() {
 }
 
 #[test]
+fn what_is_wrong_with_other_commands_is_told_before_anything_is_fetched_or_built() {
+    for (line, error) in [
+        ("test --step nonsense", "no step's name contains nonsense"),
+        ("test --step nonsense --step more", "no step's name contains nonsense or more"),
+        ("test --lanes 0", "--lanes must be 1 to 16"),
+        ("build --arch nonsense", "there is no architecture nonsense; there is: x64,"),
+        ("bench --runs 0", "--runs must be 1 to 1000"),
+        ("bench --runs -1", "--runs must be 1 to 1000"),
+        ("bench --heap x", "--heap must be a number of bytes, or one with k or m behind it"),
+        ("bench --heap 0k", "--heap must be a number of bytes, or one with k or m behind it"),
+        ("bench --check", "--check needs --board before it"),
+        ("bench --quick --board", "--board must be the first option"),
+        ("bench --board --profile nonsense", "--profile must be some of noop,login,"),
+        ("bench --board --check --profile size", "--check and --profile are two commands"),
+        ("bench --board --quick", "invalid option '--quick'"),
+        ("board --memory 10", "--memory must be 48 to 2048"),
+        ("board --memory -1", "--memory must be 48 to 2048"),
+        ("board --files disc", "--files must be littlefs, fat or ramdisc"),
+        ("board --server none", "--server must be original or ftpdlite"),
+        ("board --ipv6 yes", "--ipv6 must be on or off"),
+        ("soak --minutes 0", "--minutes must be 0.1 to 10000"),
+        ("fuzz --minutes -1", "--minutes must be more than 0 and at most 10000"),
+        ("release --soak -1", "--soak must be 0 to 1000 minutes"),
+        ("dist --base nonsense", "--base must start with one of http://"),
+        ("setup nonsense", "unexpected argument \"nonsense\""),
+        ("clean --nonsense", "invalid option '--nonsense'"),
+    ] {
+        let told = told(&line.split(' ').collect::<Vec<_>>());
+        assert!(told.starts_with(&format!("xtask: error: {error}")), "{line}: {told}");
+    }
+}
+
+#[test]
 fn serve_does_not_build_for_a_port_that_is_taken() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("its address").port().to_string();

@@ -1,7 +1,7 @@
 //! The compilers for Xtensa: upstream Rust and a clang that knows it.
 
-use crate::debian::{apt_install, may_install};
-use crate::project::{Result, output, program, read, run_quietly, say, which};
+use crate::debian::try_to_install;
+use crate::project::{Result, output, program, read, run_quietly, which};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,10 +24,7 @@ fn clang() -> Result<PathBuf> {
     if let Some(found) = find_clang() {
         return Ok(found);
     }
-    if may_install() {
-        say("installs clang-22 (apt-get)");
-        apt_install(&["clang-22"])?;
-    }
+    try_to_install(&["clang-22"]);
     find_clang()
         .ok_or_else(|| "xtensawin needs a clang that knows Xtensa; as root on Debian: apt-get install clang-22".into())
 }
