@@ -106,6 +106,7 @@ impl Outlet {
     }
 
     /// Whether the network may take a reply. Few are longer than this.
+    #[inline(never)]
     pub fn takes(&self, sample: &[u8]) -> bool {
         !self.turns.is_short() || self.has(2 * HEADERS, sample)
     }
