@@ -106,6 +106,7 @@ impl Outlet {
     }
 
     /// Whether the network may take a reply. Few are longer than this.
+    #[inline(never)]
     pub fn takes(&self, sample: &[u8]) -> bool {
         !self.turns.is_short() || self.has(2 * HEADERS, sample)
     }
@@ -124,12 +125,13 @@ impl Door<'_> {
         if turns.is_free(share.since(self.outlet.measured)) {
             return waiting;
         }
-        let mut piece = waiting.min(turns.most(who));
-        if piece > 0 && refused > 0 {
-            piece = refused;
+        let most = turns.most(who);
+        if most == 0 {
+            return 0;
         }
+        let piece = if refused > 0 { refused } else { waiting.min(most) };
         let needed = turns.needed(who, piece);
-        if piece > 0 && !self.outlet.has(needed, self.sample) {
+        if !self.outlet.has(needed, self.sample) {
             self.outlet.turns.refused();
             return 0;
         }
@@ -169,7 +171,7 @@ impl Pump {
     pub fn attach(&mut self, owner: Obj, turns: &mut Turns) {
         let who = core::ptr::from_ref(&*self).addr();
         if !owner.is_none() {
-            turns.begin(who);
+            turns.begin();
         } else if !self.owner.is_null() {
             turns.end(who);
         }

@@ -7,12 +7,13 @@
 
 /// The size of a piece in bytes: a segment of most boards.
 const PIECE: usize = 800;
-/// The size of a piece when there was no memory for a larger one many times in a row. Then a client that does not read has the memory.
-const SMALL_PIECE: usize = 128;
+/// The size of a piece when there was no memory for a larger one many times in a row. Then a client that does not read has the memory. lwIP keeps at most 32 pieces of a
+/// connection, and when there is no place for one more, it stops the whole board. So many of this size are more than a connection takes.
+const SMALL_PIECE: usize = 224;
 /// The memory that the headers of a piece need, at most.
 pub const HEADERS: usize = 100;
 /// The memory that must be left when a client may stop reading at any time: for a small piece of another download, and for replies.
-pub const LEFT: usize = 2 * (SMALL_PIECE + HEADERS);
+pub const LEFT: usize = 456;
 /// After so many refusals in a row the pieces become small.
 const PATIENCE: u8 = 16;
 /// When there is no memory, the download that wrote last lets others try first so many times. If none of them has tried, it goes on.
@@ -34,12 +35,12 @@ pub struct Turns {
     /// How many times it has let others try first since one of them asked.
     waited: u8,
     /// How many bytes it has written since the last piece that was not made of whole segments. Whole segments leave holes in the memory that are as large as what it
-    /// writes next.
+    /// writes next. The count may wrap around.
     whole: usize,
     /// How many transfers are running.
     transfers: i8,
-    /// The one that was there before the others.
-    eldest: usize,
+    /// Nobody could write for long. The download that wrote last has a client that does not read.
+    stuck: bool,
     /// A download has filled its connection, or found no memory, since there was none.
     crowded: bool,
     /// The only download has filled its connection, and there was memory left.
@@ -50,13 +51,12 @@ impl Turns {
     /// No transfers yet.
     #[allow(clippy::new_without_default, reason = "nobody needs it")]
     pub const fn new() -> Self {
-        Turns { last: 0, refusals: 0, waited: 0, whole: 0, transfers: 0, eldest: 0, crowded: false, roomy: false }
+        Turns { last: 0, refusals: 0, waited: 0, whole: 0, transfers: 0, stuck: false, crowded: false, roomy: false }
     }
 
     /// A transfer begins. Uploads count, too, because they send acknowledgements.
-    pub fn begin(&mut self, who: usize) {
+    pub fn begin(&mut self) {
         if self.transfers == 0 {
-            self.eldest = who;
             self.crowded = false;
         }
         self.transfers = self.transfers.wrapping_add(1);
@@ -66,8 +66,8 @@ impl Turns {
 
     /// A transfer has ended. What it has sent may still need memory, so the others have to ask again.
     pub fn end(&mut self, who: usize) {
-        if self.eldest == who {
-            self.eldest = 0;
+        if self.last == who {
+            self.stuck = false;
         }
         self.transfers = self.transfers.wrapping_sub(1);
         self.roomy = false;
@@ -87,8 +87,7 @@ impl Turns {
                 self.waited += 1;
                 return 0;
             }
-        } else if !(is_small && self.eldest == who) {
-            // For the eldest nobody waits then: it may not have what is left.
+        } else if !self.stuck {
             self.waited = 0;
         }
         if is_small { SMALL_PIECE } else { PIECE }
@@ -96,16 +95,15 @@ impl Turns {
 
     /// How much memory must be free before a download writes a piece.
     ///
-    /// A client that does not read keeps the memory that it has. So each piece leaves enough for another download. What is left then is for those that came later,
-    /// in small pieces.
+    /// A client that does not read keeps the memory that it has. So each piece leaves enough for another download. When nobody can write any more, the download that
+    /// wrote last is the one whose client does not read: the bytes of the others have arrived, and gave back no more than they had taken. So what is left is for the
+    /// others, in small pieces.
     pub fn needed(&self, who: usize, piece: usize) -> usize {
-        if piece > SMALL_PIECE {
-            piece + HEADERS + LEFT
-        } else if self.transfers == 1 || self.eldest == who {
-            LEFT
-        } else {
-            piece + HEADERS
-        }
+        piece + HEADERS + if self.has_the_rest(who, piece) { 0 } else { LEFT }
+    }
+
+    fn has_the_rest(&self, who: usize, piece: usize) -> bool {
+        self.stuck && self.last != who && piece <= SMALL_PIECE
     }
 
     /// After how many milliseconds a download that was refused asks again. That becomes more when nobody could write anything for half a second: then
@@ -121,22 +119,29 @@ impl Turns {
 
     /// There was no memory.
     pub fn refused(&mut self) {
-        self.refusals = self.refusals.saturating_add(1);
+        if self.refusals == u8::MAX {
+            self.stuck = true;
+        } else {
+            self.refusals += 1;
+        }
         self.crowded = true;
     }
 
     /// The download has written `count` bytes. Now it is the turn of others.
     pub fn wrote(&mut self, who: usize, count: usize) {
         if count.is_multiple_of(PIECE) {
-            self.whole = self.whole.saturating_add(count);
+            self.whole = self.whole.wrapping_add(count);
         } else {
             self.whole = 0;
             self.roomy = false;
         }
-        if self.last != who {
-            self.last = who;
-            // No other download has asked so far.
-            self.waited = MANNERS;
+        if !self.has_the_rest(who, count) {
+            self.stuck = false;
+            if self.last != who {
+                self.last = who;
+                // No other download has asked so far.
+                self.waited = MANNERS;
+            }
         }
         // After a small piece a large one is tried again.
         let patience = self.patience();
@@ -166,7 +171,7 @@ mod tests {
     /// A download that is alone and has written whole segments.
     fn alone() -> Turns {
         let mut turns = Turns::new();
-        turns.begin(1);
+        turns.begin();
         turns.wrote(1, WAY);
         turns
     }
@@ -174,7 +179,7 @@ mod tests {
     #[test]
     fn one_alone_is_free_for_a_moment_when_its_connection_was_full() {
         let mut turns = Turns::new();
-        turns.begin(1);
+        turns.begin();
         assert!(!turns.is_free(0));
         turns.wrote(1, PIECE);
         assert_eq!((turns.is_free(0), turns.most(1)), (false, PIECE));
@@ -210,7 +215,7 @@ mod tests {
     fn another_transfer_ends_the_freedom() {
         let mut turns = alone();
         turns.free(true);
-        turns.begin(2);
+        turns.begin();
         assert!(!turns.is_free(0));
         assert!(!turns.may_be_free(), "the other one sends, too");
         turns.end(2);
@@ -220,18 +225,41 @@ mod tests {
         assert!(turns.may_be_free());
     }
 
+    /// Nobody could write for long.
+    fn stuck(turns: &mut Turns) {
+        for _ in 0..=u8::MAX {
+            turns.refused();
+        }
+    }
+
     #[test]
     fn what_one_leaves_is_enough_for_another() {
         let mut turns = Turns::new();
-        turns.begin(1);
+        turns.begin();
+        turns.begin();
+        turns.wrote(1, PIECE);
         let small = SMALL_PIECE + HEADERS;
-        assert!(turns.needed(1, PIECE) - PIECE - HEADERS >= small);
-        assert!(turns.needed(1, SMALL_PIECE) - small >= small);
-        turns.begin(2);
-        assert!(turns.needed(1, SMALL_PIECE) - small >= small, "it was there first");
+        for who in [1, 2] {
+            assert!(turns.needed(who, PIECE) - PIECE - HEADERS >= small);
+            assert!(turns.needed(who, SMALL_PIECE) - small >= small);
+        }
+        stuck(&mut turns);
+        assert!(turns.needed(1, SMALL_PIECE) - small >= small, "its client does not read");
         assert_eq!(turns.needed(2, SMALL_PIECE), small);
+        turns.wrote(2, SMALL_PIECE);
+        assert_eq!(turns.needed(2, SMALL_PIECE), small, "the other client still does not read");
+        assert_eq!(turns.needed(2, PIECE), PIECE + HEADERS + LEFT);
+        turns.wrote(1, SMALL_PIECE);
+        assert!(turns.needed(2, SMALL_PIECE) > small, "now it does");
+        stuck(&mut turns);
         turns.end(1);
-        assert_eq!(turns.needed(2, SMALL_PIECE), LEFT, "it is alone");
+        assert!(turns.needed(2, SMALL_PIECE) > small, "it has gone");
+    }
+
+    #[test]
+    fn there_is_a_place_for_each_small_piece_of_a_connection() {
+        // lwIP's TCP_SND_BUF, and its TCP_SND_QUEUELEN. Where a buffer of 4,096 ends, a piece is smaller.
+        assert!((6400_usize.div_ceil(SMALL_PIECE) + 2) < 32);
     }
 
     #[test]
@@ -247,45 +275,61 @@ mod tests {
         assert_eq!(turns.pause(), 2);
     }
 
-    /// The client of the first one reads nothing. The second one goes on in what memory there is.
+    /// The client of one reads nothing, or stops after a while. The other one goes on in what memory there is, whichever began first.
     #[test]
     fn one_goes_on_beside_a_client_that_does_not_read() {
-        let mut memory = 8000;
-        let mut turns = Turns::new();
-        let ask = |turns: &mut Turns, who, memory: &mut usize| {
-            let piece = turns.most(who);
-            if piece == 0 {
-                return 0;
+        for (sleeper, reader) in [(1, 2), (2, 1)] {
+            for reads in [0, 7, 100] {
+                let mut memory = 8000;
+                let mut turns = Turns::new();
+                let ask = |turns: &mut Turns, who, memory: &mut usize| {
+                    let piece = turns.most(who);
+                    if piece == 0 {
+                        return 0;
+                    }
+                    if *memory < turns.needed(who, piece) {
+                        turns.refused();
+                        return 0;
+                    }
+                    turns.wrote(who, piece);
+                    *memory -= piece + HEADERS;
+                    piece
+                };
+                turns.begin();
+                for _ in 0..1000 {
+                    let piece = ask(&mut turns, 1, &mut memory);
+                    // It arrives at once.
+                    memory += if reader == 1 && piece > 0 { piece + HEADERS } else { 0 };
+                }
+                turns.begin();
+                // What is on its way to each client.
+                let mut away = [0; 3];
+                let mut written = 0;
+                for round in 0..3000 {
+                    for who in [1, 2] {
+                        let piece = ask(&mut turns, who, &mut memory);
+                        away[who] += if piece > 0 { piece + HEADERS } else { 0 };
+                        written += if who == reader { piece } else { 0 };
+                    }
+                    // What was sent arrives a little later.
+                    let arrives = if round % 3 == 0 { away[reader] } else { 0 };
+                    away[reader] -= arrives;
+                    memory += arrives;
+                    if round < reads {
+                        memory += away[sleeper];
+                        away[sleeper] = 0;
+                    }
+                }
+                assert!(written >= 300 * SMALL_PIECE, "{written} bytes to {reader}, after {reads} rounds");
             }
-            if *memory < turns.needed(who, piece) {
-                turns.refused();
-                return 0;
-            }
-            turns.wrote(who, piece);
-            *memory -= piece + HEADERS;
-            piece
-        };
-        turns.begin(1);
-        for _ in 0..1000 {
-            ask(&mut turns, 1, &mut memory);
         }
-        turns.begin(2);
-        let mut written = 0;
-        for _ in 0..1000 {
-            ask(&mut turns, 1, &mut memory);
-            let piece = ask(&mut turns, 2, &mut memory);
-            written += piece;
-            // It arrives at once.
-            memory += if piece > 0 { piece + HEADERS } else { 0 };
-        }
-        assert!(written >= 100 * SMALL_PIECE, "{written}");
     }
 
     #[test]
     fn two_take_turns_when_memory_is_short() {
         let mut turns = Turns::new();
-        turns.begin(1);
-        turns.begin(2);
+        turns.begin();
+        turns.begin();
         let mut written = [0_u32; 3];
         let mut memory = 0;
         for round in 0..400 {
@@ -309,8 +353,8 @@ mod tests {
     #[test]
     fn who_waits_for_others_in_vain_goes_on() {
         let mut turns = Turns::new();
-        turns.begin(1);
-        turns.begin(2);
+        turns.begin();
+        turns.begin();
         turns.wrote(1, PIECE);
         turns.refused();
         assert_eq!(turns.most(1), PIECE, "there are no others");
@@ -322,8 +366,8 @@ mod tests {
     #[test]
     fn pieces_are_small_while_there_is_little_memory() {
         let mut turns = Turns::new();
-        turns.begin(1);
-        turns.begin(2);
+        turns.begin();
+        turns.begin();
         for _ in 0..PATIENCE {
             assert_eq!(turns.most(1), PIECE);
             turns.refused();

@@ -657,6 +657,51 @@ def a_reader_that_sleeps(board):
             other.expect(f"DELE {name}", "250")
 
 
+@case("littlefs", "ipv4")
+def a_reader_that_sleeps_beside_an_older_one(board):
+    # The client that came later does not read. It gets what memory the first one gives back, but not the last of it.
+    size = 150_000
+    board.ask(f"fill('/files/long.bin', {size})")
+    for _ in range(2):
+        with let_in() as reader, let_in() as sleeper:
+            data = reader.data(receive_buffer=65536)
+            reader.expect("RETR long.bin", "150")
+            got = len(data.recv(10_000))
+            asleep = sleeper.data(receive_buffer=4096)
+            sleeper.expect("RETR long.bin", "150")
+            got += len(read_all(data))
+            assert got == size, f"{got} bytes came"
+            data.close()
+            replies(reader, "226")
+            assert len(read_all(asleep)) == size
+            asleep.close()
+            replies(sleeper, "226")
+    with let_in() as control:
+        control.expect("DELE long.bin", "250")
+
+
+@case("littlefs", "ipv4")
+def two_readers_that_sleep(board):
+    # When the first one wakes, the second one gets its memory bit by bit. lwIP has place for 32 pieces of one connection.
+    size = 100_000
+    board.ask(f"fill('/files/long.bin', {size})")
+    for _ in range(2):
+        with let_in() as first, let_in() as second:
+            both = []
+            for control in first, second:
+                both.append(control.data(receive_buffer=4096))
+                control.expect("RETR long.bin", "150")
+            until_it_has_all(board)
+            for control, data in zip((first, second), both):
+                control.send(b"NOOP\r\n")
+                assert len(read_all(data)) == size
+                data.close()
+            for control in first, second:
+                assert {control.reply()[:3], control.reply()[:3]} == {"200", "226"}
+    with let_in() as control:
+        control.expect("DELE long.bin", "250")
+
+
 @case("littlefs")
 def the_link_down_and_up(board):
     with session() as control, session() as other:

@@ -20,6 +20,12 @@ class Memory:
     calls = 0
     # For so many questions there is no memory for a segment.
     short = 0
+    # For so many questions there is no memory for a reply, and then for one there is.
+    mute = MUTE
+    replies = 0
+    # When there was none last, and how many times it was asked again at once.
+    refused = 0
+    hasty = 0
 
     def settle():
         while Memory.returns and time.ticks_diff(time.ticks_ms(), Memory.returns[0][0]) >= 0:
@@ -62,6 +68,16 @@ class Gauge(io.IOBase):
 
     def write(self, data):
         Memory.settle()
+        if Memory.mute and len(data) == 200:
+            Memory.replies = (Memory.replies + 1) % (Memory.mute + 1)
+            if Memory.replies:
+                now = time.ticks_ms()
+                Memory.hasty = Memory.hasty + 1 if time.ticks_diff(now, Memory.refused) < 15 else 0
+                if Memory.hasty == 4:
+                    print("-- it asked again and again")
+                Memory.refused = now
+                return -12
+            print("-- a reply had to wait")
         if Memory.short and len(data) > 300:
             Memory.short -= 1
             return -12
@@ -84,8 +100,8 @@ CONTENT = bytes(range(256)) * 700 + b"the end"
 
 @pytest.fixture
 def start(start_server):
-    def start(memory=8000, short=0, **settings):
-        program = MEMORY.replace("8000", str(memory)).replace("SHORT", str(short))
+    def start(memory=8000, short=0, mute=0, **settings):
+        program = MEMORY.replace("8000", str(memory)).replace("SHORT", str(short)).replace("MUTE", str(mute))
         return start_server(**on("lwip", "rp2", program), **(PATIENT | {"max_connections": 2} | settings))
 
     return start
@@ -101,6 +117,22 @@ def test_a_download_asks_for_memory(start):
     with server.login() as control:
         assert control.retrieve("RETR file") == CONTENT
     assert never_stood_still(server)
+
+
+def test_a_reply_that_waits_for_memory_lets_others_run(start):
+    # The control connection can be written, so that is not what it must wait for. PASV is answered within the poller, and STAT in pieces.
+    server = start(mute=8)
+    for number in range(40):
+        (server.root / f"file-{number:030}").write_bytes(CONTENT[:1000])
+    (server.root / "file").write_bytes(CONTENT)
+    with server.login() as control:
+        assert control.retrieve("RETR file") == CONTENT
+        waited = server.output().count("had to wait")
+        control.send(b"NOOP\r\nSTAT /\r\nPASV\r\nNOOP\r\nQUIT\r\n")
+        for code in "200", "213", "227", "200", "221":
+            assert control.reply().startswith(code)
+    assert server.output().count("had to wait") >= waited + 3
+    assert "again and again" not in server.output()
 
 
 def test_two_downloads_share_the_memory(start):

@@ -41,13 +41,13 @@ impl Inside<'_> {
         }
     }
 
-    /// Writes as much of the pending and of the collected replies as the socket takes. Whether all is written; an error counts as
-    /// written, and the connection as lost.
-    fn flush(&mut self) -> bool {
+    /// Writes as much of the pending and of the collected replies as the socket takes. Gives what must be waited for, or `CLOSE` when all is written; an error
+    /// counts as written, and the connection as lost.
+    fn flush(&mut self) -> u32 {
         let collected = self.shared.collected;
         let is_kept = !self.body.pending.is_null();
         if collected == 0 && !is_kept {
-            return true;
+            return CLOSE;
         }
         // When memory is short, a reply would hold up the board.
         let takes = self.shared.outlet.takes(&self.shared.replies);
@@ -55,7 +55,8 @@ impl Inside<'_> {
             self.keep();
         }
         if !takes {
-            return false;
+            // The socket could be written at once, so it is not what must be waited for.
+            return BLOCKED;
         }
         let bytes = match self.body.pending.bytes() {
             Some(bytes) => bytes,
@@ -64,12 +65,12 @@ impl Inside<'_> {
         let Some(rest) = write_all(self.head.get(Qstr::sock), bytes, &mut self.body.refused, &mut self.body.lost)
         else {
             self.body.pending = Obj::NULL;
-            return true;
+            return CLOSE;
         };
         if !is_kept || rest.len() < bytes.len() {
             self.body.pending = obj::new_bytes(rest);
         }
-        false
+        WAIT_WRITE
     }
 
     /// The collected replies, which are shown now and are collected no more.
@@ -148,8 +149,9 @@ impl Inside<'_> {
         }
         // An outcome is told at once; everything else waits until the socket has taken what was said before.
         if self.body.outstanding.is_none() {
-            if !self.flush() {
-                return if self.body.core.is_dismissed() { CLOSE } else { WAIT_WRITE };
+            let wait = self.flush();
+            if wait != CLOSE {
+                return if self.body.core.is_dismissed() { CLOSE } else { wait };
             }
             if self.body.closing {
                 return CLOSE;
@@ -161,8 +163,11 @@ impl Inside<'_> {
             }
         }
         loop {
-            if self.shared.replies.len() - self.shared.collected < REPLY_MAX && !self.flush() {
-                return WAIT_WRITE;
+            if self.shared.replies.len() - self.shared.collected < REPLY_MAX {
+                let wait = self.flush();
+                if wait != CLOSE {
+                    return wait;
+                }
             }
             let step = match self.body.outstanding.take() {
                 action @ Some(_) if goes_on => {
@@ -186,12 +191,14 @@ impl Inside<'_> {
             match step {
                 Step::Again => {
                     if self.settings.clock.is_over(self.body.share) {
-                        return if self.flush() { YIELD } else { WAIT_WRITE };
+                        let wait = self.flush();
+                        return if wait == CLOSE { YIELD } else { wait };
                     }
                 }
                 Step::Input => {
-                    if !self.flush() {
-                        return WAIT_WRITE;
+                    let wait = self.flush();
+                    if wait != CLOSE {
+                        return wait;
                     }
                     if self.is_deserted() {
                         return CLOSE;
@@ -217,8 +224,9 @@ impl Inside<'_> {
                 }
                 Step::Secure => {
                     self.body.securing = true;
-                    if !self.flush() {
-                        return WAIT_WRITE;
+                    let wait = self.flush();
+                    if wait != CLOSE {
+                        return wait;
                     }
                     self.secure();
                 }
@@ -261,7 +269,7 @@ impl Inside<'_> {
                 }
                 Step::Close => {
                     self.body.closing = true;
-                    return if self.flush() { CLOSE } else { WAIT_WRITE };
+                    return self.flush();
                 }
             }
         }
@@ -327,7 +335,11 @@ impl Inside<'_> {
     fn list_here(&mut self) -> Option<u32> {
         // Each share lists something, however slow the clock, the log or the socket is.
         let mut has_listed = false;
-        while self.flush() {
+        loop {
+            let wait = self.flush();
+            if wait != CLOSE {
+                return Some(if self.body.core.is_dismissed() { CLOSE } else { wait });
+            }
             if self.body.lost {
                 return Some(CLOSE);
             }
@@ -348,7 +360,6 @@ impl Inside<'_> {
             }
             self.shared.collected = out.len();
         }
-        Some(if self.body.core.is_dismissed() { CLOSE } else { WAIT_WRITE })
     }
 
     /// The lines of SITE WHO.
@@ -356,7 +367,7 @@ impl Inside<'_> {
         let mut at = 0;
         while let Ok(other) = exceptions::try_item(sessions, at) {
             at += 1;
-            if self.shared.replies.len() - self.shared.collected < REPLY_MAX && !self.flush() {
+            if self.shared.replies.len() - self.shared.collected < REPLY_MAX && self.flush() != CLOSE {
                 self.keep();
             }
             let mut out = Writer::new(&mut self.shared.replies[self.shared.collected..]);
