@@ -238,8 +238,7 @@ it. The first time MicroPython and lwIP are built from Debian's source packages,
                   the heap, or ramdisc, a LittleFS of 32 KiB in the heap
   --ipv6 on|off   whether lwIP has IPv6, as on a Pico W; default on
   --code ram|rom  where the native code runs: in RAM, the default, or where it lies in the ROMFS
-  --server NAME   ftpdlite, which is the default, or original: the server that this one replaces. It is fetched. It
-                  serves /, so the files are in /files there
+  --server NAME   ftpdlite, the default, or original: what this one replaces. It is fetched, and the files are in /files
 
 It needs make, gcc, gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm; as root on Debian it installs
 them. If the board cannot run here, it says why and ends.",
