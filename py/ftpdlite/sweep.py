@@ -250,6 +250,7 @@ def finish(server, path, name):
             return
         yield from extend(path, text)
         os.rename(one, target)
+        yield from find(path, target)
         os.remove(join(name, b".to"))
     finally:
         holder.release()
@@ -258,7 +259,13 @@ def finish(server, path, name):
 def extend(path, name):
     # A generator: makes sure that a new name of that length will be found.
     room = join(path, b"/.ftpdlite-0-0-", b"x" * min(len(name), 200))
-    _write(room, b"")
+    try:
+        _write(room, b"")
+    except OSError as error:
+        if error.errno != _EACCES:
+            raise
+        # So FAT says that the folder is full. It may have room for the name itself, which is shorter.
+        return
     yield from find(path, room)
     os.remove(room)
 

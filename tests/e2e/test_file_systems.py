@@ -110,6 +110,29 @@ def test_a_note_whose_file_has_gone_fills_no_folder(start_server, count):
     assert not [name for name in server.files.names() if not name.startswith("F")]
 
 
+# A cut came when the old file was removed. There is room for its name again, but for no longer one.
+WHOLE = """\
+for name, content in ((".ftpdlite-7", b"the new content"), (".ftpdlite-7.to", b"file")):
+    with open({root!r} + "/" + name, "wb") as file:
+        file.write(content)
+import os
+try:
+    for number in range(600):
+        open({root!r} + "/F%d" % number, "wb").close()
+except OSError:
+    os.remove({root!r} + "/F0")
+
+"""
+
+
+@pytest.mark.discs
+def test_a_whole_upload_gets_its_name_in_a_full_root_folder(start_server):
+    server = start_server(file_system="VfsFat", program=WHOLE + MAIN)
+    wait_until(lambda: not [name for name in server.files.names() if name.startswith(".")], server.describe)
+    assert server.files.read("/file") == b"the new content"
+    assert not [name for name in server.files.names() if name[0] not in "fF"]
+
+
 # -- what the program does meanwhile
 
 
