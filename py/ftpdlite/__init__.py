@@ -13,37 +13,41 @@ __version__ = native.version
 class FTPdLite:
     """An FTP server (RFC 959, 2389, 2428, 3659, 4217).
 
-    host: address to listen on; default "0.0.0.0", all of them.
-    port: TCP port of the control connection, 1 to 65535; default 21.
-    server_name: what the greeting says.
-    pasv_port_range: a range of TCP ports for passive data connections.
-    request_buffer_size: bytes of each session's line buffer, 512 (the longest line) to 8192; smaller values mean 512.
-    max_connections: sessions at the same time; default is as the network stack allows: 32 on the Unix port, 4 on ESP32, 2 elsewhere. One more takes the
-    place of the session that is idle longest, if one is idle for more than 2 s; else it is refused.
-    root: the folder that clients see as "/".
-    masquerade_address: IPv4 address that PASV announces, for servers behind NAT; default is the address the client reached.
-    allow_foreign_data: True lets PORT and EPRT name other hosts than the client, and others connect to passive ports.
-    idle_timeout: seconds until a session without commands ends; 0 is never. Default 300.
-    data_timeout, stall_timeout: seconds until a transfer ends whose data connection was not made, or stands still; 0 is never. Defaults 10, 60.
-    login_timeout: seconds from the connection until the login must be complete; 0 is never. Default 30.
-    login_delay: milliseconds until a failed login is answered. Default 1000.
-    max_login_failures, lockout: after so many failed logins an address is refused, for so many seconds after the last one; 0 failures is never.
-    After so many at one account, from anywhere, each address that has failed 3 times is refused that account. Defaults 10, 300.
-    max_per_address, max_per_user: sessions of one address, of one account; default is only max_connections.
-    anonymous: the folder of "anonymous" and "ftp", who log in with any password and only read; default None, nobody.
-    atomic_uploads: False writes an upload over the old file at once, for discs without room for both. Default True.
-    partial_uploads: what stays of an upload that breaks off. "new" (default) keeps what has arrived where there was no such file, so that
-    clients can resume it. "never" keeps nothing. An old file stays in any case, if atomic_uploads is True.
-    listing_times: whether LIST and MLSD tell when each file was changed, which takes long in large folders: True (default), False, or the
-    seconds of one listing that may go into times; the entries after that come without a time.
-    log: called with each line of the log; default is print.
-    on_event: called with the name of what happened and a dict about it; see docs/events.md.
-    transfer_buffer_size: bytes of each transfer's buffer; default as the heap allows.
-    tls: "off" (default), "optional" or "required": whether clients may or must use TLS, which AUTH TLS begins.
-    certificate, key: for TLS, paths of files (str) or their content (bytes), PEM or DER.
-    private_data: False keeps data connections in clear, for clients that cannot use this firmware's TLS there (docs/tls.md).
-    handshake_timeout: seconds from AUTH until the first command must come; 0 is never. Default 60.
-    debug: print commands and replies.
+    host: str or None, the address to listen on, or a name; default None, all addresses.
+    port: int, 1 to 65535, the TCP port of the control connection; default 21.
+    server_name: str, one line of at most 100 characters, what the greeting says; default "FTPdLite (MicroPython)".
+    pasv_port_range: range, list or tuple of int, 1 to 65535, the TCP ports for passive data connections; default range(49152, 49407).
+    request_buffer_size: int, 1 to 8192 bytes, each session's line buffer; less than 512 means 512, the longest line. Default 512.
+    max_connections: int, 1 to 1000, sessions at the same time; default None, as the network stack allows: 32 on the Unix port, 4 on ESP32, 2 elsewhere. One
+    more takes the place of the session that is idle longest, if one is idle for more than 2 s; else it is refused.
+    root: str, a folder that exists, which clients see as "/"; default "/".
+    masquerade_address: str or None, the IPv4 address that PASV announces, for servers behind NAT; default None, the address that the client reached.
+    allow_foreign_data: bool; True lets PORT and EPRT name other hosts than the client, and others connect to passive ports. Default False.
+    idle_timeout: int, 0 to 65534 s, until a session without commands ends; 0 is never. Default 300.
+    data_timeout: int, 0 to 65534 s, until a transfer ends whose data connection was not made; 0 is never. Default 10.
+    stall_timeout: int, 0 to 65534 s, until a transfer ends that stands still; 0 is never. Default 60.
+    login_timeout: int, 0 to 65534 s, from the connection until the login must be complete; 0 is never. Default 30.
+    login_delay: int, 0 to 60000 ms, until a failed login is answered. Default 1000.
+    max_login_failures: int, 0 to 1000, failed logins after which an address is refused; 0 is never. After so many at one account, from anywhere,
+    each address that has failed 3 times is refused that account. Default 10.
+    lockout: int, 1 to 86400 s, how long that lasts after the last failed login. Default 300.
+    max_per_address: int, 1 to 1000, or None, sessions of one address; default None, only max_connections.
+    max_per_user: int, 1 to 1000, or None, sessions of one account; default None, only max_connections.
+    anonymous: str, a folder that exists, or None: that of "anonymous" and "ftp", who log in with any password and only read; default None, nobody.
+    atomic_uploads: bool; False writes an upload over the old file at once, for discs without room for both. Default True.
+    partial_uploads: str, what stays of an upload that breaks off. "new" keeps what has arrived where there was no such file, so that
+    clients can resume it; "never" keeps nothing. An old file stays in any case, if atomic_uploads is True. Default "new".
+    listing_times: bool, or a number, 0 to 3600 s: whether LIST and MLSD tell when each file was changed, which takes long in large folders. A number
+    is how much of one listing may go into times; the entries after that come without a time. Default True.
+    log: a function or None, called with each line of the log; default None, print.
+    on_event: a function or None, called with the name of what happened and a dict about it; see docs/events.md. Default None.
+    transfer_buffer_size: int, 512 to 1048576 bytes, or None, each transfer's buffer; default None, as the heap allows.
+    tls: str, "off", "optional" or "required": whether clients may or must use TLS, which AUTH TLS begins. Default "off".
+    certificate: str, the path of a file, or bytes, its content, PEM or DER; needed for TLS. Default None.
+    key: str or bytes, the same for the private key. Default None.
+    private_data: bool; False keeps data connections in clear, for clients that cannot use this firmware's TLS there (docs/tls.md). Default True.
+    handshake_timeout: int, 0 to 65534 s, from AUTH until the first command must come; 0 is never. Default 60.
+    debug: bool, whether the log has commands and replies. Default False.
 
     A wrong argument raises ValueError or TypeError. The text names the argument.
     """
@@ -148,9 +152,11 @@ class FTPdLite:
     def add_account(self, entry, permissions=None, home=None, max_sessions=None):
         """Adds the account "username:password"; the password may be a hash that SITE HASHPASS gave.
 
-        permissions: "rw", "ro", or some of read,write,delete,mkdir,rename,site with commas between; default is all for the first
-        account, and "ro" for the others. home: the folder that the account sees as "/"; default is the server's root.
-        max_sessions: of this account at the same time.
+        entry: str, a name of 1 to 40 bytes, a colon, and a password of at most 255 bytes, without a line end.
+        permissions: str, "rw", "ro", or some of read,write,delete,mkdir,rename,site with commas between; default None, all for the first
+        account, and "ro" for the others.
+        home: str, a folder that exists, which the account sees as "/"; default None, the server's root.
+        max_sessions: int, 1 to 1000, of this account at the same time; default None, no limit.
         Returns whether the entry is well formed. Raises ValueError when another argument is wrong; the text names it.
         """
         account = _once("settings").add(entry, permissions, home, max_sessions)
@@ -170,7 +176,7 @@ class FTPdLite:
     async def stop(self, wait=0):
         """Ends every session with a 421, closes every socket and file, and returns when that is done.
 
-        wait: seconds that transfers have to come to their end; those that have not are cut.
+        wait: number of seconds that transfers have to come to their end; those that have not are cut. Default 0.
         """
         await _stop(self, wait)
 
@@ -181,7 +187,9 @@ class FTPdLite:
     def run(self, host=None, port=None, loop=None, debug=None):
         """Serves until the server is stopped: by SITE SHUTDOWN, by stop(), or by Ctrl-C, which raises KeyboardInterrupt when all is closed.
 
-        host, port, debug: in place of what the constructor got. loop: the event loop; default is asyncio's.
+        host, port, debug: in place of what the constructor got; default None, that.
+        loop: the event loop; default None, asyncio's.
+        Raises OSError, which names host and port, when it cannot listen there, and ValueError or TypeError when an argument is wrong.
         """
         loop = _once("settings").run(self, host, port, loop, debug) or core.get_event_loop()
         try:

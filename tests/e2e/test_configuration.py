@@ -69,6 +69,18 @@ def test_the_docstring_has_each_argument():
     assert sorted(described) == sorted(name for name, _ in REAL)
 
 
+def test_the_docstring_has_the_kind_the_bounds_and_the_default_of_each_argument():
+    text = ast.get_docstring(SERVER)
+    rooms = dict(re.findall(r"^(\w+): (.*?)(?=^\w+: |^$)", text + "\n\n", re.MULTILINE | re.DOTALL))
+    for name, default in REAL:
+        told = rooms[name].replace("\n", " ")
+        assert re.match(r"(int|str|bool|range|a function)\b", told), told
+        shown = default.replace("'", '"')
+        assert re.search(rf"[Dd]efault {re.escape(shown)}(?!\w)", told), (name, default, told)
+    for name, (low, high) in bounds().items():
+        assert f"int, {low} to {high}" in rooms[name], name
+
+
 def test_the_examples_are_taken_and_what_is_beyond_them_is_not(tmp_path):
     """Each example makes a server. One less than the least and one more than the most raise an error that names the setting."""
     values = {"log": "print", "on_event": "print", "root": "'.'", "anonymous": "'.'", "certificate": "b''", "key": "b''"}

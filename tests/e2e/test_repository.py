@@ -4,6 +4,7 @@ It knows the files of one commit by their paths, and nothing else: no folders, n
 """
 
 import contextlib
+import functools
 import http.server
 import json
 import os
@@ -26,7 +27,7 @@ OWNER = "someone/ftpdlite"
 def git(folder, *words, check=True):
     # A hook of git names its own repository in such variables. The user's settings may want a signature.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "-c", "commit.gpgsign=false", "-C", folder, *words]
+    command = ["git", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false", "-C", folder, *words]
     return subprocess.run(command, check=check, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -125,7 +126,7 @@ def get(url, *rest, get=requests.get, **more):
 
 requests.get = get
 import mip
-mip.install("{package}")
+mip.install("{package}"{more})
 """
 
 
@@ -137,13 +138,13 @@ def lib(tmp_path):
     return lib
 
 
-def mip_install(tmp_path, lib, host, package):
+def mip_install(tmp_path, lib, host, package, more=""):
     code, output = run_micropython(tmp_path, "import mip\nprint(mip.__version__)", modules=".frozen")
     if code:
         pytest.skip(f"this MicroPython has no mip: {output}")
     if tuple(map(int, output.split("."))) < (0, 4):
         pytest.skip("this mip is older than 0.4 and knows no relative addresses")
-    return run_micropython(tmp_path, INSTALL.format(address=host.address, package=package), "1m", 120, f"{lib}:.frozen")
+    return run_micropython(tmp_path, INSTALL.format(address=host.address, package=package, more=more), "1m", 120, f"{lib}:.frozen")
 
 
 def files_below(folder):
@@ -170,16 +171,16 @@ def test_mip_installs_from_the_repository_and_it_serves(tmp_path, lib, host, sta
     it_serves(start_server, lib)
 
 
+def open_here(host, urlopen, url):
+    """Asks the server beside the test in place of the code host."""
+    scheme, _, _, path = url.split("/", 3)
+    assert scheme == "https:", url
+    return urlopen(f"{host.address}/{path}")
+
+
 @pytest.mark.parametrize("address, folder", PACKAGES)
 def test_mpremote_installs_from_the_repository_and_it_serves(lib, host, start_server, monkeypatch, address, folder):
-    urlopen = urllib.request.urlopen
-
-    def open_here(url):
-        scheme, _, _, path = url.split("/", 3)
-        assert scheme == "https:", url
-        return urlopen(f"{host.address}/{path}")
-
-    monkeypatch.setattr(urllib.request, "urlopen", open_here)
+    monkeypatch.setattr(urllib.request, "urlopen", functools.partial(open_here, host, urllib.request.urlopen))
     files = mpremote_board.install(f"github:{OWNER}{address}")
     assert files == {f"/lib/{to}": content for to, content in host.package(folder).items()}
     for path, content in files.items():
@@ -187,6 +188,33 @@ def test_mpremote_installs_from_the_repository_and_it_serves(lib, host, start_se
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     it_serves(start_server, lib)
+
+
+TAG = "v9.8.7"
+
+
+@pytest.fixture
+def tagged(host):
+    """The repository with a tag, and all that was asked of it afterwards."""
+    git(host.server.repository, "tag", "--force", TAG)
+    del host.server.asked[:]
+    return host
+
+
+@pytest.mark.parametrize("address, folder", PACKAGES)
+def test_mip_installs_a_version(tmp_path, lib, tagged, address, folder):
+    code, output = mip_install(tmp_path, lib, tagged, f"github:{OWNER}{address}", f', version="{TAG}"')
+    assert code == 0 and output.endswith("Done\n"), output
+    assert files_below(lib) == tagged.package(folder)
+    assert all(path.startswith(f"/{OWNER}/{TAG}/") for path in tagged.server.asked)
+
+
+@pytest.mark.parametrize("address, folder", PACKAGES)
+def test_mpremote_installs_a_version(tagged, monkeypatch, address, folder):
+    monkeypatch.setattr(urllib.request, "urlopen", functools.partial(open_here, tagged, urllib.request.urlopen))
+    files = mpremote_board.install(f"github:{OWNER}{address}@{TAG}")
+    assert files == {f"/lib/{to}": content for to, content in tagged.package(folder).items()}
+    assert all(path.startswith(f"/{OWNER}/{TAG}/") for path in tagged.server.asked)
 
 
 def test_a_package_for_one_architecture_is_small(host):
