@@ -163,6 +163,18 @@ def test_a_small_upload_ends_at_once(board, command, content):
             (server.root / name).unlink()
 
 
+@pytest.mark.parametrize("command", ["STOR file", "APPE file", "STOU"])
+def test_an_empty_upload_whose_connection_is_under_way_ends_at_once(board, command):
+    # Over Wi-Fi FileZilla's command comes before its connection stands. It closes the connection when it has read the 150.
+    server = board("socket.HANDSHAKE = 3")
+    with server.login() as control:
+        for _ in range(3):
+            with early(server, control):
+                control.expect(command, "150")
+            control.socket.settimeout(10)
+            assert control.reply().startswith("226 ")
+
+
 def test_a_byte_that_came_before_the_command_is_not_lost(board):
     server = board()
     with server.login() as control:

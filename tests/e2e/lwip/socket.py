@@ -22,6 +22,8 @@ WINDOW = 6400
 AGAIN_MS = 250
 # How long a connection that goes out is on its way.
 DIAL_MS = 50
+# How many times accept() finds no connection although one is there: its client's last frame is still on its way.
+HANDSHAKE = 0
 # When the server has written this, what the client does then happens before anything else does here: a board is slower than its clients.
 SLOW_AFTER = b"150 "
 SLOW_MS = 60
@@ -143,6 +145,7 @@ class socket(Stream):
         self.real.listen(8)
         self.backlog = backlog
         self.state = _LISTENING
+        self.handshake = HANDSHAKE
         _taken.remove(self)
         _listeners.append(self)
         _work()
@@ -158,6 +161,9 @@ class socket(Stream):
                 raise OSError(EAGAIN)
             time.sleep_ms(5)
             _work()
+        if self.handshake:
+            self.handshake -= 1
+            raise OSError(EAGAIN)
         real, address = self.waiting.pop(0)
         accepted = socket(real=real)
         accepted.timeout = self.timeout
