@@ -167,7 +167,8 @@ def test_an_upload_whose_folder_the_program_moves(server):
         data.close()
         assert control.reply() == "451 Local error in processing."
     # It is found a second later.
-    wait_until(lambda: server.files.tree() == {"/moved/": None}, lambda: str(server.files.names("/moved")))
+    wait_until(lambda: not server.files.names("/moved"), server.describe)
+    assert server.files.tree() == {"/moved/": None}
 
 
 @pytest.mark.discs
