@@ -16,11 +16,16 @@ import statistics
 import subprocess
 import sys
 import time
-import tomllib
 
 import drawing
 import tap
 from emulator import PASSWORD, USER, Emulator
+
+try:
+    import tomllib
+except ImportError:
+    # Python 3.10 has none of its own. There pytest brings this one.
+    import tomli as tomllib
 
 SMALL, LARGE = 1024, 1 << 20
 ENTRIES = 200

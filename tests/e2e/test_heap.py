@@ -1,12 +1,17 @@
 """The heap: a server lives in 64 KiB, and takes no more than budgets.toml allows."""
 
 import contextlib
-import tomllib
 
 import heap
 import pytest
 from control import read_all
 from server import ARCHITECTURE, DIST, MAIN, REPOSITORY, wait_until
+
+try:
+    import tomllib
+except ImportError:
+    # Python 3.10 has none of its own. There pytest brings this one.
+    import tomli as tomllib
 
 BUDGETS = REPOSITORY / "budgets.toml"
 # The heap's objects are of words; what is in them is the same on every architecture with words of that size.
