@@ -137,8 +137,6 @@ impl Inside<'_> {
         if deferred || matches!(self.body.outstanding, None | Some(Action::ListHere)) {
             self.body.share = self.settings.clock.begin();
         }
-        // A digest that goes on. Only what the client says is read.
-        let goes_on = outcome == Obj::from_u32(0);
         let mut outcome = Some(outcome);
         if let (true, Some(action)) = (deferred, self.body.outstanding) {
             self.restore_work();
@@ -170,12 +168,11 @@ impl Inside<'_> {
                 }
             }
             let step = match self.body.outstanding.take() {
-                action @ Some(_) if goes_on => {
+                action @ Some(_) if outcome == Some(Obj::from_u32(0)) => {
+                    // A digest goes on. Only what the client says is read.
                     self.body.outstanding = action;
-                    match self.body.core.attend(line) {
-                        Step::Close => return CLOSE,
-                        step => step,
-                    }
+                    let Some(step) = self.body.core.attend(line) else { return CLOSE };
+                    step
                 }
                 Some(action) => {
                     // An outcome is brought at the first turn; what is outstanding later was done here.

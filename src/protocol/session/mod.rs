@@ -242,15 +242,15 @@ impl Session {
         self.dismissal.is_some()
     }
 
-    /// What comes next while a digest goes on: [`Step::Close`] when nobody waits for it, because the session is to end, or the client has hung up. What the client has
-    /// said behind it waits, and is still answered when the client has hung up.
-    pub fn attend(&self, buffer: &[u8]) -> Step {
+    /// What comes next while a digest goes on. Nothing when nobody waits for it, because the session is to end, or the client has hung up. What the client has said
+    /// behind it waits, and is still answered when the client has hung up.
+    pub fn attend(&self, buffer: &[u8]) -> Option<Step> {
         if self.dismissal.is_some() || self.closing && self.input.is_empty() {
-            Step::Close
+            None
         } else if self.closing || self.input.is_full(buffer) {
-            Step::Blocked
+            Some(Step::Blocked)
         } else {
-            Step::Input
+            Some(Step::Input)
         }
     }
 
