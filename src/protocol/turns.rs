@@ -67,6 +67,8 @@ impl Turns {
     /// A transfer has ended. What it has sent may still need memory, so the others have to ask again.
     pub fn end(&mut self, who: usize) {
         if self.last == who {
+            // The session's next download is another one.
+            self.last = 0;
             self.stuck = false;
         }
         self.transfers = self.transfers.wrapping_sub(1);
@@ -254,6 +256,12 @@ mod tests {
         stuck(&mut turns);
         turns.end(1);
         assert!(turns.needed(2, SMALL_PIECE) > small, "it has gone");
+        turns.begin();
+        turns.wrote(1, PIECE);
+        turns.end(1);
+        turns.begin();
+        stuck(&mut turns);
+        assert_eq!(turns.needed(1, SMALL_PIECE), small, "what the download before has left on its way is not its own");
     }
 
     #[test]
