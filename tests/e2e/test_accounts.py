@@ -74,6 +74,31 @@ def test_a_home_is_the_root_of_its_account(accounts):
     assert sorted(path.name for path in (accounts.root / "inner").iterdir()) == ["here", "own", "up"]
 
 
+@pytest.mark.parametrize("now", ["a folder", "missing", "a file"])
+def test_a_home_itself_is_not_the_accounts(start_server, now):
+    """Its name is in a folder that belongs to others. It may be gone, or be something else, while its account is logged in."""
+    server = start_server(program=PROGRAM.replace('permissions="write,mkdir"', 'permissions="rw"'))
+    home = server.root / "inner"
+    with server.login("dropbox:fourth") as control:
+        if now != "a folder":
+            home.rmdir()
+        if now == "a file":
+            home.write_bytes(b"content of others")
+        for command in ("DELE /", "RMD /", "MKD /", "RNFR /", "DELE .", "MKD ..", "RNFR ../../"):
+            assert control(command).startswith("550 "), command
+            assert control("RNTO other").startswith("503 "), command
+        for command in ("STOR /", "APPE /", "STOR .", "APPE .."):
+            with control.data():
+                assert control(command).startswith("550 "), command
+            control.expect("REST 3", "350")
+            with control.data():
+                assert control(command).startswith("550 "), command
+        (server.root / "file").write_bytes(b"content")
+        control.expect("NOOP", "200")
+    assert home.is_dir() if now == "a folder" else not home.exists() if now == "missing" else home.read_bytes() == b"content of others"
+    assert sorted(path.name for path in server.root.iterdir() if path != home) == ["file"]
+
+
 def test_an_account_has_so_many_sessions(accounts):
     with accounts.login("single:fifth"):
         with accounts.connect() as second:

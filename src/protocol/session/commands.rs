@@ -1,5 +1,6 @@
 //! From a line to the function of its command, and from an action's outcome to what comes after it.
 
+use super::actions::Access;
 use super::host::{Host, Outcome, Step, Turn};
 use super::replies::{ARGUMENT_REQUIRED, Answer, NO_PERMISSION, NOT_OFFERED, SAID};
 use super::{After, Session, parameters, status};
@@ -25,7 +26,17 @@ impl Session {
 
     /// Says a command's last line, and gives what the host does next.
     #[inline(never)]
-    fn settle(&mut self, answer: Answer, turn: &mut Turn<'_, impl Host>) -> Step {
+    fn settle(&mut self, mut answer: Answer, turn: &mut Turn<'_, impl Host>) -> Step {
+        // The home itself is not the account's: not even when the folder is missing, or a file has taken its place.
+        if let Step::Act(action) = self.step
+            && action.access() == Access::Change
+            && turn.work.path == b"/"
+        {
+            self.step = Step::Again;
+            self.after = After::Ready;
+            self.rename_pending = false;
+            answer = Break(NO_PERMISSION);
+        }
         if let Break(line) = answer {
             // A transfer that was asked for will not begin, and REST is forgotten. The data connection stays for the next command.
             if self.transfer.take().is_some() {

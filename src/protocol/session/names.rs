@@ -4,9 +4,7 @@
 
 use super::actions::Action;
 use super::host::{Host, Turn};
-use super::replies::{
-    Answer, IS_A_DIRECTORY, NAME_NOT_ALLOWED, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, PATH_TOO_LONG, SAID,
-};
+use super::replies::{Answer, IS_A_DIRECTORY, NAME_NOT_ALLOWED, NOT_A_DIRECTORY, NOT_FOUND, PATH_TOO_LONG, SAID};
 use super::{After, Session};
 use crate::protocol::path::{PathError, is_reserved, name, resolve};
 use crate::protocol::texts::text;
@@ -74,7 +72,7 @@ impl Session {
 
     /// RMD.
     pub(super) fn rmd(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        self.find_movable(argument, turn)?;
+        self.find(argument, turn)?;
         if !turn.found.directory {
             return Break(NOT_A_DIRECTORY);
         }
@@ -89,7 +87,7 @@ impl Session {
 
     /// RNFR: the next command must be RNTO.
     pub(super) fn rnfr(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        self.find_movable(argument, turn)?;
+        self.find(argument, turn)?;
         self.rename_pending = true;
         self.act_and_say(Action::RenameFrom, text!("350 Ready for RNTO."))
     }
@@ -98,12 +96,6 @@ impl Session {
     pub(super) fn rnto(&mut self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
         self.resolve(argument, turn)?;
         self.act_and_say(Action::Rename, text!("250 File renamed."))
-    }
-
-    /// Like [`find`](Self::find), but the root is refused.
-    fn find_movable(&self, argument: &[u8], turn: &mut Turn<'_, impl Host>) -> Answer {
-        self.find(argument, turn)?;
-        if turn.work.path == b"/" { Break(NO_PERMISSION) } else { SAID }
     }
 }
 
