@@ -84,7 +84,7 @@ def test_a_home_itself_is_not_the_accounts(start_server, now):
             home.rmdir()
         if now == "a file":
             home.write_bytes(b"content of others")
-        for command in ("DELE /", "RMD /", "MKD /", "RNFR /", "DELE .", "MKD ..", "RNFR ../../"):
+        for command in ("DELE /", "RMD /", "RNFR /", "DELE .", "RMD ..", "RNFR ../../"):
             assert control(command).startswith("550 "), command
             assert control("RNTO other").startswith("503 "), command
         for command in ("STOR /", "APPE /", "STOR .", "APPE .."):
@@ -92,7 +92,7 @@ def test_a_home_itself_is_not_the_accounts(start_server, now):
                 assert control(command).startswith("550 "), command
             control.expect("REST 3", "350")
             with control.data():
-                assert control(command).startswith("550 "), command
+                assert control(command)[:4] in ("550 ", "554 "), command
         (server.root / "file").write_bytes(b"content")
         control.expect("NOOP", "200")
     assert home.is_dir() if now == "a folder" else not home.exists() if now == "missing" else home.read_bytes() == b"content of others"

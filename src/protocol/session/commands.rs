@@ -1,6 +1,6 @@
 //! From a line to the function of its command, and from an action's outcome to what comes after it.
 
-use super::actions::Access;
+use super::actions::{Access, Action};
 use super::host::{Host, Outcome, Step, Turn};
 use super::replies::{ARGUMENT_REQUIRED, Answer, NO_PERMISSION, NOT_OFFERED, SAID};
 use super::{After, Session, parameters, status};
@@ -27,9 +27,10 @@ impl Session {
     /// Says a command's last line, and gives what the host does next.
     #[inline(never)]
     fn settle(&mut self, mut answer: Answer, turn: &mut Turn<'_, impl Host>) -> Step {
-        // The home itself is not the account's: not even when the folder is missing, or a file has taken its place.
+        // The home itself is not the account's: not even when the folder is missing, or a file has taken its place. But who may make folders may make it again.
         if let Step::Act(action) = self.step
             && action.access() == Access::Change
+            && action != Action::MakeDirectory
             && turn.work.path == b"/"
         {
             self.step = Step::Again;
