@@ -6,7 +6,7 @@ use super::writer::Writer;
 pub const PATH_MAX: usize = 287;
 
 /// The longest name, in bytes. LittleFS would only refuse a longer one when the upload is complete.
-const NAME_MAX: usize = 255;
+pub const NAME_MAX: usize = 255;
 
 /// A path.
 pub type Path = heapless::Vec<u8, PATH_MAX>;

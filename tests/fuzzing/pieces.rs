@@ -108,7 +108,7 @@ fn resolved(cwd: &[u8], argument: &[u8]) -> Vec<u8> {
 /// Whether a path is absolute and names nothing above the root, whoever reads it.
 pub fn is_normal(path: &[u8]) -> bool {
     let parts = path.strip_prefix(b"/").map(|rest| rest.split(|&byte| byte == b'/'));
-    let is_plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
+    let is_plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && part.len() <= path::NAME_MAX;
     let is_allowed = |&byte: &u8| byte >= b' ' && byte != 0x7f && byte != b'\\';
     path.len() <= path::PATH_MAX
         && path.iter().all(is_allowed)
@@ -135,7 +135,8 @@ pub fn paths(bytes: &[u8]) {
             return;
         }
         Err(PathError::TooLong) => {
-            assert!(cwd.len() + second.len() + 1 > path::PATH_MAX);
+            let has_long_name = second.split(|&byte| byte == b'/').any(|name| name.len() > path::NAME_MAX);
+            assert!(has_long_name || cwd.len() + second.len() + 1 > path::PATH_MAX);
             return;
         }
     }
