@@ -16,6 +16,7 @@ _START_TLS = const(7)
 _LOGIN = const(8)
 _RESET = const(9)
 _MAKE_DIRECTORY = const(11)
+_REMOVE_DIRECTORY = const(12)
 _REMOVE_FILE = const(13)
 _RENAME_FROM = const(14)
 _RENAME = const(15)
@@ -175,6 +176,16 @@ def _act(server, s, action):
         if error:
             return error
         _tell(server, "mkdir", s, path)
+    elif action == _REMOVE_DIRECTORY:
+        path = s.path
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            # There may be unfinished uploads in it, which no client sees.
+            error = _once("sweep").remove(server, path, _errno_of(error))
+            if error:
+                return error
+        _tell(server, "rmdir", s, path)
     elif action == _REMOVE_FILE:
         path = s.path
         os.remove(path)

@@ -5,14 +5,13 @@ from micropython import const
 
 from .control import _dismiss
 from .files import _close_file, _folds, _give_buffer, _take_buffer
-from .tasks import _errno_of, _firmly, _once, _say, _tell, core
+from .tasks import _firmly, _say, core
 
 # How long a file is digested before other tasks run, in milliseconds, and how many bytes of it at once.
 _SHARE = const(2)
 _PIECE = const(2048)
 
 _MAKE_DIRECTORY = const(11)
-_REMOVE_DIRECTORY = const(12)
 _OPEN_WRITE = const(19)
 _OPEN_APPEND = const(20)
 _SPACE = const(26)
@@ -39,16 +38,6 @@ def act(server, s, action):
     if action == _SPACE:
         v = os.statvfs(s.path)
         return v[1] * v[4], v[1] * v[2]
-    elif action == _REMOVE_DIRECTORY:
-        path = s.path
-        try:
-            os.rmdir(path)
-        except OSError as error:
-            # There may be unfinished uploads in it, which no client sees.
-            error = _once("sweep").remove(server, path, _errno_of(error))
-            if error:
-                return error
-        _tell(server, "rmdir", s, path)
     elif action == _MEMORY or action == _COLLECT:
         if action == _COLLECT:
             gc.collect()
