@@ -21,9 +21,13 @@ def is_code(path):
     return path.name.startswith("native_") and path.name.endswith("_rom.mpy")
 
 
-def build(folder, padding):
-    """The image; before each file whose code runs in place are so many bytes of padding, or none at all."""
+def build(folder, padding, tail=None):
+    """The image; before each file whose code runs in place, and at the end, are so many bytes of padding, or none at all."""
     writer = VfsRomWriter()
+
+    def pad(size):
+        if size is not None:
+            writer._extend(writer._pack(writer.ROMFS_RECORD_KIND_PADDING, bytes(size)))
 
     def add(folder):
         for path in sorted(folder.iterdir()):
@@ -32,20 +36,21 @@ def build(folder, padding):
                 add(path)
                 writer.closedir()
                 continue
-            if padding.get(path) is not None:
-                writer._extend(writer._pack(writer.ROMFS_RECORD_KIND_PADDING, bytes(padding[path])))
+            pad(padding.get(path))
             writer.mkfile(path.name, path.read_bytes())
 
     add(folder)
+    pad(tail)
     return bytes(writer.finalise())
 
 
 def image(folder, fits=lambda position, path: position % ALIGNMENT == 0):
     """The image of a folder. fits: whether a file whose code runs in place may lie there."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and is_code(path)]
-    # What is put before one file moves those behind it, and may make the length of a folder a byte longer.
-    for choice in itertools.product([None, *range(ALIGNMENT + 2)], repeat=len(files)):
-        made, found = build(folder, dict(zip(files, choice))), 0
+    # What is put before one file moves those behind it, and may make the length of a folder a byte longer. The head of an image of odd length is a byte longer, too: so
+    # there may be padding at the end.
+    for tail, *choice in itertools.product([None, 0, 1], *[[None, *range(ALIGNMENT + 2)]] * len(files)):
+        made, found = build(folder, dict(zip(files, choice)), tail), 0
         for path in files:
             found = made.find(path.read_bytes(), found + 1)
             if not fits(found, path):

@@ -235,9 +235,10 @@ def test_code_in_place_that_is_not_installed_is_told(tmp_path):
     assert told == f"ftpdlite for {ARCH}_rom is not installed here: install the whole package, or mip/{ARCH}_rom_6.3"
 
 
+@pytest.mark.parametrize("length", range(8))
 @pytest.mark.parametrize("folders", [[""], ["lib"], ["lib", "other"], ["a" * 100, "a" * 100 + "/b", ""]], ids=len)
-def test_an_image_of_a_romfs_is_aligned_where_code_runs_in_place(tmp_path, folders):
-    files = {"main.py": b"import ftpdlite\n", "zebra.txt": bytes(range(200))}
+def test_an_image_of_a_romfs_is_aligned_where_code_runs_in_place(tmp_path, folders, length):
+    files = {"a.py": b"#" * (length % 4), "main.py": b"import ftpdlite\n", "zebra.txt": bytes(range(200 + length // 4))}
     for number, folder in enumerate(folders):
         # They differ, so that each is found.
         files[f"{folder}/ftpdlite/native_armv6m_rom.mpy".lstrip("/")] = (b"code %d" % number) * 1000
