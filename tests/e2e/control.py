@@ -118,6 +118,16 @@ class Control:
         assert self.reply().startswith("226")
         return content
 
+    def try_to_store(self, command, content=b"content"):
+        """Runs a command that uploads, which may be refused. Gives the reply that ends it."""
+        with self.data() as data:
+            reply = self(command)
+            if reply.startswith("150 "):
+                data.sendall(content)
+                data.close()
+                reply = self.reply()
+        return reply
+
     def store(self, command, content):
         """Runs a command that uploads."""
         with self.data() as data:

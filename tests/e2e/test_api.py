@@ -281,20 +281,6 @@ def test_start_and_stop_beside_another_task(start_server):
     assert server.output().endswith("The other task counted: True\nThe end.\n")
 
 
-def test_run_raises_when_the_address_is_taken(start_server, tmp_path):
-    server = start_server()
-    program = f"""\
-from ftpdlite import FTPdLite
-try:
-    FTPdLite(host="127.0.0.1", port={server.port}).run()
-except OSError as error:
-    print("OSError", error.errno)
-"""
-    code, output = run_micropython(tmp_path, program)
-    assert code == 0 and "OSError 98" in output
-    server.login().close()
-
-
 def test_ctrl_c_closes_everything_before_keyboard_interrupt_leaves_run(start_server):
     program = """\
 from ftpdlite import FTPdLite

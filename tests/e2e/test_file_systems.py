@@ -6,17 +6,6 @@ from server import MAIN, wait_until
 OLD, NEW = b"the old content", b"the new content, which is longer"
 
 
-def store(control, command, content=b"content"):
-    """Uploads; gives the reply that ends it."""
-    with control.data() as data:
-        reply = control(command)
-        if reply.startswith("150 "):
-            data.sendall(content)
-            data.close()
-            reply = control.reply()
-    return reply
-
-
 def rename(control, old, new):
     control.expect(f"RNFR {old}", "350")
     return control(f"RNTO {new}")
@@ -28,7 +17,7 @@ def rename(control, old, new):
 def test_a_name_that_no_file_system_takes_is_refused_at_once(board):
     longest, longer = "x" * 255, "\u00fc" * 128
     with board.login() as control:
-        assert store(control, "STOR " + longest, NEW) == "226 Transfer complete."
+        assert control.try_to_store("STOR " + longest, NEW) == "226 Transfer complete."
         assert control.retrieve("RETR " + longest) == NEW
         with control.data():
             for command in ("STOR", "APPE", "RETR", "MKD", "DELE", "SIZE", "LIST"):
@@ -64,27 +53,27 @@ def test_a_root_folder_of_fat_that_is_full(start_server):
     names = fill_the_root(files)
     with server.login() as control:
         for command in ("STOR new", "STOR old", "STOR a new file with a long name", "APPE new", "STOU"):
-            assert store(control, command, NEW) == FULL, command
+            assert control.try_to_store(command, NEW) == FULL, command
         assert control("MKD new") == FULL
         for new in ("other", "OLD", names[0], "a name that is longer"):
             assert rename(control, "old", new) == FULL, new
         assert rename(control, "folder/file", "file") == FULL
         # What needs no new name in it works.
-        assert store(control, "APPE old", b"!") == "226 Transfer complete."
+        assert control.try_to_store("APPE old", b"!") == "226 Transfer complete."
         assert rename(control, names.pop(), "folder/moved") == "250 File renamed."
-        assert store(control, "STOR folder/new", NEW) == "226 Transfer complete."
+        assert control.try_to_store("STOR folder/new", NEW) == "226 Transfer complete."
         # With room for an upload, but not for its note and for a longer name.
         for _ in range(2):
             control.expect(f"DELE {names.pop()}", "250")
-        assert store(control, "STOR old", NEW) == FULL
-        assert store(control, "STOR a new file with a long name", NEW) == FULL
+        assert control.try_to_store("STOR old", NEW) == FULL
+        assert control.try_to_store("STOR a new file with a long name", NEW) == FULL
         # What could not be given its name goes a second later.
         wait_until(lambda: files.names() == sorted(["old", "folder", *names]), lambda: str(files.names()))
         assert files.read("/old") == OLD + b"!"
         assert files.tree("/folder") == {"/folder/new": NEW, "/folder/moved": b"", "/folder/file": OLD}
         for _ in range(5):
             control.expect(f"DELE {names.pop()}", "250")
-        assert store(control, "STOR old", NEW) == "226 Transfer complete."
+        assert control.try_to_store("STOR old", NEW) == "226 Transfer complete."
         assert rename(control, "old", "OLD") == "250 File renamed."
     assert files.read("/OLD") == NEW and files.names() == sorted(["OLD", "folder", *names])
 
@@ -152,7 +141,7 @@ def test_an_upload_whose_file_the_program_removes(board, there):
         data.close()
         assert control.reply() == "451 Local error in processing."
         assert files.tree() == expected
-        assert store(control, "STOR file", NEW) == "226 Transfer complete."
+        assert control.try_to_store("STOR file", NEW) == "226 Transfer complete."
     assert files.tree() == {"/file": NEW}
 
 
@@ -190,7 +179,7 @@ def test_a_card_that_is_changed_meanwhile_keeps_its_file(start_server, file_syst
         assert control.reply() == "550 No such file or directory."
         assert control.reply() == "503 Send RNFR first."
         assert files.tree() == {"/file": b"of the other card"}
-        assert store(control, "STOR file", NEW) == "226 Transfer complete."
+        assert control.try_to_store("STOR file", NEW) == "226 Transfer complete."
     assert files.tree() == {"/file": NEW}
 
 
@@ -308,14 +297,14 @@ def test_a_file_system_in_python_that_takes_str_alone(start_server, root):
         assert [line.split()[-1] for line in control.retrieve("LIST folder").decode().splitlines()] == ["file"]
         assert control.retrieve("MLSD folder").decode().splitlines()[2:] == ["type=file;size=7;perm=adfrw; file"]
         assert " file\n" in control("STAT folder")
-        assert store(control, "STOR new", NEW) == store(control, "STOR new", OLD) == "226 Transfer complete."
-        assert store(control, "APPE new", b"!") == "226 Transfer complete."
+        assert control.try_to_store("STOR new", NEW) == control.try_to_store("STOR new", OLD) == "226 Transfer complete."
+        assert control.try_to_store("APPE new", b"!") == "226 Transfer complete."
         assert rename(control, "new", "NEW") == "250 File renamed."
         assert rename(control, "folder", "folder/inside") == "553 Cannot move a folder into itself."
         assert control.retrieve("RETR NEW") == OLD + b"!"
         assert control("RMD folder") == "550 Directory not empty."
         control.expect("DELE folder/file", "250")
-        assert store(control, "STOR folder/.ftpdlite", NEW) == "226 Transfer complete."
+        assert control.try_to_store("STOR folder/.ftpdlite", NEW) == "226 Transfer complete."
         control.expect("DELE folder/.ftpdlite", "250")
         control.expect("RMD folder", "250")
         assert control.retrieve("NLST").decode().split() == ["NEW"]

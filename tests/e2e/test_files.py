@@ -406,22 +406,12 @@ def test_a_file_system_that_cannot_be_written_says_so(start_server, tmp_path):
 def test_nothing_new_fits_on_a_full_disc(start_server, file_system):
     server = start_server(file_system=file_system, disc_size=96 << 10)
     with server.login() as control:
-
-        def store(command, content):
-            with control.data() as data:
-                reply = control(command)
-                if reply.startswith("150 "):
-                    data.sendall(content)
-                    data.close()
-                    reply = control.reply()
-            return reply
-
         control.store("STOR old", b"content")
         for size in (4096, 1):
             fillers = [f"STOR filler{size}-{number}" for number in range(500)]
-            assert any(store(filler, b"x" * size) == "452 No space left on device." for filler in fillers)
+            assert any(control.try_to_store(filler, b"x" * size) == "452 No space left on device." for filler in fillers)
         for command in ("STOR new", "STOR old", "APPE new", "STOU"):
-            assert store(command, b"x" * 5000) == "452 No space left on device.", command
+            assert control.try_to_store(command, b"x" * 5000) == "452 No space left on device.", command
         control.expect("MKD folder", "452")
         control.expect("ALLO 1", "452")
         assert control.retrieve("RETR old") == b"content"
