@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 /// they would take 1.4 KiB of the heap there.
 const ROOMS: &[&str] = &["tasks", "files", "data", "control", "life"];
 
-/// The compiler flags of the module: code that runs wherever it is loaded, without unwinding.
-const RUSTFLAGS: &[&str] = &["-Crelocation-model=pic", "-Cforce-unwind-tables=no"];
+/// The compiler flag of every module: code without unwinding.
+const NO_UNWINDING: &str = "-Cforce-unwind-tables=no";
 
 /// What was built, and its sizes in bytes.
 pub struct Package {
@@ -39,11 +39,8 @@ pub fn build(project: &Project, target: &Target) -> Result<Package> {
     let module_name = format!("ftpdlite.native_{}", target.name);
     let module = match target.arch {
         Arch::XtensaWin => xtensa::module(project)?,
-        _ if target.rom => rom::module(project, target, &module_name, &linked(project, target)?)?,
-        _ => {
-            let elf = linked(project, target)?;
-            Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))?
-        }
+        _ if target.is_in_place() => rom::module(project, target, &module_name, &linked(project, target)?)?,
+        _ => Module::from_file(&linked(project, target)?)?,
     };
     let dist = project.dist(target.name);
     let package = dist.join("ftpdlite");
@@ -54,7 +51,7 @@ pub fn build(project: &Project, target: &Target) -> Result<Package> {
     remove_others(&package, &made)?;
     let text = module.text.len() + module.rodata.len();
     let constants = module.constants + module.rodata.len();
-    let in_place = target.rom.then(|| module.objects.last().map_or(0, Vec::len));
+    let in_place = target.is_in_place().then(|| module.objects.last().map_or(0, Vec::len));
     println!(
         "{}: text {text} bytes {}, {file_name} {} bytes, shim {shim} bytes, in {}",
         target.name,
@@ -81,7 +78,7 @@ fn linked(project: &Project, target: &Target) -> Result<PathBuf> {
 
 /// The target directory. Other compiler flags make another `core`, which would take the place of the first.
 fn target_folder(project: &Project, target: &Target) -> PathBuf {
-    if target.rom { project.target.join("rom") } else { project.target.clone() }
+    if target.is_in_place() { project.target.join("rom") } else { project.target.clone() }
 }
 
 fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
@@ -94,9 +91,10 @@ fn compile(project: &Project, target: &Target) -> Result<PathBuf> {
     cargo.arg("rustc");
     toolchain::prepare(&mut cargo, target.triple, &folder)?;
     cargo.args(["--quiet", "--package", "ftpdlite", "--lib", "--crate-type", "staticlib"]);
-    let features = if target.rom { "rom" } else { "native" };
+    let features = if target.is_in_place() { "rom" } else { "native" };
     cargo.args(["--features", features, "--profile", "module", "--target-dir"]).arg(&folder);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, target.flags].concat().join("\x1f"));
+    let relocation = format!("-Crelocation-model={}", target.addresses.relocation_model());
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", [&[&relocation, NO_UNWINDING], target.flags].concat().join("\x1f"));
     run(&mut cargo).map_err(|error| format!("the module does not compile; {error}"))?;
     Ok(library)
 }

@@ -57,7 +57,7 @@ pub fn make(project: &Project, targets: &[&Target], base: Option<&str>) -> Resul
             tells_no_folder(project, &tree.join(&path))?;
             files.push(format!("{name}/{path}"));
             // mip puts nothing into a ROMFS.
-            if target.rom && file.starts_with("native_") {
+            if target.is_in_place() && file.starts_with("native_") {
                 own.adds(&path, &path);
                 continue;
             }

@@ -18,9 +18,8 @@ const TABLES: &[&str] = &["FUNCTIONS", "METHODS"];
 
 /// The module, of the code that was linked.
 pub fn module(project: &Project, target: &Target, file_name: &str, elf: &Path) -> Result<Module> {
-    let content = read(elf)?;
-    let linked = Module::from_elf(&content).map_err(|error| format!("{}: {error}", elf.display()))?;
-    let holders = Module::symbols_with_addresses(&content)?;
+    let linked = Module::from_file(elf)?;
+    let holders = Module::symbols_with_addresses(&read(elf)?)?;
     if let Some(name) = holders.iter().find(|name| TABLES.iter().all(|table| !name.contains(table))) {
         return Err(format!(
             "{}: {name} needs an address, but in a ROMFS no loader can write it there: let the code make it, or hold no address in a constant",
@@ -54,7 +53,7 @@ fn entry(project: &Project, target: &Target, objects: usize) -> Result<Module> {
     clang.arg(format!("-DWAYS={WAYS}")).arg("-c").arg(project.root.join("micropython/rom.S")).arg("-o").arg(&object);
     run_quietly(&mut clang).map_err(|error| format!("rom.S does not assemble; {error}"))?;
     link(project, &object, &elf)?;
-    Module::from_elf(&read(&elf)?).map_err(|error| format!("{}: {error}", elf.display()))
+    Module::from_file(&elf)
 }
 
 #[cfg(test)]

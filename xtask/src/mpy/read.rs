@@ -2,11 +2,13 @@
 
 use super::floats::{floating_point, is_soft_float};
 use super::{Destination, Module};
+use crate::project::read;
 use object::elf;
 use object::read::elf::{ElfFile, FileHeader, SectionHeader};
 use object::{Architecture, Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, RelocationFlags, RelocationTarget};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 /// What a dynamic relocation asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +34,11 @@ fn wants(architecture: Architecture, r_type: elf::RelocationType) -> Option<Want
 }
 
 impl Module {
+    /// Reads a linked module from its file. An error begins with the file's name.
+    pub fn from_file(elf: &Path) -> Result<Module, String> {
+        Self::from_elf(&read(elf)?).map_err(|error| format!("{}: {error}", elf.display()))
+    }
+
     /// Reads a linked module.
     ///
     /// # Errors
