@@ -1,4 +1,4 @@
-# What is rare: the commands SITE, AVBL, RMD, MFMT and HASH, and why a file system denies something. Loaded for one command, and dropped afterwards.
+# What is rare: the commands SITE, AVBL, MFMT and HASH, and why a file system denies something. Loaded for one command, and dropped afterwards.
 import gc
 import os
 from micropython import const
